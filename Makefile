@@ -1,0 +1,50 @@
+# Every target makes what it needs; `make demo` and `make test` are the two that a newcomer runs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: install demo test check e2e sim bench proto lint types imports protos-fresh clean
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $(STAMP)
+
+demo: install
+	$(BIN)/insula demo
+
+test: check e2e
+
+check: install lint types imports protos-fresh
+	$(BIN)/python -m pytest -q -n 2 -m "not e2e and not long"
+
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+imports:
+	$(BIN)/lint-imports --no-cache
+
+e2e: install
+	$(BIN)/python -m pytest -q -m "e2e and not long" tests/e2e
+
+sim: install
+	INSULA_SIM_SEEDS=2000 $(BIN)/python -m pytest -q -n 2 tests/sim
+
+bench: install
+	$(BIN)/python -m bench.main
+
+proto: install
+	$(BIN)/python proto/generate.py
+
+protos-fresh:
+	$(BIN)/python proto/generate.py --check
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""Overload control as a library: no SQL, no gRPC, clocks as arguments."""

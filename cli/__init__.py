@@ -1,0 +1,1 @@
+"""The insula command, one module per noun, and the supervisor."""

@@ -1,0 +1,1 @@
+"""The shared storage process. Start with ``main.py``."""

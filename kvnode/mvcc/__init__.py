@@ -1,0 +1,1 @@
+"""Versions: newest apart from history. Pure logic over an engine snapshot."""

@@ -1,0 +1,1 @@
+"""Tenant records, credentials, lifecycle."""

@@ -1,0 +1,1 @@
+"""Locks, validation, group commit."""

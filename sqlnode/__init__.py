@@ -1,0 +1,1 @@
+"""One tenant's SQL process. Start with ``main.py``."""

@@ -1,0 +1,1 @@
+"""Schema changes as transactional edits of descriptors."""

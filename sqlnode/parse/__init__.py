@@ -1,0 +1,1 @@
+"""SQL text to syntax tree: lexer pass, fingerprints, sqlglot."""

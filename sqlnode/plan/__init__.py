@@ -1,0 +1,1 @@
+"""Names and PostgreSQL types for every expression; logical plans. Pure."""

@@ -1,0 +1,1 @@
+"""Compiled Python for OLTP shapes and all DML."""

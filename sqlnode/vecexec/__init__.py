@@ -1,0 +1,1 @@
+"""DuckDB over Arrow for the wide queries."""
