@@ -1,0 +1,142 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Empty(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class Tenant(_message.Message):
+    __slots__ = ("id", "name", "created_unix_ms", "suspended", "live_bytes", "history_bytes", "key_count", "gc_ttl_s", "users", "catalog_version")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    LIVE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    GC_TTL_S_FIELD_NUMBER: _ClassVar[int]
+    USERS_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    name: str
+    created_unix_ms: int
+    suspended: bool
+    live_bytes: int
+    history_bytes: int
+    key_count: int
+    gc_ttl_s: float
+    users: _containers.RepeatedScalarFieldContainer[str]
+    catalog_version: int
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., live_bytes: _Optional[int] = ..., history_bytes: _Optional[int] = ..., key_count: _Optional[int] = ..., gc_ttl_s: _Optional[float] = ..., users: _Optional[_Iterable[str]] = ..., catalog_version: _Optional[int] = ...) -> None: ...
+
+class CreateTenantRequest(_message.Message):
+    __slots__ = ("name", "user", "scram_verifier")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    SCRAM_VERIFIER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    user: str
+    scram_verifier: str
+    def __init__(self, name: _Optional[str] = ..., user: _Optional[str] = ..., scram_verifier: _Optional[str] = ...) -> None: ...
+
+class GetTenantRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class ListTenantsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListTenantsResponse(_message.Message):
+    __slots__ = ("tenants", "next_page_token")
+    TENANTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenants: _containers.RepeatedCompositeFieldContainer[Tenant]
+    next_page_token: str
+    def __init__(self, tenants: _Optional[_Iterable[_Union[Tenant, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class SetTenantRequest(_message.Message):
+    __slots__ = ("name", "suspended", "gc_ttl_s")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    GC_TTL_S_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    suspended: bool
+    gc_ttl_s: float
+    def __init__(self, name: _Optional[str] = ..., suspended: _Optional[bool] = ..., gc_ttl_s: _Optional[float] = ...) -> None: ...
+
+class SetPasswordRequest(_message.Message):
+    __slots__ = ("name", "user", "scram_verifier")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    SCRAM_VERIFIER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    user: str
+    scram_verifier: str
+    def __init__(self, name: _Optional[str] = ..., user: _Optional[str] = ..., scram_verifier: _Optional[str] = ...) -> None: ...
+
+class DropTenantRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class DropTenantResponse(_message.Message):
+    __slots__ = ("keys_removed",)
+    KEYS_REMOVED_FIELD_NUMBER: _ClassVar[int]
+    keys_removed: int
+    def __init__(self, keys_removed: _Optional[int] = ...) -> None: ...
+
+class GetLoginRequest(_message.Message):
+    __slots__ = ("tenant", "user")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    user: str
+    def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
+
+class Login(_message.Message):
+    __slots__ = ("tenant_id", "tenant_name", "scram_verifier", "credential", "credential_life_s", "suspended")
+    TENANT_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_NAME_FIELD_NUMBER: _ClassVar[int]
+    SCRAM_VERIFIER_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIAL_LIFE_S_FIELD_NUMBER: _ClassVar[int]
+    SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    tenant_id: int
+    tenant_name: str
+    scram_verifier: str
+    credential: bytes
+    credential_life_s: float
+    suspended: bool
+    def __init__(self, tenant_id: _Optional[int] = ..., tenant_name: _Optional[str] = ..., scram_verifier: _Optional[str] = ..., credential: _Optional[bytes] = ..., credential_life_s: _Optional[float] = ..., suspended: _Optional[bool] = ...) -> None: ...
+
+class TenantEvent(_message.Message):
+    __slots__ = ("kind", "tenant")
+    class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        UNKNOWN: _ClassVar[TenantEvent.Kind]
+        CREATED: _ClassVar[TenantEvent.Kind]
+        CHANGED: _ClassVar[TenantEvent.Kind]
+        DROPPED: _ClassVar[TenantEvent.Kind]
+    UNKNOWN: TenantEvent.Kind
+    CREATED: TenantEvent.Kind
+    CHANGED: TenantEvent.Kind
+    DROPPED: TenantEvent.Kind
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    kind: TenantEvent.Kind
+    tenant: Tenant
+    def __init__(self, kind: _Optional[_Union[TenantEvent.Kind, str]] = ..., tenant: _Optional[_Union[Tenant, _Mapping]] = ...) -> None: ...
