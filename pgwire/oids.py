@@ -1,0 +1,202 @@
+"""PostgreSQL's type OIDs, their wire lengths and the array type of each.
+
+Source: PostgreSQL 15 `pg_type.dat`.
+"""
+
+from typing import Final
+
+BOOL: Final = 16
+BYTEA: Final = 17
+CHAR: Final = 18
+"""The one-byte type `"char"`, not char(n)."""
+NAME: Final = 19
+INT8: Final = 20
+INT2: Final = 21
+INT2VECTOR: Final = 22
+INT4: Final = 23
+REGPROC: Final = 24
+TEXT: Final = 25
+OID: Final = 26
+TID: Final = 27
+XID: Final = 28
+CID: Final = 29
+OIDVECTOR: Final = 30
+JSON: Final = 114
+XML: Final = 142
+PG_NODE_TREE: Final = 194
+FLOAT4: Final = 700
+FLOAT8: Final = 701
+UNKNOWN: Final = 705
+MONEY: Final = 790
+INET: Final = 869
+ACLITEM: Final = 1033
+BPCHAR: Final = 1042
+VARCHAR: Final = 1043
+DATE: Final = 1082
+TIME: Final = 1083
+TIMESTAMP: Final = 1114
+TIMESTAMPTZ: Final = 1184
+INTERVAL: Final = 1186
+TIMETZ: Final = 1266
+BIT: Final = 1560
+VARBIT: Final = 1562
+NUMERIC: Final = 1700
+REFCURSOR: Final = 1790
+REGPROCEDURE: Final = 2202
+REGOPER: Final = 2203
+REGOPERATOR: Final = 2204
+REGCLASS: Final = 2205
+REGTYPE: Final = 2206
+RECORD: Final = 2249
+CSTRING: Final = 2275
+ANY: Final = 2276
+ANYARRAY: Final = 2277
+VOID: Final = 2278
+TRIGGER: Final = 2279
+ANYELEMENT: Final = 2283
+RECORD_ARRAY: Final = 2287
+ANYNONARRAY: Final = 2776
+UUID: Final = 2950
+PG_LSN: Final = 3220
+ANYENUM: Final = 3500
+REGCONFIG: Final = 3734
+REGDICTIONARY: Final = 3769
+JSONB: Final = 3802
+ANYRANGE: Final = 3831
+REGNAMESPACE: Final = 4089
+REGROLE: Final = 4096
+REGCOLLATION: Final = 4191
+PG_SNAPSHOT: Final = 5038
+XID8: Final = 5069
+
+BOOL_ARRAY: Final = 1000
+BYTEA_ARRAY: Final = 1001
+CHAR_ARRAY: Final = 1002
+NAME_ARRAY: Final = 1003
+INT2_ARRAY: Final = 1005
+INT2VECTOR_ARRAY: Final = 1006
+INT4_ARRAY: Final = 1007
+REGPROC_ARRAY: Final = 1008
+TEXT_ARRAY: Final = 1009
+XID_ARRAY: Final = 1011
+OIDVECTOR_ARRAY: Final = 1013
+BPCHAR_ARRAY: Final = 1014
+VARCHAR_ARRAY: Final = 1015
+INT8_ARRAY: Final = 1016
+FLOAT4_ARRAY: Final = 1021
+FLOAT8_ARRAY: Final = 1022
+OID_ARRAY: Final = 1028
+ACLITEM_ARRAY: Final = 1034
+TIMESTAMP_ARRAY: Final = 1115
+DATE_ARRAY: Final = 1182
+TIME_ARRAY: Final = 1183
+TIMESTAMPTZ_ARRAY: Final = 1185
+INTERVAL_ARRAY: Final = 1187
+NUMERIC_ARRAY: Final = 1231
+CSTRING_ARRAY: Final = 1263
+UUID_ARRAY: Final = 2951
+JSON_ARRAY: Final = 199
+JSONB_ARRAY: Final = 3807
+REGCLASS_ARRAY: Final = 2210
+REGTYPE_ARRAY: Final = 2211
+REGPROCEDURE_ARRAY: Final = 2207
+REGOPER_ARRAY: Final = 2208
+REGOPERATOR_ARRAY: Final = 2209
+REGNAMESPACE_ARRAY: Final = 4090
+REGROLE_ARRAY: Final = 4097
+XID8_ARRAY: Final = 271
+
+ARRAY_OF: Final[dict[int, int]] = {
+    BOOL: BOOL_ARRAY,
+    BYTEA: BYTEA_ARRAY,
+    CHAR: CHAR_ARRAY,
+    NAME: NAME_ARRAY,
+    INT8: INT8_ARRAY,
+    INT2: INT2_ARRAY,
+    INT2VECTOR: INT2VECTOR_ARRAY,
+    INT4: INT4_ARRAY,
+    REGPROC: REGPROC_ARRAY,
+    TEXT: TEXT_ARRAY,
+    OID: OID_ARRAY,
+    XID: XID_ARRAY,
+    OIDVECTOR: OIDVECTOR_ARRAY,
+    JSON: JSON_ARRAY,
+    FLOAT4: FLOAT4_ARRAY,
+    FLOAT8: FLOAT8_ARRAY,
+    ACLITEM: ACLITEM_ARRAY,
+    BPCHAR: BPCHAR_ARRAY,
+    VARCHAR: VARCHAR_ARRAY,
+    DATE: DATE_ARRAY,
+    TIME: TIME_ARRAY,
+    TIMESTAMP: TIMESTAMP_ARRAY,
+    TIMESTAMPTZ: TIMESTAMPTZ_ARRAY,
+    INTERVAL: INTERVAL_ARRAY,
+    NUMERIC: NUMERIC_ARRAY,
+    CSTRING: CSTRING_ARRAY,
+    UUID: UUID_ARRAY,
+    JSONB: JSONB_ARRAY,
+    REGCLASS: REGCLASS_ARRAY,
+    REGTYPE: REGTYPE_ARRAY,
+    REGPROCEDURE: REGPROCEDURE_ARRAY,
+    REGOPER: REGOPER_ARRAY,
+    REGOPERATOR: REGOPERATOR_ARRAY,
+    REGNAMESPACE: REGNAMESPACE_ARRAY,
+    REGROLE: REGROLE_ARRAY,
+    XID8: XID8_ARRAY,
+    RECORD: RECORD_ARRAY,
+}
+"""Element type to array type."""
+
+ELEMENT_OF: Final[dict[int, int]] = {array: element for element, array in ARRAY_OF.items()}
+"""Array type to element type."""
+
+TYPLEN: Final[dict[int, int]] = {
+    BOOL: 1,
+    CHAR: 1,
+    NAME: 64,
+    INT8: 8,
+    INT2: 2,
+    INT4: 4,
+    REGPROC: 4,
+    OID: 4,
+    TID: 6,
+    XID: 4,
+    CID: 4,
+    FLOAT4: 4,
+    FLOAT8: 8,
+    UNKNOWN: -2,
+    CSTRING: -2,
+    MONEY: 8,
+    ACLITEM: 12,
+    DATE: 4,
+    TIME: 8,
+    TIMESTAMP: 8,
+    TIMESTAMPTZ: 8,
+    INTERVAL: 16,
+    TIMETZ: 12,
+    REGPROCEDURE: 4,
+    REGOPER: 4,
+    REGOPERATOR: 4,
+    REGCLASS: 4,
+    REGTYPE: 4,
+    REGCONFIG: 4,
+    REGDICTIONARY: 4,
+    REGNAMESPACE: 4,
+    REGROLE: 4,
+    REGCOLLATION: 4,
+    ANY: 4,
+    VOID: 4,
+    TRIGGER: 4,
+    ANYELEMENT: 4,
+    ANYNONARRAY: 4,
+    ANYENUM: 4,
+    UUID: 16,
+    PG_LSN: 8,
+    XID8: 8,
+}
+"""Types of fixed length; every other type has typlen -1."""
+
+
+def typlen(type_oid: int) -> int:
+    """Return pg_type.typlen: bytes, -1 for variable length, -2 for a C string."""
+    return TYPLEN.get(type_oid, -1)
