@@ -11,7 +11,9 @@ class RoleRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One role of a tenant."""
 
     name: str
-    scram_verifier: str = ""  # SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>; empty: no password
+    scram_verifier: str = (
+        ""  # SCRAM-SHA-256$<iterations>:<salt>$<stored key>:<server key>; empty: no password
+    )
     can_login: bool = True
     is_owner: bool = False
     is_superuser: bool = False
