@@ -1,9 +1,12 @@
 """The KV error taxonomy: one class for each way in which a request can fail.
 
-**Model.** `code` is the number in `proto/kv.proto` (ErrorCode); `kvapi/wire.py` translates. Classes without a code
-arise in the client only. `number` carries what the class says below, `key` is without its tenant prefix.
+**Model.** `code` is the number in `proto/kv.proto` (ErrorCode); `kvapi/wire.py` translates. Classes
+without a code
+arise in the client only. `number` carries what the class says below, `key` is without its tenant
+prefix.
 
-**Invariants.** `retryable` means: the same transaction, run again from its start, may succeed. A request that failed
+**Invariants.** `retryable` means: the same transaction, run again from its start, may succeed. A
+request that failed
 with a class other than `CommitAmbiguous` had no effect.
 """
 
@@ -40,7 +43,7 @@ class WriteConflict(KvError):
 
 
 class SchemaChanged(KvError):
-    """Planned against another catalog version; `number` is the current one. Reload, re-plan, retry."""
+    """Planned against another catalog version; `number` is the current one. Reload, retry."""
 
     code = 2
     retryable = True
@@ -72,7 +75,7 @@ class KeyExists(KvError):
 
 
 class KeyTooLong(KvError):
-    """`key` is longer than the store can hold; `number` is the limit in bytes, tenant prefix taken off."""
+    """`key` is longer than the store can hold; `number` is the limit in bytes, prefix taken off."""
 
     code = 7
 
@@ -141,7 +144,7 @@ class BadRequest(KvError):
 
 
 class CounterExhausted(KvError):
-    """The counter reached its bound, which is `number` (two's complement, 64 bit), and does not cycle."""
+    """The counter reached its bound (`number`, 64 bit two's complement) and does not cycle."""
 
     code = 18
 

@@ -4,19 +4,25 @@ Layout of a key: its columns one after the other, each a marker byte and, unless
 
     marker   \x00 NULL of a NULLS FIRST column · \x01 a value · \x02 NULL of a NULLS LAST column
     INT      8 bytes, big-endian, sign bit flipped
-    FLOAT    8 bytes IEEE big-endian; negative: all bits flipped, else: sign bit flipped. -0 is 0, one NaN, above +inf
-    TEXT     UTF-8, \x00 written as \x00\xff, ended by \x00\x01 (C order); BYTES the same without UTF-8
+    FLOAT    8 bytes IEEE big-endian; negative: all bits flipped, else: sign bit flipped. -0 is 0,
+    one NaN, above +inf
+    TEXT     UTF-8, \x00 written as \x00\xff, ended by \x00\x01 (C order); BYTES the same without
+    UTF-8
     BOOL     1 byte
     UUID     16 bytes
     INTERVAL 12 bytes, big-endian, biased by 2**95: microseconds with 30-day months and 24-hour days
-    NUMERIC  class \x01 -inf \x02 negative \x03 zero \x04 positive \x05 +inf \x06 NaN; for finite non-zero ones with
-             |x| = 0.d1d2… × 10**e: e as 4 bytes biased by 2**31, pairs of digits as bytes 1…100, \x00;
+    NUMERIC  class \x01 -inf \x02 negative \x03 zero \x04 positive \x05 +inf \x06 NaN; for finite
+    non-zero ones with
+             |x| = 0.d1d2… × 10**e: e as 4 bytes biased by 2**31, pairs of digits as bytes 1…100,
+             \x00;
              all of it inverted where x is negative
 
 A descending column's value bytes (not its marker) are inverted.
 
-**Invariants.** No encoded value is a proper prefix of another value of its column, so columns concatenate. Decoding gives
-an equal value; for the kinds in `LOSSY_KINDS` equal is not identical (scale of a numeric, sign of a zero, `1 mon` and
+**Invariants.** No encoded value is a proper prefix of another value of its column, so columns
+concatenate. Decoding gives
+an equal value; for the kinds in `LOSSY_KINDS` equal is not identical (scale of a numeric, sign of a
+zero, `1 mon` and
 `30 days`): who must show the original stores it in the row's value as well.
 """
 
@@ -63,7 +69,7 @@ LOSSY_KINDS: Final = frozenset({KeyKind.FLOAT, KeyKind.NUMERIC, KeyKind.INTERVAL
 
 
 class KeyColumn(NamedTuple):
-    """One column of a key. `nulls_first=None` is PostgreSQL's default: last if ascending, first if descending."""
+    """One column of a key; `nulls_first=None` is PostgreSQL's default: first if descending."""
 
     kind: KeyKind
     descending: bool = False
@@ -291,7 +297,7 @@ class KeyCodec:
         return datums
 
     def decode_from(self, key: bytes, position: int = 0) -> tuple[tuple[Datum, ...], int]:
-        """Return the columns that start at `position`, and the position after them. Raises: KeyCorrupt."""
+        """Return the columns from `position` on, and where they end. Raises: KeyCorrupt."""
         datums = []
         try:
             for decode in self._decoders:
@@ -313,9 +319,10 @@ class KeyCodec:
         low_inclusive: bool = True,
         high_inclusive: bool = True,
     ) -> Span:
-        """Return the span of `low <(=) column <(=) high` below `prefix`; None leaves a side open. NULLs never match.
+        """Return the span of `low <(=) column <(=) high` below `prefix`; NULLs never match.
 
-        `prefix` holds the index prefix and the encoded columns before `column_index`. Values are in the column's
+        `prefix` holds the index prefix and the encoded columns before `column_index`. Values are in
+        the column's
         order, not the key's: a descending column is turned round here.
         """
         if self.columns[column_index].descending:

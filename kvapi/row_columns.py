@@ -1,8 +1,11 @@
 """Whole blocks of stored rows as arrays, with no Python per row (layout: `kvapi/row_layout.py`).
 
-**Model.** A block joins its rows, so row r's head starts at `starts[r]`. A structured NumPy view with stride 1 over the
-joined bytes makes "the head that starts at byte b" element b; taking elements `starts` copies all heads at once. Bytes
-of variable columns are gathered the same way if all are equally long, else through an index per byte.
+**Model.** A block joins its rows, so row r's head starts at `starts[r]`. A structured NumPy view
+with stride 1 over the
+joined bytes makes "the head that starts at byte b" element b; taking elements `starts` copies all
+heads at once. Bytes
+of variable columns are gathered the same way if all are equally long, else through an index per
+byte.
 """
 
 from collections.abc import Sequence
@@ -30,7 +33,7 @@ _DTYPES: Final = {
 
 
 class FixedColumn(NamedTuple):
-    """`values` (row_count,) by kind: bool, ints, floats, DEC64 as unscaled i8, UUID as V16, INTERVAL_DTYPE.
+    """Values (row_count,) by kind: bool, ints, floats, DEC64 unscaled, UUID V16, INTERVAL_DTYPE.
 
     `nulls` is a bool mask, True is NULL (the value there is zero), or None if no row is NULL.
     """
@@ -42,7 +45,7 @@ class FixedColumn(NamedTuple):
 
 
 class VarColumn(NamedTuple):
-    """`offsets` int64 (row_count + 1,) into `data` uint8, contiguous from 0; TEXT is UTF-8, NUMERIC decimal text."""
+    """Offsets int64 (row_count + 1,) into `data` uint8, contiguous from 0; NUMERIC is decimal text."""
 
     kind: StorageKind
     offsets: Array
@@ -58,7 +61,8 @@ def decode_columns(
 ) -> list[Column]:
     """Return the reader's target columns of a block, `values` and `value_ends` as in `Block`.
 
-    `kinds` says the kind and scale of each target column, for those that no version in the block has.
+    `kinds` says the kind and scale of each target column, for those that no version in the block
+    has.
     Raises: RowCorrupt.
     """
     ends = np.frombuffer(value_ends, "<u4").astype(np.int64)
@@ -134,7 +138,7 @@ def _nulls(heads: Array, position: int) -> Array | None:
 def _variable(
     layout: RowLayout, position: int, heads: Array, raw: Array, bases: Array
 ) -> tuple[Array, Array]:
-    """Return (offsets, data) of one variable column; `bases` is where each row's variable bytes start."""
+    """Return (offsets, data) of one column; `bases` is where each row's variable bytes start."""
     n = layout.variable.index(position)
     end = bases + heads[f"e{position}"]
     start = bases + heads[f"e{layout.variable[n - 1]}"] if n else bases

@@ -2,7 +2,8 @@
 
 Layout, little-endian, no padding:
 
-    version u16 · null bitmap (bit i of byte i // 8 set: column i is NULL) · fixed-width columns in column order ·
+    version u16 · null bitmap (bit i of byte i // 8 set: column i is NULL) · fixed-width columns in
+    column order ·
     end offset u32 of each variable column, from the start of the variable bytes · variable bytes
 
     BOOL 1 · I2 2 · I4 4 · I8 8 · F4 4 · F8 8 · UUID 16 bytes as they are
@@ -10,9 +11,11 @@ Layout, little-endian, no padding:
     DEC64 8: a numeric of at most 18 digits as i64, value × 10**scale; the smallest i64 is NaN
     TEXT UTF-8 · BYTES as they are · NUMERIC its decimal text (scale kept)
 
-A NULL column is zeros, or no bytes. So every version has one constant-size head that one `struct` reads.
+A NULL column is zeros, or no bytes. So every version has one constant-size head that one `struct`
+reads.
 
-**Model.** A layout never changes: ADD/DROP COLUMN makes a new version, `RowReader` maps every version found in the
+**Model.** A layout never changes: ADD/DROP COLUMN makes a new version, `RowReader` maps every
+version found in the
 store to the columns wanted now. `kvapi/row_columns.py` reads whole blocks into arrays.
 """
 
@@ -167,7 +170,10 @@ def row_version(stored: bytes) -> int:
 
 
 class RowReader:
-    """Maps rows of any stored version to the columns wanted: dropped ones ignored, missing ones defaulted."""
+    """Maps rows of any stored version to the columns wanted.
+
+    Columns that a row's version does not have get their default, or NULL.
+    """
 
     def __init__(
         self,
@@ -228,7 +234,7 @@ class RowReader:
 def _compile_decoder(
     layout: RowLayout, wanted: tuple[int, ...], make_interval: MakeInterval
 ) -> Callable[[bytes], tuple[Datum, ...]]:
-    """Compile: one struct, converters for the few kinds that need them, NULLs by remembered bitmap."""
+    """Compile: one struct, converters where the kind needs one, NULLs by remembered bitmap."""
     columns = layout.columns
     unpack, head_bytes = layout.head.unpack_from, layout.head.size
     field_of = {i: 2 + n for n, i in enumerate(layout.fixed)}
@@ -316,19 +322,21 @@ def _identity(value: bytes) -> bytes:
 
 
 def _to_variable(kind: StorageKind) -> Callable[[Datum], bytes]:
-    return {
+    encoders: dict[StorageKind, Callable[[Datum], bytes]] = {
         StorageKind.TEXT: _encode_text,
         StorageKind.BYTES: _identity,
         StorageKind.NUMERIC: _encode_numeric,
-    }[kind]
+    }
+    return encoders[kind]
 
 
 def _from_variable(kind: StorageKind) -> Callable[[bytes], Datum]:
-    return {
+    decoders: dict[StorageKind, Callable[[bytes], Datum]] = {
         StorageKind.TEXT: bytes.decode,
         StorageKind.BYTES: _identity,
         StorageKind.NUMERIC: _decode_numeric,
-    }[kind]
+    }
+    return decoders[kind]
 
 
 def _to_stored(column: LayoutColumn) -> Callable[[Datum], Datum] | None:

@@ -1,6 +1,7 @@
 """Frames on a byte stream, and errors on the wire (sans-IO).
 
-Layout of a frame on a Unix socket: length u32 big-endian, then that many bytes of a protobuf ClientFrame or
+Layout of a frame on a Unix socket: length u32 big-endian, then that many bytes of a protobuf
+ClientFrame or
 ServerFrame. A gRPC stream carries the same messages without the length.
 """
 
@@ -24,7 +25,8 @@ def frame_bytes(message: kv_pb2.ClientFrame | kv_pb2.ServerFrame) -> bytes:
 class FrameReader:
     """Cuts a byte stream into frame bodies; what is incomplete waits for the next chunk.
 
-    Memory is bounded by one frame: a length above `frame_bytes_max` raises before anything of it is kept.
+    Memory is bounded by one frame: a length above `frame_bytes_max` raises before anything of it is
+    kept.
     """
 
     def __init__(self, frame_bytes_max: int) -> None:
@@ -73,10 +75,10 @@ class FrameReader:
 
 
 def error_to_proto(error: KvError) -> kv_pb2.Error:
-    """Return the wire form of an error. Errors of the client only have none and travel as INTERNAL."""
+    """Return the wire form of an error; one that only the client raises travels as INTERNAL."""
     code = error.code if error.code is not None else InternalError.code
     return kv_pb2.Error(
-        code=code,  # type: ignore[arg-type]  # the stub wants the enum's own type, the value is its number
+        code=code,  # type: ignore[arg-type]  # the stub wants its enum type, we have the number
         message=error.message,
         key=error.key,
         number=error.number & 0xFFFF_FFFF_FFFF_FFFF,
