@@ -1,0 +1,204 @@
+"""Descriptors: the schema as immutable values, stored one record each under the tenant's catalog span.
+
+**Model.** DDL replaces whole descriptors in one transaction that also raises the catalog version; nothing is edited in
+place. Expressions (defaults, checks, views) are kept as SQL text and bound again when the catalog is loaded.
+Encoded as MessagePack arrays by msgspec, tagged with the class name.
+
+**Invariants.** Column ids (attnum) and index ids are never reused within a table. A row written under layout version v is
+readable for ever, because `layouts` keeps every version. `pg_catalog` OIDs are the descriptor ids.
+"""
+
+import enum
+
+import msgspec
+
+from sqlnode.types import SqlType
+
+PUBLIC_SCHEMA_ID = 2200  # PostgreSQL's OID of schema public
+FIRST_USER_ID = 16384  # PostgreSQL's FirstNormalObjectId
+
+
+class Identity(enum.StrEnum):
+    """GENERATED … AS IDENTITY of a column."""
+
+    NONE = ""
+    ALWAYS = "a"
+    BY_DEFAULT = "d"
+
+
+class FkAction(enum.StrEnum):
+    """What happens to referencing rows; letters as in pg_constraint."""
+
+    NO_ACTION = "a"
+    RESTRICT = "r"
+    CASCADE = "c"
+    SET_NULL = "n"
+    SET_DEFAULT = "d"
+
+
+class ColumnDesc(msgspec.Struct, frozen=True, array_like=True):
+    """One column; `attnum` is its identity for ever."""
+
+    attnum: int
+    name: str
+    type_oid: int
+    typmod: int = -1
+    not_null: bool = False
+    default_sql: str | None = None  # PostgreSQL's deparsed form, as \d prints it
+    identity: Identity = Identity.NONE
+    sequence_id: int = 0  # of SERIAL and IDENTITY columns
+    hidden: bool = False  # the row id of a table without primary key
+    missing: bytes | None = None  # ADD COLUMN … DEFAULT: text form of the value older rows have
+
+    @property
+    def type(self) -> SqlType:
+        return SqlType(self.type_oid, self.typmod)
+
+
+class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
+    """One key column of an index."""
+
+    attnum: int
+    descending: bool = False
+    nulls_first: bool = False
+
+
+class IndexDesc(msgspec.Struct, frozen=True, array_like=True):
+    """An index. The primary one (id 1) holds the rows; others hold the primary key after their own columns.
+
+    Key of a secondary entry: index columns, then the primary key's columns; value empty. Entries of a UNIQUE index
+    whose columns are all not null have no primary key in the key; it is the value then.
+    """
+
+    index_id: int
+    oid: int
+    name: str
+    columns: tuple[IndexColumn, ...]
+    unique: bool = False
+    primary: bool = False
+    constraint: bool = False  # made by PRIMARY KEY or UNIQUE, not by CREATE INDEX
+    constraint_oid: int = 0
+    method: str = "btree"
+
+
+class CheckDesc(msgspec.Struct, frozen=True, array_like=True):
+    """A CHECK constraint."""
+
+    oid: int
+    name: str
+    sql: str  # deparsed expression without the word CHECK
+    columns: tuple[int, ...] = ()
+
+
+class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
+    """A FOREIGN KEY of the table that holds this descriptor."""
+
+    oid: int
+    name: str
+    columns: tuple[int, ...]
+    target_table_id: int
+    target_columns: tuple[int, ...]
+    on_update: FkAction = FkAction.NO_ACTION
+    on_delete: FkAction = FkAction.NO_ACTION
+    match_full: bool = False
+    deferrable: bool = False
+
+
+class LayoutDesc(msgspec.Struct, frozen=True, array_like=True):
+    """Which columns a row of this layout version stores, in order."""
+
+    version: int
+    attnums: tuple[int, ...]
+
+
+class TableDesc(msgspec.Struct, frozen=True, array_like=True, tag="table"):
+    """A table; its id is its OID and the table id of its keys."""
+
+    id: int
+    schema_id: int
+    name: str
+    owner: str
+    columns: tuple[ColumnDesc, ...]  # living ones, by attnum
+    primary: IndexDesc
+    indexes: tuple[IndexDesc, ...] = ()
+    checks: tuple[CheckDesc, ...] = ()
+    foreign_keys: tuple[ForeignKeyDesc, ...] = ()
+    layouts: tuple[LayoutDesc, ...] = ()  # the last one is written
+    next_attnum: int = 1
+    next_index_id: int = 2
+    data_id: int = 0  # TRUNCATE gives a new one: table id of the keys; 0 means `id`
+    comment: str | None = None
+    dropped_columns: tuple[ColumnDesc, ...] = ()  # so that old layouts stay decodable
+
+    @property
+    def key_id(self) -> int:
+        """The table id in this table's keys."""
+        return self.data_id or self.id
+
+    def column(self, attnum: int) -> ColumnDesc:
+        return next(column for column in self.columns if column.attnum == attnum)
+
+    def find_column(self, name: str) -> ColumnDesc | None:
+        return next((c for c in self.columns if c.name == name and not c.hidden), None)
+
+
+class SequenceDesc(msgspec.Struct, frozen=True, array_like=True, tag="sequence"):
+    """A sequence; its counter is layout.sequence_key(id)."""
+
+    id: int
+    schema_id: int
+    name: str
+    owner: str
+    type_oid: int = 20
+    start: int = 1
+    increment: int = 1
+    min_value: int = 1
+    max_value: int = 2**63 - 1
+    cycle: bool = False
+    cache: int = 1
+    owned_by: tuple[int, int] | None = None  # (table id, attnum)
+
+
+class ViewDesc(msgspec.Struct, frozen=True, array_like=True, tag="view"):
+    """A view: its query as text, its columns as they were bound at creation."""
+
+    id: int
+    schema_id: int
+    name: str
+    owner: str
+    sql: str
+    columns: tuple[ColumnDesc, ...]
+    depends_on: tuple[int, ...] = ()  # relation ids
+
+
+class SchemaDesc(msgspec.Struct, frozen=True, array_like=True, tag="schema"):
+    """A schema (namespace)."""
+
+    id: int
+    name: str
+    owner: str
+
+
+class DatabaseDesc(msgspec.Struct, frozen=True, array_like=True, tag="database"):
+    """A database. A tenant starts with one, `defaultdb`; all share one catalog for now."""
+
+    id: int
+    name: str
+    owner: str
+
+
+Descriptor = TableDesc | SequenceDesc | ViewDesc | SchemaDesc | DatabaseDesc
+Relation = TableDesc | SequenceDesc | ViewDesc
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Descriptor)
+
+
+def encode_descriptor(descriptor: Descriptor) -> bytes:
+    """Encode for storage."""
+    return _encoder.encode(descriptor)
+
+
+def decode_descriptor(data: bytes) -> Descriptor:
+    """Decode what encode_descriptor wrote. Raises msgspec.DecodeError on a damaged record."""
+    return _decoder.decode(data)

@@ -1,0 +1,60 @@
+"""What an executing statement may look at: one transaction, its parameters, its session.
+
+Owned by the session that runs the statement; executors read it, only `txn` is changed through it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from pgwire.codecs.settings import Settings
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.txn import Transaction
+
+
+class SequenceService(Protocol):
+    """Sequences with their session state (currval, lastval). Implemented in sqlnode/sequences.py."""
+
+    async def nextval(self, sequence_id: int) -> int: ...
+
+    async def currval(self, sequence_id: int) -> int: ...
+
+    async def lastval(self) -> int: ...
+
+    async def setval(self, sequence_id: int, value: int, is_called: bool) -> int: ...
+
+
+@dataclass(slots=True)
+class SessionInfo:
+    """The part of a session that SQL can see."""
+
+    user: str
+    session_user: str
+    database: str
+    tenant: str
+    backend_pid: int
+    search_path: tuple[str, ...]  # as effective: pg_catalog implicit, "$user" resolved or left out
+    variables: dict[str, str]  # every parameter SHOW knows, current values in text form
+    client_address: str | None = None
+    server_address: str | None = None
+    server_port: int = 0
+    application_name: str = ""
+
+
+@dataclass(slots=True)
+class ExecContext:
+    """One statement's execution."""
+
+    txn: Transaction
+    catalog: Catalog
+    params: Sequence[Any]  # datums, $1 first
+    settings: Settings  # for text input and output: time zone, date style…
+    session: SessionInfo
+    sequences: SequenceService
+    txn_start_micros: int  # now(): µs since 2000
+    statement_micros: int  # statement_timestamp()
+    clock_micros: Callable[[], int]  # clock_timestamp()
+    random: Callable[[], float]
+    notice: Callable[[str, str], None]  # (severity, message)
+    cancelled: Callable[[], bool] = field(default=lambda: False)
+    work_mem_bytes: int = 256 << 20
