@@ -1,7 +1,7 @@
 """Clocks as arguments: the only module that asks the machine for the time.
 
-**Model.** Everything that needs time takes a `Clock`. Production passes `SystemClock`, tests pass `ManualClock`,
-so that no test sleeps and no logic depends on the machine's speed.
+**Model.** Everything that needs time takes a `Clock`. Production passes `SystemClock`, tests pass
+`ManualClock`, so that no test sleeps and no logic depends on the speed of the machine.
 """
 
 import time

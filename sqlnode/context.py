@@ -13,7 +13,7 @@ from sqlnode.txn import Transaction
 
 
 class SequenceService(Protocol):
-    """Sequences with their session state (currval, lastval). Implemented in sqlnode/sequences.py."""
+    """Sequences with their session state: currval, lastval (sqlnode/sequences.py)."""
 
     async def nextval(self, sequence_id: int) -> int: ...
 

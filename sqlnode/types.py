@@ -1,7 +1,8 @@
 """PostgreSQL types as values: what an expression has, what a column stores.
 
-**Model.** A `SqlType` is an OID and a type modifier; everything else about a type is one row of `TYPES`, keyed by OID.
-Datums follow the units of PostgreSQL's binary format (see `pgwire/datum.py`).
+**Model.** A `SqlType` is an OID and a type modifier; everything else about a type is one row of
+`TYPES`, keyed by OID. Datums follow the units of PostgreSQL's binary format (see
+`pgwire/datum.py`).
 
 Source: PostgreSQL, src/include/catalog/pg_type.dat.
 """
@@ -193,8 +194,8 @@ def numeric_precision_scale(typmod: int) -> tuple[int, int] | None:
 def format_type(sql_type: SqlType) -> str:
     """Print a type as PostgreSQL's format_type does.
 
-    >>> format_type(SqlType(1043, 24)), format_type(SqlType(1700, 655366)), format_type(SqlType(1007))
-    ('character varying(20)', 'numeric(10,2)', 'integer[]')
+    >>> format_type(SqlType(1043, 24)), format_type(SqlType(1700, 655366)),
+    format_type(SqlType(1007)) ('character varying(20)', 'numeric(10,2)', 'integer[]')
     """
     info, typmod = TYPES[sql_type.oid], sql_type.typmod
     if info.element_oid:

@@ -1,11 +1,13 @@
-"""Descriptors: the schema as immutable values, stored one record each under the tenant's catalog span.
+"""Descriptors: the schema as immutable values, one record each under the catalog span.
 
-**Model.** DDL replaces whole descriptors in one transaction that also raises the catalog version; nothing is edited in
-place. Expressions (defaults, checks, views) are kept as SQL text and bound again when the catalog is loaded.
-Encoded as MessagePack arrays by msgspec, tagged with the class name.
+**Model.** DDL replaces whole descriptors in one transaction that also raises the catalog version;
+nothing is edited in place. Expressions (defaults, checks, views) are kept as SQL text and bound
+again when the catalog is loaded. Encoded as MessagePack arrays by msgspec, tagged with the class
+name.
 
-**Invariants.** Column ids (attnum) and index ids are never reused within a table. A row written under layout version v is
-readable for ever, because `layouts` keeps every version. `pg_catalog` OIDs are the descriptor ids.
+**Invariants.** Column ids (attnum) and index ids are never reused within a table. A row written
+under layout version v is readable for ever, because `layouts` keeps every version. `pg_catalog`
+OIDs are the descriptor ids.
 """
 
 import enum
@@ -64,10 +66,11 @@ class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
 
 
 class IndexDesc(msgspec.Struct, frozen=True, array_like=True):
-    """An index. The primary one (id 1) holds the rows; others hold the primary key after their own columns.
+    """An index. The primary one (id 1) holds the rows.
 
-    Key of a secondary entry: index columns, then the primary key's columns; value empty. Entries of a UNIQUE index
-    whose columns are all not null have no primary key in the key; it is the value then.
+    Key of a secondary entry: index columns, then the primary key's columns; value empty. Entries of
+    a UNIQUE index whose columns are all not null have no primary key in the key; it is the value
+    then.
     """
 
     index_id: int

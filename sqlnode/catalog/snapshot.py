@@ -1,7 +1,7 @@
 """The catalog as one immutable snapshot: what names mean at one catalog version.
 
-**Model.** Loaded whole by one scan of the tenant's catalog span, replaced whole when the KV node says that the
-version moved. Plans hold on to descriptors of the snapshot they were made from.
+**Model.** Loaded whole by one scan of the tenant's catalog span, replaced whole when the KV node
+says that the version moved. Plans hold on to descriptors of the snapshot they were made from.
 """
 
 from collections.abc import Iterable, Mapping
@@ -44,7 +44,7 @@ class Catalog:
     def find_relation(
         self, name: str, schema: str | None, search_path: Iterable[str]
     ) -> Relation | None:
-        """Return the relation `name` means: in `schema` if given, else in the first schema of the path that has it."""
+        """Return what `name` means: in `schema` if given, else along the search path."""
         for schema_name in (schema,) if schema is not None else search_path:
             found = self.schemas.get(schema_name)
             if found is not None and (relation := self.relations.get((found.id, name))) is not None:

@@ -1,7 +1,7 @@
 """Virtual relations: pg_catalog and information_schema, made from the catalog snapshot when read.
 
-**Model.** A relation is its column definitions and a function from the snapshot to rows of datums. The binder finds it by
-name like any table, `vecexec` asks for its rows.
+**Model.** A relation is its column definitions and a function from the snapshot to rows of datums.
+The binder finds it by name like any table, `vecexec` asks for its rows.
 """
 
 from collections.abc import Callable, Iterable
@@ -30,14 +30,14 @@ class VirtualRelation:
 
 SYSTEM_SCHEMAS: Final = ("pg_catalog", "information_schema")
 
-# Filled by the modules of sqlnode/catalog/system/ when sqlnode.catalog.system is imported; read-only afterwards.
+# Filled by the modules of sqlnode/catalog/system/ at import; read-only afterwards.
 VIRTUAL: Final[dict[str, VirtualRelation]] = {}
 
 
 def find_virtual(
     name: str, schema: str | None, search_path: Iterable[str]
 ) -> VirtualRelation | None:
-    """Return the system relation `name` means; pg_catalog stands before the search path, as in PostgreSQL."""
+    """Return the system relation `name` means; pg_catalog stands before the search path."""
     for schema_name in (schema,) if schema is not None else ("pg_catalog", *search_path):
         if (relation := VIRTUAL.get(f"{schema_name}.{name}")) is not None:
             return relation

@@ -1,1 +1,1 @@
-"""Every function, operator and cast: PostgreSQL signature, Python closure, DuckDB text, side by side."""
+"""Every function, operator and cast: PostgreSQL signature, Python, DuckDB text."""

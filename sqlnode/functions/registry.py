@@ -1,11 +1,13 @@
-"""The registry: what PostgreSQL's functions, operators, casts and aggregates mean to both executors.
+"""The registry: what functions, operators, casts and aggregates mean to both executors.
 
-**Model.** One entry per PostgreSQL signature holds the three things that must agree: the types, a Python callable over
-datums (rowexec), and a DuckDB text template (vecexec). Where a template is None, vecexec wraps the Python callable as
-a DuckDB scalar function, so whatever rowexec can do vecexec can too, only slower. A template is given only where
-DuckDB's answer is equal, errors included.
+**Model.** One entry per PostgreSQL signature holds the three things that must agree: the types, a
+Python callable over datums (rowexec), and a DuckDB text template (vecexec). Where a template is
+None, vecexec wraps the Python callable as a DuckDB scalar function, so whatever rowexec can do
+vecexec can too, only slower. A template is given only where DuckDB's answer is equal, errors
+included.
 
-Operators are functions found through `OPERATORS`, as in PostgreSQL: `a + b` over int4 is int4pl(a, b).
+Operators are functions found through `OPERATORS`, as in PostgreSQL: `a + b` over int4 is int4pl(a,
+b).
 
 **Source.** pg_proc.dat, pg_operator.dat, pg_cast.dat, pg_aggregate.dat of PostgreSQL 15.
 """
@@ -66,8 +68,9 @@ class Aggregate:
     """One signature of an aggregate; `python` makes a fresh accumulator.
 
     Accumulator protocol: `step(*datums)`, `final() -> datum`. Strictness is the accumulator's own.
-    `duck` is a template over the arguments' texts, without DISTINCT/ORDER BY/FILTER, which vecexec adds at `{mods}`:
-    "sum({distinct}{0}{order}){filter}". None: not available in vecexec (0A000) unless `duck_list_final` is given.
+    `duck` is a template over the arguments' texts, without DISTINCT/ORDER BY/FILTER, which vecexec
+    adds at `{mods}`: "sum({distinct}{0}{order}){filter}". None: not available in vecexec (0A000)
+    unless `duck_list_final` is given.
     """
 
     name: str
@@ -85,7 +88,7 @@ class Aggregate:
 
 @dataclass(frozen=True, slots=True)
 class WindowFunction:
-    """A pure window function: row_number, rank, lag…"""
+    """A pure window function: row_number, rank, lag and their kin."""
 
     name: str
     arguments: tuple[SqlType, ...]
@@ -105,7 +108,7 @@ class CastContext(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class CastRule:
-    """How a value of one type becomes another. `function` takes one argument; None means binary coercible."""
+    """How a value of one type becomes another; function None means binary coercible."""
 
     source: SqlType
     target: SqlType
@@ -115,7 +118,7 @@ class CastRule:
 
 @dataclass(slots=True)
 class Registry:
-    """All entries by name. Filled by the modules of this package at import, read-only afterwards."""
+    """All entries by name; filled by this package's modules at import, then read-only."""
 
     functions: dict[str, list[Function]] = field(default_factory=dict)
     operators: dict[str, list[Operator]] = field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Logical plans: what a bound statement computes, before an executor is chosen.
 
-**Model.** A tree of frozen relational nodes. Every node has `columns`, its output; a column's `id` is unique within the
-statement and never changes meaning, so nodes refer to columns by id whatever stands between. `rowexec` matches the
-shapes it can run, `vecexec` renders any tree as DuckDB SQL.
+**Model.** A tree of frozen relational nodes. Every node has `columns`, its output; a column's `id`
+is unique within the statement and never changes meaning, so nodes refer to columns by id whatever
+stands between. `rowexec` matches the shapes it can run, `vecexec` renders any tree as DuckDB SQL.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from sqlnode.types import SqlType
 
 @dataclass(frozen=True, slots=True)
 class OutColumn:
-    """One output column. table_oid and attnum name its origin for RowDescription, 0 if it has none."""
+    """One output column; table_oid and attnum name its origin, 0 if it has none."""
 
     id: int
     name: str
@@ -38,7 +38,7 @@ class SingleRow:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """All rows of a stored table. `columns[i]` is attnum `columns[i].attnum`; only referenced ones are listed."""
+    """All rows of a stored table; of its columns, by attnum, only those referenced."""
 
     table: TableDesc
     columns: Columns
@@ -59,12 +59,16 @@ class VirtualScan:
 
 @dataclass(frozen=True, slots=True)
 class Values:
+    """Literal rows."""
+
     rows: tuple[tuple[Scalar, ...], ...]
     columns: Columns
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
+    """Rows for which the condition is true."""
+
     input: "Plan"
     condition: Scalar
 
@@ -84,7 +88,7 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class ProjectSet:
-    """As Project, but items at `set_indexes` are set-returning Calls, expanded in step and padded with NULL."""
+    """As Project, but items at `set_indexes` return sets, expanded in step, padded with NULL."""
 
     input: "Plan"
     columns: Columns
@@ -94,7 +98,7 @@ class ProjectSet:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """kind: inner | left | right | full | cross. USING and NATURAL arrive as conditions plus a Project."""
+    """kind: inner | left | right | full | cross. USING arrives as conditions and a Project."""
 
     kind: str
     left: "Plan"
@@ -109,7 +113,7 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Aggregation:
-    """GROUP BY. Output is groups, then aggregates. grouping_sets hold indexes into groups; None is one plain set.
+    """GROUP BY: groups, then aggregates. grouping_sets hold indexes into groups; None: one set.
 
     No groups and no grouping_sets: exactly one output row.
     """
@@ -141,6 +145,8 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Sort:
+    """The input in order."""
+
     input: "Plan"
     keys: tuple[SortKey, ...]
 
@@ -165,7 +171,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class Distinct:
-    """DISTINCT, or DISTINCT ON (keys): the first row of each key in `order` (which starts with the keys)."""
+    """DISTINCT, or DISTINCT ON (keys): each key's first row in `order`, which starts with them."""
 
     input: "Plan"
     on: tuple[Scalar, ...] = ()
@@ -178,7 +184,7 @@ class Distinct:
 
 @dataclass(frozen=True, slots=True)
 class SetOperation:
-    """kind: union | intersect | except. Both inputs' columns already have `columns`' types, by position."""
+    """kind: union | intersect | except. Both inputs already have `columns`' types."""
 
     kind: str
     all: bool
@@ -189,7 +195,7 @@ class SetOperation:
 
 @dataclass(frozen=True, slots=True)
 class Cte:
-    """One WITH item. A recursive one has term: `plan` is the start, `recursive` refers to it by CteScan."""
+    """One WITH item. A recursive one starts with `plan`; `recursive` refers to it by CteScan."""
 
     cte_id: int
     name: str
@@ -201,6 +207,8 @@ class Cte:
 
 @dataclass(frozen=True, slots=True)
 class With:
+    """Common table expressions in scope of `input`."""
+
     ctes: tuple[Cte, ...]
     input: "Plan"
 
@@ -219,7 +227,7 @@ class CteScan:
 
 @dataclass(frozen=True, slots=True)
 class FunctionScan:
-    """A set-returning (or scalar) function in FROM. with_ordinality adds an int8 column at the end."""
+    """A function in FROM. with_ordinality adds an int8 column at the end."""
 
     function: Function
     args: tuple[Scalar, ...]
@@ -229,7 +237,7 @@ class FunctionScan:
 
 @dataclass(frozen=True, slots=True)
 class LockRows:
-    """SELECT … FOR UPDATE | NO KEY UPDATE | SHARE | KEY SHARE on the rows of `tables` (Scan aliases, all if empty)."""
+    """SELECT … FOR UPDATE, SHARE and kin, on the rows of `tables` (Scan aliases; all if empty)."""
 
     input: "Plan"
     strength: str
@@ -264,7 +272,7 @@ Plan = (
 
 
 def inputs(plan: Plan) -> Iterator[Plan]:
-    """Yield the direct input plans of a node, CTE definitions included, scalar subqueries excluded."""
+    """Yield a node's direct input plans, CTE definitions included, scalar subqueries not."""
     match plan:
         case Join() | SetOperation():
             yield plan.left

@@ -1,11 +1,11 @@
-"""Bound scalars: expressions in which every name is resolved and every node has its PostgreSQL type.
+"""Bound scalars: every name resolved, every node with its PostgreSQL type.
 
-**Model.** The binder makes these trees; `rowexec.compile_scalar` turns them into closures, `vecexec` into DuckDB text.
-Operators and functions are both `Call`. Implicit casts are explicit here: operand types match the function's
-signature exactly, so an executor never converts by itself.
+**Model.** The binder makes these trees; `rowexec.compile_scalar` turns them into closures,
+`vecexec` into DuckDB text. Operators and functions are both `Call`. Implicit casts are explicit
+here: operand types match the function's signature exactly, so an executor never converts by itself.
 
-**Invariants.** Column ids are unique within a statement; a `ColumnRef` whose id no enclosing input produces refers to an
-outer query (correlation).
+**Invariants.** Column ids are unique within a statement; a `ColumnRef` whose id no enclosing input
+produces refers to an outer query (correlation).
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class Const:
 
 @dataclass(frozen=True, slots=True)
 class Param:
-    """`$index`, counted from 1. Literals that the plan cache lifted out of the text are parameters as well."""
+    """`$index`, counted from 1. Literals that the plan cache lifted are parameters as well."""
 
     index: int
     type: SqlType
@@ -66,7 +66,7 @@ class Cast:
 
 @dataclass(frozen=True, slots=True)
 class Coerce:
-    """Apply a typmod: numeric(p,s) rounds or raises 22003, varchar(n) cuts (explicit) or raises 22001, char(n) pads."""
+    """Apply a typmod: numeric(p,s) rounds, varchar(n) cuts or raises 22001, char(n) pads."""
 
     arg: "Scalar"
     type: SqlType
@@ -75,24 +75,32 @@ class Coerce:
 
 @dataclass(frozen=True, slots=True)
 class And:
+    """Three-valued conjunction."""
+
     args: tuple["Scalar", ...]
     type: SqlType = BOOL
 
 
 @dataclass(frozen=True, slots=True)
 class Or:
+    """Three-valued disjunction."""
+
     args: tuple["Scalar", ...]
     type: SqlType = BOOL
 
 
 @dataclass(frozen=True, slots=True)
 class Not:
+    """Three-valued negation."""
+
     arg: "Scalar"
     type: SqlType = BOOL
 
 
 @dataclass(frozen=True, slots=True)
 class IsNull:
+    """`arg IS [NOT] NULL`."""
+
     arg: "Scalar"
     negated: bool = False
     type: SqlType = BOOL
@@ -130,12 +138,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Coalesce:
+    """The first argument that is not null."""
+
     args: tuple["Scalar", ...]
     type: SqlType
 
 
 @dataclass(frozen=True, slots=True)
 class NullIf:
+    """NULL if both are equal, else left."""
+
     left: "Scalar"
     right: "Scalar"  # as the operator wants it
     compared_left: "Scalar"  # left, cast as the operator wants it
@@ -202,7 +214,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class AggregateCall:
-    """An aggregate over the rows of a group or window; appears only in the Aggregate and Window plan nodes."""
+    """An aggregate over a group or window; appears only in Aggregation and Window."""
 
     aggregate: Aggregate
     args: tuple["Scalar", ...]
@@ -245,7 +257,7 @@ class WindowCall:
 
 @dataclass(frozen=True, slots=True)
 class GroupingCall:
-    """GROUPING(a, b): bit mask over positions in Aggregate.groups; appears only in the Aggregate plan node."""
+    """GROUPING(a, b): bit mask over positions in Aggregation.groups; appears only there."""
 
     group_indexes: tuple[int, ...]
     type: SqlType = INT4
@@ -261,13 +273,18 @@ class ScalarSubquery:
 
 @dataclass(frozen=True, slots=True)
 class Exists:
+    """`EXISTS (SELECT …)`."""
+
     plan: "Plan"
     type: SqlType = BOOL
 
 
 @dataclass(frozen=True, slots=True)
 class SubqueryAnyAll:
-    """`(args) op ANY|ALL (SELECT …)`; IN is = ANY, NOT IN is Not over it. The plan's columns have the operand types."""
+    """`(args) op ANY|ALL (SELECT …)`; IN is = ANY, NOT IN is Not over it.
+
+    The plan's columns have the operand types.
+    """
 
     args: tuple["Scalar", ...]
     plan: "Plan"
@@ -313,7 +330,7 @@ Scalar = (
 
 
 def children(node: Any) -> Iterator["Scalar"]:
-    """Yield the direct scalar operands of a scalar (or call, sort key, frame), subquery plans excluded."""
+    """Yield the direct scalar operands of a scalar, call, sort key or frame; no subqueries."""
     for name in (f.name for f in fields(node)):
         yield from _scalars_in(getattr(node, name))
 

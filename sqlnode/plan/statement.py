@@ -1,6 +1,7 @@
 """Bound statements: what the session hands to an executor.
 
-`columns` is empty for statements without a result set. Parameter types are what ParameterDescription reports.
+`columns` is empty for statements without a result set. Parameter types are what
+ParameterDescription reports.
 """
 
 from dataclasses import dataclass, field
@@ -32,8 +33,9 @@ class Query:
 class OnConflict:
     """ON CONFLICT. index_ids are the arbiter indexes (empty: any, only for DO NOTHING).
 
-    For DO UPDATE: `assignments` and `where` refer to the existing row by the ids of Insert.row_columns and to the
-    proposed row (excluded) by the ids of `excluded_columns`, both one for each table column in order.
+    For DO UPDATE: `assignments` and `where` refer to the existing row by the ids of
+    Insert.row_columns and to the proposed row (excluded) by the ids of `excluded_columns`, both one
+    for each table column in order.
     """
 
     index_ids: tuple[int, ...]
@@ -45,10 +47,11 @@ class OnConflict:
 
 @dataclass(frozen=True, slots=True)
 class Insert:
-    """INSERT. `source.columns` give the values of `attnums` by position, already cast for assignment.
+    """INSERT. `source.columns` are the values of `attnums` by position, cast for assignment.
 
-    Attnums not listed take `defaults[attnum]` (bound default, or absent: NULL). row_columns name the finished row's
-    columns for RETURNING, CHECK and ON CONFLICT: one for each table column in order.
+    Attnums not listed take `defaults[attnum]` (bound default, or absent: NULL). row_columns name
+    the finished row's columns for RETURNING, CHECK and ON CONFLICT: one for each table column in
+    order.
     """
 
     table: TableDesc
@@ -68,7 +71,7 @@ class Insert:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """UPDATE. `source` yields matching rows: the target's columns (row_columns, hidden ones included) first, then FROM's.
+    """UPDATE. `source` yields matching rows: row_columns (hidden ones too), then FROM's.
 
     assignments and returning refer to row_columns (new values in RETURNING) and the FROM columns.
     """
@@ -101,9 +104,10 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Utility:
-    """Everything that is not planned: DDL, SET, SHOW, BEGIN, COPY, EXPLAIN… `node` is the sqlglot tree.
+    """Everything that is not planned: DDL, SET, SHOW, BEGIN, COPY, EXPLAIN. `node` is typed.
 
-    kind: the first words in upper case ('CREATE TABLE', 'SET', 'BEGIN'), also what command tags start from.
+    kind: the first words in upper case ('CREATE TABLE', 'SET', 'BEGIN'), also what command tags
+    start from.
     """
 
     kind: str
