@@ -49,6 +49,9 @@ class Function:
     is_async: bool = False  # python is a coroutine function: nextval and its kin
     oid: int = 0
     defaults: int = 0  # how many trailing arguments may be left out (python supplies them)
+    # Set where the work depends on the actual argument types (to_json(anyelement), concat("any")):
+    # the binder calls it with them and puts the function it returns into the Call.
+    specialize: "Callable[[tuple[SqlType, ...]], Function] | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +84,12 @@ class Aggregate:
     duck_list: bool = (
         False  # vecexec collects list(arg) and applies the Python accumulator as a scalar function
     )
-    ordered_set: bool = False  # percentile_cont(…) WITHIN GROUP (ORDER BY …)
+    # percentile_cont(…) WITHIN GROUP (ORDER BY …): the arguments are the direct ones, then the
+    # ordered ones; step() gets both, in sort order.
+    ordered_set: bool = False
     variadic: bool = False
+    needs_context: bool = False  # python(ctx) makes the accumulator
+    specialize: "Callable[[tuple[SqlType, ...]], Aggregate] | None" = None  # as in Function
     oid: int = 0
 
 
