@@ -1,9 +1,9 @@
 """How one SQL value looks in Python, and the numbers that dates and times are counted from.
 
 SQL NULL is None; bool, int, float and str are themselves; numeric is decimal.Decimal (its
-exponent carries the display scale); bytea and uuid are bytes; date is days and time, timestamp, timestamptz
-are microseconds, counted as in PostgreSQL's binary format (from 2000-01-01); interval is `Interval`;
-arrays are lists (nested for dimensions), records tuples.
+exponent carries the display scale); bytea and uuid are bytes; date is days and time, timestamp,
+timestamptz are microseconds, counted as in PostgreSQL's binary format (from 2000-01-01); interval
+is `Interval`; arrays are lists (nested for dimensions), records tuples.
 """
 
 from collections.abc import Iterable
