@@ -1,1 +1,1 @@
-"""Engines: sorted byte maps with atomic durable batches. LMDB and memory pass one contract suite."""
+"""Engines: sorted byte maps with atomic durable writes. LMDB and memory pass one contract suite."""

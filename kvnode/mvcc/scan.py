@@ -1,0 +1,222 @@
+"""A span at one snapshot, read in steps, packed into one block.
+
+**Model.** A `ScanRun` walks the live table. As long as no live version is newer than `read_ts` and
+nothing was deleted since, the rows are the answer as they stand, and no old version is ever
+touched. Otherwise the step merges in what the history knows: for a version that is too new, one
+seek; for keys that are gone, one walk over the distinct keys of the step's stretch, each found by
+seeks, however many versions it has.
+
+**Invariants.** A step looks at a bounded number of rows, live and deleted. Between steps no
+snapshot is held: any snapshot that still has the history at `read_ts` gives the same rows.
+"""
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+import numpy as np
+
+from kvnode.mvcc.formats import (
+    TENANT_BYTES,
+    TS_BYTES,
+    after_versions,
+    history_bound,
+    history_stem,
+    split_history_key,
+    ts_bytes,
+)
+from kvnode.mvcc.point_read import read_history
+from kvnode.storage.engine import Row, Snapshot, Table
+
+_ROWS_FIRST: Final = 32  # of a first step: values may be megabytes
+_ROWS_MAX: Final = 2048  # about one millisecond
+_STEP_BYTES: Final = 1 << 20
+_DELETED_MAX: Final = 512  # distinct keys of the history looked at in one step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScanSpec:
+    """What to read. `start` and `end` are full keys, and `end` is not empty."""
+
+    start: bytes
+    end: bytes
+    read_ts: int
+    reverse: bool = False
+    limit_rows: int
+    limit_bytes: int
+    keys_only: bool = False
+    count_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBlock:
+    """Rows joined; ends are little-endian uint32 arrays. Keys come without tenant."""
+
+    row_count: int
+    keys: bytes
+    key_ends: bytes
+    values: bytes
+    value_ends: bytes
+    more: bool
+
+
+@dataclass(slots=True)
+class ScanRun:
+    """One scan on its way. Call `step` until `done`, then `block`."""
+
+    spec: ScanSpec
+    done: bool = False
+    row_count: int = 0
+    bytes_read: int = 0
+    _keys: list[bytes] = field(default_factory=list)
+    _values: list[bytes] = field(default_factory=list)
+    _rows_next: int = _ROWS_FIRST
+    _start: bytes = b""
+    _end: bytes = b""
+    _more: bool = False
+
+    def __post_init__(self) -> None:
+        self._start, self._end = self.spec.start, self.spec.end
+        self.done = self._start >= self._end
+
+    def step(self, snapshot: Snapshot, *, deleted_since: bool) -> None:
+        """Read on for about a millisecond."""
+        spec = self.spec
+        wanted = min(self._rows_next, spec.limit_rows - self.row_count)
+        rows = self._live_rows(snapshot, wanted)
+        low, high, is_last = self._stretch(rows, wanted)
+        newest = max([row[1] for row in rows])[:TS_BYTES] if rows else b""
+        if deleted_since or newest > ts_bytes(spec.read_ts):
+            rows, low, high, is_last = self._merge(
+                snapshot, rows, low, high, is_last, deleted_since
+            )
+        self._take(rows)
+        if spec.reverse:
+            self._end = low
+        else:
+            self._start = high
+        self.done = self.done or is_last
+
+    def block(self) -> PackedBlock:
+        """Return the rows found."""
+        if self.spec.count_only:
+            return PackedBlock(self.row_count, b"", b"", b"", b"", self._more)
+        values = [] if self.spec.keys_only else self._values
+        return PackedBlock(
+            self.row_count,
+            b"".join(self._keys),
+            _ends(self._keys),
+            b"".join(values),
+            _ends(values),
+            self._more,
+        )
+
+    def _live_rows(self, snapshot: Snapshot, wanted: int) -> list[Row]:
+        if self.spec.reverse:
+            rows = list(islice(snapshot.rows_before(Table.LIVE, self._end), wanted))
+            if rows and rows[-1][0] < self._start:
+                del rows[bisect_left(rows, True, key=lambda row: row[0] < self._start) :]
+            return rows
+        rows = list(islice(snapshot.rows_from(Table.LIVE, self._start), wanted))
+        if rows and rows[-1][0] >= self._end:
+            del rows[bisect_left(rows, (self._end,)) :]
+        return rows
+
+    def _stretch(self, rows: list[Row], wanted: int) -> tuple[bytes, bytes, bool]:
+        """Return the stretch of keys that `rows` covers, and whether it is the last."""
+        if len(rows) < wanted:
+            return self._start, self._end, True
+        if self.spec.reverse:
+            return rows[-1][0], self._end, False
+        return self._start, rows[-1][0] + b"\x00", False
+
+    def _merge(
+        self,
+        snapshot: Snapshot,
+        rows: list[Row],
+        low: bytes,
+        high: bytes,
+        is_last: bool,
+        deleted_since: bool,
+    ) -> tuple[list[Row], bytes, bytes, bool]:
+        """Return the rows as of read_ts, and the stretch they cover: it may have become shorter."""
+        read_ts, reverse = self.spec.read_ts, self.spec.reverse
+        visible: dict[bytes, bytes] = {}
+        gone: list[bytes] = []
+        if deleted_since:
+            gone, cut = _history_keys(snapshot, low, high, reverse=reverse)
+            if cut is not None:
+                is_last = False
+                low, high = (cut, high) if reverse else (low, cut)
+        newest = ts_bytes(read_ts)
+        for key, stored in rows:
+            if stored[:TS_BYTES] <= newest:
+                visible[key] = stored
+        for key in {key for key, _ in rows}.union(gone):
+            if key not in visible:
+                _add_old(visible, snapshot, key, read_ts)
+        merged = sorted(row for row in visible.items() if low <= row[0] < high)
+        return (merged[::-1] if reverse else merged), low, high, is_last
+
+    def _take(self, rows: list[Row]) -> None:
+        spec = self.spec
+        if self.row_count + len(rows) >= spec.limit_rows:
+            self._more = self.done = True
+            del rows[spec.limit_rows - self.row_count :]
+        if spec.count_only:
+            self.row_count += len(rows)
+            self._rows_next = _ROWS_MAX
+            return
+        sizes = [len(key) + len(value) for key, value in rows]
+        size = sum(sizes)
+        if spec.keys_only:
+            sizes = [len(key) for key, _ in rows]
+        if self.bytes_read + sum(sizes) >= spec.limit_bytes:
+            self._more = self.done = True
+            del rows[self._rows_within(sizes) :]
+        self.bytes_read += sum(sizes[: len(rows)])
+        self.row_count += len(rows)
+        self._keys += [key[TENANT_BYTES:] for key, _ in rows]
+        if not spec.keys_only:
+            self._values += [value[TS_BYTES:] for _, value in rows]
+        average = size // len(sizes) + 1 if sizes else 1
+        self._rows_next = max(1, min(_ROWS_MAX, _STEP_BYTES // average))
+
+    def _rows_within(self, sizes: list[int]) -> int:
+        """Return how many rows fit; the one that crosses the soft limit is the last."""
+        left = self.spec.limit_bytes - self.bytes_read
+        totals = np.cumsum(np.array(sizes, dtype=np.int64))
+        return min(len(sizes), int(np.searchsorted(totals, left)) + 1)
+
+
+def _ends(parts: list[bytes]) -> bytes:
+    lengths = np.fromiter(map(len, parts), dtype=np.uint32, count=len(parts))
+    return np.cumsum(lengths, dtype=np.uint32).astype("<u4").tobytes()
+
+
+def _add_old(visible: dict[bytes, bytes], snapshot: Snapshot, key: bytes, read_ts: int) -> None:
+    version = read_history(snapshot, key, read_ts=read_ts)
+    if version.value is not None:
+        visible[key] = ts_bytes(version.commit_ts) + version.value
+
+
+def _history_keys(
+    snapshot: Snapshot, low: bytes, high: bytes, *, reverse: bool
+) -> tuple[list[bytes], bytes | None]:
+    """Return the distinct keys of [low, high) with history, and where a long walk stopped."""
+    keys: list[bytes] = []
+    position = history_bound(high if reverse else low)
+    while len(keys) < _DELETED_MAX:
+        if reverse:
+            row = snapshot.seek_before(Table.HISTORY, position)
+        else:
+            row = snapshot.seek(Table.HISTORY, position)
+        if row is None:
+            return keys, None
+        key = split_history_key(row[0])[0]
+        if not low <= key < high:
+            return keys, None
+        keys.append(key)
+        position = history_stem(key) if reverse else after_versions(key)
+    return keys, keys[-1] if reverse else keys[-1] + b"\x00"

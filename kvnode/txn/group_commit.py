@@ -1,0 +1,227 @@
+"""One writer, many commits: everything that waits when a sync returns goes into the next one.
+
+**Model.** A sync costs the same for one commit and for a thousand. So writes queue here while the
+writer is busy; when it reports back, the whole queue becomes its next atomic write.
+
+    submit, submit → queue ─┐ (writer idle?) → batch → one engine.write() → durable → answers
+                            └── waits while a batch is under way ◄──────────┘
+
+**Invariants.** Batches become durable in the order of submission. `on_durable` runs before any
+callback of the batch, and only after the sync. If a write fails for want of room, it fails, and so
+does everything queued behind it, because that was checked against what now never happened. If one
+operation is itself at fault, it and what follows it *of the same tenant* fail.
+
+**Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from kvapi.errors import DiskFull, InternalError, KvError
+from kvnode.storage.engine import Engine, StoreNeedsGrowth, WriteTxn
+
+_log = logging.getLogger(__name__)
+_BATCH_OPERATIONS_MAX: Final = 10_000
+_BATCH_BYTES_MAX: Final = 64 << 20
+
+
+class Operation(Protocol):
+    """Something to write. `apply` runs in the writer thread, the rest on the loop."""
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose it is; 0 for the system."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Roughly what it writes."""
+        ...
+
+    def apply(self, txn: WriteTxn) -> None:
+        """Write. Must not change state that the loop reads before it is durable."""
+        ...
+
+    def finish(self, error: KvError | None) -> None:
+        """Take the outcome: durable, or the reason why not."""
+        ...
+
+
+BatchOutcome = Sequence[Exception | None] | Exception
+
+
+class Writer(Protocol):
+    """Runs one batch at a time and reports on the loop."""
+
+    def run(self, operations: Sequence[Operation], report: Callable[[BatchOutcome], None]) -> None:
+        """Write `operations` atomically; `report` gets one outcome each, or one for all."""
+        ...
+
+
+class GroupCommit:
+    """The queue in front of the writer."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        writer: Writer,
+        *,
+        on_durable: Callable[[Sequence[Operation]], None],
+        release_snapshots: Callable[[], None],
+        queue_operations_max: int = 100_000,
+    ) -> None:
+        self._engine = engine
+        self._writer = writer
+        self._on_durable = on_durable
+        self._release_snapshots = release_snapshots
+        self._queue: list[Operation] = []
+        self._batch: list[Operation] = []
+        self.queue_operations_max = queue_operations_max
+        self.batch_count = 0
+        self.operation_count = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Nothing queued and nothing under way."""
+        return not self._batch and not self._queue
+
+    @property
+    def is_full(self) -> bool:
+        """No room for more until the writer has caught up."""
+        return len(self._queue) >= self.queue_operations_max
+
+    @property
+    def queued_count(self) -> int:
+        """Operations that are not durable yet."""
+        return len(self._queue) + len(self._batch)
+
+    def submit(self, operation: Operation) -> None:
+        """Queue one operation."""
+        self._queue.append(operation)
+        if not self._batch:
+            self._start()
+
+    def after_queued(self, callback: Callable[[], None]) -> None:
+        """Run `callback` when all that is queued now has its outcome; at once if nothing is."""
+        if self.is_idle:
+            callback()
+        else:
+            self._queue.append(_Marker(callback))
+
+    def _start(self) -> None:
+        size = count = 0
+        for operation in self._queue[:_BATCH_OPERATIONS_MAX]:
+            if count and size + operation.size_bytes > _BATCH_BYTES_MAX:
+                break
+            size += operation.size_bytes
+            count += 1
+        self._batch = self._queue[:count]
+        del self._queue[:count]
+        if self._engine.needs_growth():
+            self._grow_and_run()
+        else:
+            self._writer.run(self._batch, self._report)
+
+    def _report(self, outcome: BatchOutcome) -> None:
+        if isinstance(outcome, StoreNeedsGrowth):
+            self._grow_and_run()
+        elif isinstance(outcome, DiskFull):
+            self._fail_everything(outcome)
+        elif isinstance(outcome, Exception):
+            _log.error("write_failed", exc_info=outcome)
+            self._fail_everything(InternalError(f"the store failed: {outcome}"))
+        else:
+            self._finish(outcome)
+
+    def _grow_and_run(self) -> None:
+        self._release_snapshots()
+        try:
+            self._engine.grow()
+        except DiskFull as error:
+            self._fail_everything(error)
+            return
+        _log.info("store_grown", extra={"used_bytes": self._engine.used_bytes()})
+        self._writer.run(self._batch, self._report)
+
+    def _finish(self, outcomes: Sequence[Exception | None]) -> None:
+        batch, self._batch = self._batch, []
+        self.batch_count += 1
+        self.operation_count += len(batch)
+        failed_tenants: set[int] = set()
+        durable: list[Operation] = []
+        errors: list[KvError | None] = []
+        for operation, outcome in zip(batch, outcomes, strict=True):
+            if outcome is None:
+                durable.append(operation)
+                errors.append(None)
+            else:
+                _log.error("operation_failed", exc_info=outcome)
+                failed_tenants.add(operation.tenant_id)
+                errors.append(InternalError(f"the write failed: {outcome}"))
+        self._on_durable(durable)
+        stranded = [o for o in self._queue if o.tenant_id in failed_tenants]
+        self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]
+        if self._queue:
+            self._start()  # before the answers: the disk should not wait for them
+        for operation, error in zip(batch, errors, strict=True):
+            operation.finish(error)
+        for operation in stranded:
+            operation.finish(InternalError("an earlier write of this tenant failed"))
+
+    def _fail_everything(self, error: KvError) -> None:
+        failed = self._batch + self._queue
+        self._batch, self._queue = [], []
+        _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
+        for operation in failed:
+            operation.finish(error)
+
+
+class _Marker:
+    """Writes nothing; its callback runs when it is its turn."""
+
+    tenant_id = -1
+    size_bytes = 0
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
+
+    def apply(self, txn: WriteTxn) -> None:
+        """Write nothing."""
+
+    def finish(self, error: KvError | None) -> None:
+        del error  # whatever became of the others, they have their outcome now
+        self._callback()
+
+
+def write_batch(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:
+    """Write `operations` in one atomic write; if one of them is at fault, find out which."""
+    try:
+        with engine.write() as txn:
+            for operation in operations:
+                operation.apply(txn)
+    except (StoreNeedsGrowth, DiskFull) as error:
+        return error
+    except Exception as error:
+        if len(operations) == 1:
+            return [error]
+        return _write_one_by_one(engine, operations)
+    return [None] * len(operations)
+
+
+def _write_one_by_one(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:
+    outcomes: list[Exception | None] = []
+    failed_tenants: set[int] = set()
+    for operation in operations:
+        if operation.tenant_id in failed_tenants:
+            outcomes.append(InternalError("an earlier write of this tenant failed"))
+            continue
+        try:
+            with engine.write() as txn:
+                operation.apply(txn)
+        except Exception as error:
+            failed_tenants.add(operation.tenant_id)
+            outcomes.append(error)
+        else:
+            outcomes.append(None)
+    return outcomes

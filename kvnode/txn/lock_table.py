@@ -1,0 +1,257 @@
+"""Row locks: first come, first served, shared or exclusive, with deadlocks found at once.
+
+**Model.** Every locked key has its holders and a queue. A request takes its keys in the order given
+and stops at the first that is not free; when that one is granted it goes on. Whoever would wait
+first asks: does anyone I would wait for wait, however indirectly, for me? Then the newcomer is
+refused (`Deadlock`), because everyone else has waited longer.
+
+**Invariants.** Nobody overtakes: a request waits if an incompatible one is queued before it, except
+that a holder's upgrade goes to the front. A request waits at one key at a time. What an owner got
+stays its own until `release`, whatever became of the request.
+
+**Concurrency.** Pure: no clock, no futures. Methods return what was settled by the call, in order;
+the caller has the timers and the answers.
+"""
+
+from collections import deque
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+
+from kvapi.errors import Deadlock, KvError, LockNotAvailable, LockTimeout
+
+Owner = Hashable  # a transaction of a stream
+
+
+class Mode(Enum):
+    """How much of a key a lock takes."""
+
+    SHARED = "shared"
+    EXCLUSIVE = "exclusive"
+
+
+class Wait(Enum):
+    """What to do at a key that is not free."""
+
+    BLOCK = "block"
+    NOWAIT = "nowait"
+    SKIP = "skip"
+
+
+@dataclass(eq=False, slots=True)
+class LockRequest:
+    """One request; the table moves it along. `error` and `is_settled` are its outcome."""
+
+    owner: Owner
+    keys: Sequence[bytes]
+    mode: Mode = Mode.EXCLUSIVE
+    wait: Wait = Wait.BLOCK
+    statement: str = ""
+    skipped: set[bytes] = field(default_factory=set)
+    error: KvError | None = None
+    is_settled: bool = False
+    next_index: int = 0
+
+    @property
+    def waits_at(self) -> bytes:
+        """The key it waits for. Requires: not settled."""
+        return self.keys[self.next_index]
+
+
+@dataclass(slots=True)
+class _Locked:
+    """State of one key that somebody holds or wants."""
+
+    holders: dict[Owner, Mode] = field(default_factory=dict)
+    queue: deque[LockRequest] = field(default_factory=deque)
+
+    def admits(self, owner: Owner, mode: Mode) -> bool:
+        """Tell whether `owner` could hold the key in `mode` beside its present holders."""
+        others = [held for holder, held in self.holders.items() if holder != owner]
+        return not others or (mode is Mode.SHARED and all(held is Mode.SHARED for held in others))
+
+
+class LockTable:
+    """All row locks of one store. Owner: the event loop."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, _Locked] = {}
+        self._held: dict[Owner, set[bytes]] = {}
+        self._waiting: dict[Owner, list[LockRequest]] = {}
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def held_count(self, owner: Owner) -> int:
+        """Return how many keys `owner` holds."""
+        return len(self._held.get(owner, ()))
+
+    def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
+        """Return those of `keys` that someone else holds."""
+        locked = self._keys
+        return [
+            key
+            for key in keys
+            if (state := locked.get(key)) is not None
+            and any(holder != owner for holder in state.holders)
+        ]
+
+    def waiting_count(self) -> int:
+        """Return how many requests wait."""
+        return sum(map(len, self._waiting.values()))
+
+    def acquire(self, request: LockRequest) -> bool:
+        """Take the request's keys as far as they are free; tell whether it is settled."""
+        self._advance(request)
+        return request.is_settled
+
+    def release(self, owner: Owner) -> list[LockRequest]:
+        """Free everything `owner` holds or waits for; return the requests this settled.
+
+        Requests of the owner itself are taken out of their queues and not returned.
+        """
+        settled: list[LockRequest] = []
+        for request in self._waiting.pop(owner, ()):
+            request.is_settled = True
+            self._leave_queue(request)
+            self._grant_queue(request.waits_at, settled)
+        for key in self._held.pop(owner, ()):
+            del self._keys[key].holders[owner]
+            self._grant_queue(key, settled)
+        return settled
+
+    def expire(self, request: LockRequest) -> list[LockRequest]:
+        """Fail a waiting request with LockTimeout; return the others this settled."""
+        message = "canceling statement due to lock timeout"
+        return self.withdraw(request, LockTimeout(message, key=request.waits_at))
+
+    def withdraw(self, request: LockRequest, error: KvError) -> list[LockRequest]:
+        """Fail a waiting request with `error`; return the others this settled."""
+        assert not request.is_settled, "only a waiting request can be withdrawn"
+        self._leave_queue(request)
+        self._stop_waiting(request)
+        self._settle(request, error)
+        settled: list[LockRequest] = []
+        self._grant_queue(request.waits_at, settled)
+        return settled
+
+    def _advance(self, request: LockRequest) -> None:
+        """Take keys until one has to be waited for, all are taken, or the request fails."""
+        while request.next_index < len(request.keys):
+            key = request.waits_at
+            if not self._try_take(request, key):
+                if request.wait is Wait.SKIP:
+                    request.skipped.add(key)
+                elif request.wait is Wait.NOWAIT:
+                    message = "could not obtain lock on row"
+                    return self._settle(request, LockNotAvailable(message, key=key))
+                else:
+                    return self._enqueue(request, key)
+            request.next_index += 1
+        return self._settle(request, None)
+
+    def _try_take(self, request: LockRequest, key: bytes) -> bool:
+        locked = self._keys.get(key)
+        if locked is None:
+            locked = self._keys[key] = _Locked()
+        held = locked.holders.get(request.owner)
+        if held is Mode.EXCLUSIVE or held is request.mode:
+            return True
+        if not locked.admits(request.owner, request.mode):
+            return False
+        if held is None and self._queued_before(locked, request):
+            return False
+        locked.holders[request.owner] = request.mode
+        self._held.setdefault(request.owner, set()).add(key)
+        return True
+
+    def _queued_before(self, locked: _Locked, request: LockRequest) -> bool:
+        for other in locked.queue:
+            if other is request:
+                return False
+            if Mode.EXCLUSIVE in (other.mode, request.mode) and other.owner != request.owner:
+                return True
+        return False
+
+    def _enqueue(self, request: LockRequest, key: bytes) -> None:
+        locked = self._keys[key]
+        if request.owner in locked.holders:
+            locked.queue.appendleft(request)  # an upgrade: nobody else can go first
+        else:
+            locked.queue.append(request)
+        self._waiting.setdefault(request.owner, []).append(request)
+        if (circle := self._find_circle(request)) is not None:
+            self._leave_queue(request)
+            self._stop_waiting(request)
+            self._settle(request, Deadlock("deadlock detected", key=key, detail=_describe(circle)))
+
+    def _find_circle(self, start: LockRequest) -> list[LockRequest] | None:
+        """Return the waits that lead from `start` back to its owner, or None.
+
+        Depth first, without recursion; an owner is visited once.
+        """
+        path: list[tuple[LockRequest, Iterator[Owner]]] = [(start, self._blockers(start))]
+        seen: set[Owner] = set()
+        while path:
+            blocker = next(path[-1][1], None)
+            if blocker is None:
+                path.pop()
+            elif blocker == start.owner:
+                return [request for request, _ in path]
+            elif blocker not in seen:
+                seen.add(blocker)
+                path.extend(
+                    (request, self._blockers(request)) for request in self._waiting.get(blocker, ())
+                )
+        return None
+
+    def _blockers(self, request: LockRequest) -> Iterator[Owner]:
+        """Yield the owners that `request` waits for: holders, and whoever is queued before it."""
+        locked = self._keys[request.waits_at]
+        for holder, held in list(locked.holders.items()):
+            if holder != request.owner and Mode.EXCLUSIVE in (held, request.mode):
+                yield holder
+        for other in list(locked.queue):
+            if other is request:
+                return
+            if other.owner != request.owner and Mode.EXCLUSIVE in (other.mode, request.mode):
+                yield other.owner
+
+    def _grant_queue(self, key: bytes, settled: list[LockRequest]) -> None:
+        """Give `key` to the requests at the front of its queue, as many as may hold it."""
+        locked = self._keys[key]
+        while locked.queue and self._try_take(locked.queue[0], key):
+            request = locked.queue.popleft()
+            self._stop_waiting(request)
+            request.next_index += 1
+            self._advance(request)
+            if request.is_settled:
+                settled.append(request)
+        if not locked.holders and not locked.queue:
+            self._keys.pop(key, None)
+
+    def _leave_queue(self, request: LockRequest) -> None:
+        self._keys[request.waits_at].queue.remove(request)
+
+    def _stop_waiting(self, request: LockRequest) -> None:
+        waiting = self._waiting[request.owner]
+        waiting.remove(request)
+        if not waiting:
+            del self._waiting[request.owner]
+
+    def _settle(self, request: LockRequest, error: KvError | None) -> None:
+        request.error = error
+        request.is_settled = True
+
+
+def _describe(circle: list[LockRequest]) -> str:
+    """Say who waits for whom; the first is the victim."""
+    lines = []
+    for index, request in enumerate(circle):
+        then = circle[(index + 1) % len(circle)]
+        mode = request.mode.value
+        lines.append(
+            f"Transaction {index + 1} waits for a {mode} lock held or awaited by transaction "
+            f"{circle.index(then) + 1}: {request.statement or '(statement unknown)'}"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,67 @@
+"""May this transaction commit? Nothing that it read may have changed since its snapshot.
+
+**Invariants.** A conflict may be reported that is none (a restart, a long span, a version that was
+garbage): the transaction runs again. A conflict is never missed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Final
+
+from kvapi.spans import Span
+from kvnode.mvcc.formats import TS_BYTES, history_bound, split_history_key, ts_bytes
+from kvnode.mvcc.point_read import newest_change
+from kvnode.storage.engine import Snapshot, Table
+from kvnode.txn.recent_writes import RecentWrites
+
+_ROWS_MAX: Final = 100_000  # of one span looked at in the store; more is reported as a conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a transaction read; full keys, span ends never empty."""
+
+    keys: Sequence[bytes] = ()
+    spans: Sequence[Span] = ()
+
+
+def find_conflict(
+    recent: RecentWrites, snapshot: Snapshot, footprint: Footprint, *, read_ts: int
+) -> bytes | None:
+    """Return a key of the footprint that was written after `read_ts`, or None."""
+    changed = recent.changed_key(footprint.keys, footprint.spans, since_ts=read_ts)
+    if changed is not None or read_ts >= recent.low_water:
+        return changed
+    return _changed_in_store(snapshot, footprint, read_ts)
+
+
+def _changed_in_store(snapshot: Snapshot, footprint: Footprint, read_ts: int) -> bytes | None:
+    for key in footprint.keys:
+        if newest_change(snapshot, key) > read_ts:
+            return key
+    for span in footprint.spans:
+        if (changed := _changed_in_span(snapshot, span, read_ts)) is not None:
+            return changed
+    return None
+
+
+def _changed_in_span(snapshot: Snapshot, span: Span, read_ts: int) -> bytes | None:
+    newest = ts_bytes(read_ts + 1)
+    looked_at = 0
+    for key, stored in islice(snapshot.rows_from(Table.LIVE, span.start), _ROWS_MAX):
+        if key >= span.end:
+            break
+        if stored[:TS_BYTES] >= newest:
+            return key
+        looked_at += 1
+    history = snapshot.rows_from(Table.HISTORY, history_bound(span.start))
+    end = history_bound(span.end)
+    for stored_key, _ in islice(history, _ROWS_MAX):
+        if stored_key >= end:
+            break
+        key, ts = split_history_key(stored_key)
+        if ts > read_ts:
+            return key
+        looked_at += 1
+    return span.start if looked_at >= _ROWS_MAX else None

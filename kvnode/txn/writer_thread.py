@@ -1,0 +1,38 @@
+"""The one thread that writes to the store."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+
+from kvnode.storage.engine import Engine
+from kvnode.txn.group_commit import BatchOutcome, Operation, write_batch
+
+_Job = tuple[Sequence[Operation], Callable[[BatchOutcome], None]]
+
+
+class WriterThread:
+    """A `Writer` over a thread: the sync blocks it, never the event loop."""
+
+    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+        self._engine = engine
+        self._loop = loop
+        self._jobs: SimpleQueue[_Job | None] = (
+            SimpleQueue()
+        )  # bound: GroupCommit runs one at a time
+        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread.start()
+
+    def run(self, operations: Sequence[Operation], report: Callable[[BatchOutcome], None]) -> None:
+        self._jobs.put((operations, report))
+
+    def stop(self) -> None:
+        """Finish the running batch, then end the thread."""
+        self._jobs.put(None)
+        self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            operations, report = job
+            outcome = write_batch(self._engine, operations)
+            self._loop.call_soon_threadsafe(report, outcome)
