@@ -31,4 +31,4 @@ class StackConfig:
     supervisor: SupervisorConfig = field(default_factory=SupervisorConfig)
 
 
-FOREIGN_SECTIONS = ("kvnode", "gateway", "sqlnode", "logging")
+FOREIGN_SECTIONS = ("kvnode", "gateway", "pool", "sqlnode", "logging")
