@@ -45,7 +45,7 @@ class FixedColumn(NamedTuple):
 
 
 class VarColumn(NamedTuple):
-    """Offsets int64 (row_count + 1,) into `data` uint8, contiguous from 0; NUMERIC is decimal text."""
+    """Offsets int64 (row_count + 1,) into contiguous `data` uint8; NUMERIC is decimal text."""
 
     kind: StorageKind
     offsets: Array

@@ -1,1 +1,1 @@
-"""The KV client: one stream, two transports, natural batching. Start with ``stream.py``."""
+"""The KV client: one stream, two transports, natural batching. Start with `kv_client.py`."""

@@ -1,0 +1,430 @@
+"""The KV client: every operation of the contract as a future, over either transport.
+
+**Model.** A call fills one request into the open frame and returns its future: no task, no
+coroutine. What is called in
+one turn of the event loop travels in one frame. See `request_stream.py` for batching and credit,
+`connection.py` for
+what happens when the connection breaks.
+
+**Invariants.** A lock dies with its stream. So a transaction that locked or staged on a connection
+that broke is
+*broken*: everything but its rollback fails with ConnectionLost, because its commit might overwrite
+what others
+wrote since.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from kvapi.client import operations as ops
+from kvapi.client.config import ClientConfig
+from kvapi.client.connection import Connection
+from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
+from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, TxnOutcome, TxnState
+from kvapi.errors import BadRequest, CommitAmbiguous, ConnectionLost, KvError
+from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
+from kvapi.pb import kv_pb2
+from kvapi.spans import Span
+
+Future = asyncio.Future
+Writes = Mapping[bytes, bytes | None]  # None deletes
+LockWait = Literal["block", "nowait", "skip"]
+_LOCK_WAITS = {
+    "block": kv_pb2.BLOCK,
+    "nowait": kv_pb2.NOWAIT,
+    "skip": kv_pb2.SKIP_LOCKED,
+}
+_STATUS_POLL_S = 0.05
+
+
+class MonotonicClock(Protocol):
+    """What the client asks of a clock."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that never goes back."""
+        ...
+
+
+class KvClient:
+    """One stream to one KV node. Belongs to the event loop that it was made on."""
+
+    def __init__(self, address: str, *, config: ClientConfig, clock: MonotonicClock) -> None:
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        self._stream = RequestStream(config, clock.monotonic_s)
+        self._stream.on_unresolved = self._on_unresolved
+        self._connection = Connection(address, config, self._stream)
+        self._request = self._stream.request
+        self._create_future = self._loop.create_future
+        self._tied: set[bytes] = set()  # transactions with locks or staged writes on this stream
+        self._broken: set[bytes] = set()  # the same, on a stream that is gone
+        self._tied_at = 0  # loss_count when _tied was filled
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    # --- connection ---------------------------------------------------------------------------
+
+    async def connect(self) -> None:
+        """Open the transport without a credential. Raises: Unavailable."""
+        await self._connection.open()
+
+    async def authenticate(self, credential: bytes) -> Hello:
+        """Become the credential's tenant; reconnects use it as well.
+
+        Raises: CredentialRefused, TenantSuspended, TenantUnknown, Unavailable.
+        """
+        return await self._connection.authenticate(credential)
+
+    def set_credential(self, credential: bytes) -> None:
+        """Use a renewed credential from the next connection on."""
+        self._connection.set_credential(credential)
+
+    async def close(self) -> None:
+        """End the connection; what is outstanding fails."""
+        await self._connection.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def catalog_version(self) -> int:
+        """The newest catalog version seen in any frame."""
+        return self._stream.catalog_version
+
+    @property
+    def on_catalog_version(self) -> Callable[[int], None] | None:
+        """Called with each newer catalog version."""
+        return self._stream.on_catalog_version
+
+    @on_catalog_version.setter
+    def on_catalog_version(self, callback: Callable[[int], None] | None) -> None:
+        self._stream.on_catalog_version = callback
+
+    @property
+    def is_ready(self) -> bool:
+        """True while there is a connection that accepted the credential."""
+        return self._stream.is_open
+
+    @property
+    def outstanding_count(self) -> int:
+        """Requests sent and not answered."""
+        return self._stream.outstanding_count
+
+    @property
+    def queue_count(self) -> int:
+        """Requests that wait for credit or a connection."""
+        return self._stream.queue_count
+
+    @property
+    def connect_count(self) -> int:
+        """How often a hello was accepted; 2 means one reconnect."""
+        return self._connection.connect_count
+
+    # --- reads --------------------------------------------------------------------------------
+
+    def get(self, key: bytes, *, read_ts: int = 0, catalog_version: int = 0) -> Future[Got]:
+        """Read one key. Cancelling is not told to the node: the answer is on its way already."""
+        future = self._create_future()
+        request = self._request(ops.GET, future, len(key))
+        request.get.key = key
+        if read_ts:
+            request.read_ts = read_ts
+        if catalog_version:
+            request.catalog_version = catalog_version
+        return future
+
+    def multi_get(
+        self, keys: Sequence[bytes], *, read_ts: int = 0, catalog_version: int = 0
+    ) -> Future[MultiGot]:
+        """Read several keys at one snapshot."""
+        future = self._create_future()
+        request = self._request(ops.MULTI_GET, future, _keys_bytes(keys))
+        request.read_ts = read_ts
+        request.catalog_version = catalog_version
+        request.multi_get.keys.extend(keys)
+        return future
+
+    def scan(  # noqa: PLR0913  the operation of the contract, field by field
+        self,
+        span: Span,
+        *,
+        read_ts: int = 0,
+        catalog_version: int = 0,
+        reverse: bool = False,
+        limit_rows: int = 0,
+        limit_bytes: int = 0,
+        keys_only: bool = False,
+        count_only: bool = False,
+    ) -> Future[Block]:
+        """Read rows of a span; `Block.more` and `Block.resume_span` say how to go on."""
+        future, request = self._long(ops.SCAN, len(span.start) + len(span.end))
+        request.read_ts = read_ts
+        request.catalog_version = catalog_version
+        scan = request.scan
+        scan.start, scan.end = span
+        scan.reverse = reverse
+        scan.limit_rows = limit_rows
+        scan.limit_bytes = limit_bytes
+        scan.keys_only = keys_only
+        scan.count_only = count_only
+        return future
+
+    # --- transactions -------------------------------------------------------------------------
+
+    def lock(
+        self,
+        keys: Sequence[bytes],
+        *,
+        txn_id: bytes,
+        catalog_version: int = 0,
+        shared: bool = False,
+        wait: LockWait = "block",
+        timeout_ms: int = 0,
+        statement: str = "",
+    ) -> Future[MultiGot]:
+        """Lock rows in the order given and read their newest durable values.
+
+        Fails with LockTimeout, LockNotAvailable, Deadlock, ConnectionLost.
+        """
+        if self._is_broken(txn_id):
+            return self._failed(_broken_error())
+        self._tied.add(txn_id)
+        size = _keys_bytes(keys) + 4 * len(statement)
+        future, request = self._long(ops.LOCK, size)
+        request.txn_id = txn_id
+        request.catalog_version = catalog_version
+        lock = request.lock
+        lock.keys.extend(keys)
+        lock.mode = kv_pb2.SHARED if shared else kv_pb2.EXCLUSIVE
+        lock.wait = _LOCK_WAITS[wait]
+        lock.timeout_ms = timeout_ms
+        lock.statement = statement
+        return future
+
+    def refresh(
+        self, *, txn_id: bytes, read_ts: int, footprint: Footprint, catalog_version: int = 0
+    ) -> Future[int]:
+        """Validate a footprint now; the result is the new read_ts. Fails with WriteConflict."""
+        if self._is_broken(txn_id):
+            return self._failed(_broken_error())
+        future, request = self._long(ops.REFRESH, ops.footprint_bytes(footprint))
+        request.txn_id = txn_id
+        request.read_ts = read_ts
+        request.catalog_version = catalog_version
+        request.refresh.SetInParent()
+        ops.fill_footprint(request.refresh.footprint, footprint)
+        return future
+
+    def stage(self, *, txn_id: bytes, writes: Writes) -> Future[None]:
+        """Hand over part of a transaction's writes ahead of its commit."""
+        return self._stage(txn_id, list(writes.items()))
+
+    def commit(
+        self,
+        *,
+        txn_id: bytes,
+        read_ts: int,
+        catalog_version: int,
+        footprint: Footprint = EMPTY_FOOTPRINT,
+        writes: Writes,
+        absent_keys: Sequence[bytes] = (),
+        schema_change: bool = False,
+    ) -> Future[int]:
+        """Validate and write, all or nothing; the result is the commit_ts.
+
+        Writes too large for a frame are staged first. Fails with WriteConflict, KeyExists,
+        SchemaChanged, …;
+        CommitAmbiguous if the connection broke and the outcome could not be learned.
+        """
+        if not txn_id:
+            return self._failed(BadRequest("a commit needs a transaction id"))
+        size = ops.writes_bytes(writes)
+        heads = ops.footprint_bytes(footprint) + _keys_bytes(absent_keys)
+
+        def send(rest: Writes) -> Future[int]:
+            return self._commit(
+                txn_id,
+                (read_ts, catalog_version, schema_change),
+                (footprint, rest, absent_keys),
+                heads + (size if rest else 0),
+            )
+
+        if size <= self._stream.send_bytes_max // 2:
+            return send(writes)
+        task = self._loop.create_task(self._commit_staged(txn_id, writes, send))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def rollback(self, *, txn_id: bytes) -> Future[None]:
+        """Free the transaction's locks and staged writes; safe to call twice."""
+        was_broken = self._is_broken(txn_id)
+        self._broken.discard(txn_id)
+        self._tied.discard(txn_id)
+        future = self._create_future()
+        if was_broken:
+            future.set_result(None)  # the end of the stream freed them
+            return future
+        request = self._request(ops.ROLLBACK, future, 0)
+        request.txn_id = txn_id
+        request.rollback.SetInParent()
+        return future
+
+    def txn_status(self, txn_id: bytes) -> Future[TxnState]:
+        """Ask for the outcome of a transaction."""
+        future = self._create_future()
+        request = self._request(ops.TXN_STATUS, future, len(txn_id))
+        request.txn_status.txn_id = txn_id
+        return future
+
+    # --- counters -----------------------------------------------------------------------------
+
+    def increment(
+        self,
+        key: bytes,
+        *,
+        by: int = 1,
+        count: int = 1,
+        start: int = 1,
+        bounds: tuple[int, int] | None = None,
+        cycle: bool = False,
+        catalog_version: int = 0,
+    ) -> Future[Counter]:
+        """Take `count` steps of a counter, durably; the result holds the last.
+
+        A counter that does not exist hands out `start` first. Fails with CounterExhausted,
+        CommitAmbiguous.
+        """
+        future = self._create_future()
+        request = self._request(ops.INCREMENT, future, len(key))
+        request.catalog_version = catalog_version
+        increment = request.increment
+        increment.key = key
+        increment.by = by
+        increment.start = start
+        increment.count = count
+        increment.cycle = cycle
+        if bounds is not None:
+            increment.has_bounds = True
+            increment.min, increment.max = bounds
+        return future
+
+    def counter_peek(self, key: bytes, *, start: int = 1) -> Future[Counter]:
+        """Read a counter without changing it; `start` is told of one that does not exist."""
+        future = self._create_future()
+        request = self._request(ops.COUNTER_PEEK, future, len(key))
+        increment = request.increment
+        increment.key = key
+        increment.start = start
+        increment.peek = True
+        return future
+
+    def counter_set(self, key: bytes, value: int, *, is_called: bool = True) -> Future[Counter]:
+        """Set a counter; the next step gives `value` again unless `is_called`."""
+        future = self._create_future()
+        request = self._request(ops.INCREMENT, future, len(key))
+        increment = request.increment
+        increment.key = key
+        increment.start = value
+        increment.set = True
+        increment.is_called = is_called
+        return future
+
+    # --- inside -------------------------------------------------------------------------------
+
+    def _long(self, operation: ops.Operation, size: int) -> tuple[AnyFuture, kv_pb2.Request]:
+        """Start a request that may take long: cancelling its future is told to the node."""
+        future = CancellableFuture(loop=self._loop)
+        request = self._request(operation, future, size)
+        future.request_id = request.id
+        future.on_cancel = self._stream.cancel
+        return future, request
+
+    def _stage(self, txn_id: bytes, writes: list[tuple[bytes, bytes | None]]) -> Future[None]:
+        if self._is_broken(txn_id):
+            return self._failed(_broken_error())
+        self._tied.add(txn_id)
+        size = sum(ops.write_bytes(key, value) for key, value in writes)
+        future, request = self._long(ops.STAGE, size)
+        request.txn_id = txn_id
+        ops.fill_writes(request.stage.writes, writes)
+        return future
+
+    def _commit(
+        self,
+        txn_id: bytes,
+        terms: tuple[int, int, bool],
+        content: tuple[Footprint, Writes, Sequence[bytes]],
+        size: int,
+    ) -> Future[int]:
+        if self._is_broken(txn_id):
+            return self._failed(_broken_error())
+        self._tied.discard(txn_id)
+        future = self._create_future()
+        request = self._request(ops.COMMIT, future, size)
+        request.txn_id = txn_id
+        request.read_ts, request.catalog_version, is_schema_change = terms
+        footprint, writes, absent_keys = content
+        commit = request.commit
+        commit.schema_change = is_schema_change
+        commit.absent_keys.extend(absent_keys)
+        ops.fill_footprint(commit.footprint, footprint)
+        ops.fill_writes(commit.writes, writes.items())
+        return future
+
+    async def _commit_staged(
+        self, txn_id: bytes, writes: Writes, send: Callable[[Writes], Future[int]]
+    ) -> int:
+        for chunk in ops.chunks(writes, self._stream.send_bytes_max // 2):
+            await self._stage(txn_id, chunk)
+        return await send({})
+
+    def _is_broken(self, txn_id: bytes) -> bool:
+        if self._tied_at != self._stream.loss_count:
+            self._broken |= self._tied
+            self._tied.clear()
+            self._tied_at = self._stream.loss_count
+        return txn_id in self._broken
+
+    def _failed(self, error: KvError) -> AnyFuture:
+        future = self._create_future()
+        future.set_exception(error)
+        return future
+
+    def _on_unresolved(self, future: AnyFuture, txn_id: bytes) -> None:
+        task = self._loop.create_task(self._resolve(future, txn_id), name="kv-resolve-commit")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _resolve(self, future: AnyFuture, txn_id: bytes) -> None:
+        """Learn what became of a commit that was on its way when the connection broke."""
+        ambiguous = CommitAmbiguous("connection lost during commit, and its outcome is unknown")
+        try:
+            async with asyncio.timeout(self._config.resolve_wait_s):
+                state = await self.txn_status(txn_id)
+                while state.state is TxnOutcome.IN_FLIGHT:
+                    await asyncio.sleep(_STATUS_POLL_S)
+                    state = await self.txn_status(txn_id)
+        except (KvError, TimeoutError):
+            outcome: Exception | int = ambiguous
+        except asyncio.CancelledError:
+            if not future.done():
+                future.set_exception(ambiguous)
+            raise
+        else:
+            lost = ConnectionLost("connection lost before the commit; it did not happen")
+            outcome = state.commit_ts if state.state is TxnOutcome.COMMITTED else lost
+        if future.done():
+            return
+        if isinstance(outcome, int):
+            future.set_result(outcome)
+        else:
+            future.set_exception(outcome)
+
+
+def _keys_bytes(keys: Sequence[bytes]) -> int:
+    return sum(map(len, keys)) + 8 * len(keys)
+
+
+def _broken_error() -> ConnectionLost:
+    return ConnectionLost("the connection that held the transaction's locks was lost")

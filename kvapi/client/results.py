@@ -1,0 +1,102 @@
+"""What the futures of the KV client resolve to."""
+
+import enum
+import struct
+from itertools import pairwise
+from typing import NamedTuple
+
+from kvapi.spans import Span
+
+FOUND, ABSENT, SKIPPED = 1, 0, 2
+
+
+class Hello(NamedTuple):
+    """What the node says on accepting a credential."""
+
+    catalog_version: int
+    newest_ts: int
+    credit_requests: int
+    frame_bytes_max: int
+    server_epoch: int
+
+
+class Got(NamedTuple):
+    """One key's value at `read_ts`; None: no such key."""
+
+    value: bytes | None
+    commit_ts: int
+    read_ts: int
+
+
+class MultiGot(NamedTuple):
+    """Several keys' values in request order; `found` tells ABSENT from SKIPPED (both None)."""
+
+    values: list[bytes | None]
+    commit_ts: list[int]
+    read_ts: int
+    found: bytes
+
+
+class Counter(NamedTuple):
+    """A counter's value, and whether it has been handed out."""
+
+    value: int
+    is_called: bool
+
+
+class TxnOutcome(enum.IntEnum):
+    """What a node knows of a transaction; UNKNOWN promises that it will never commit."""
+
+    UNKNOWN = 0
+    COMMITTED = 1
+    IN_FLIGHT = 2
+
+
+class TxnState(NamedTuple):
+    """A transaction's outcome; `commit_ts` if COMMITTED."""
+
+    state: TxnOutcome
+    commit_ts: int
+
+
+class Block(NamedTuple):
+    """Packed rows: joined keys and values with their end offsets as little-endian uint32 arrays."""
+
+    row_count: int
+    keys: bytes
+    key_ends: bytes
+    values: bytes
+    value_ends: bytes
+    more: bool
+    read_ts: int
+    reverse: bool = False
+
+    def rows(self) -> list[tuple[bytes, bytes]]:
+        """Return (key, value) of every row, in scan order."""
+        return list(zip(self.keys_list(), self.values_list(), strict=True))
+
+    def keys_list(self) -> list[bytes]:
+        """Return the keys, in scan order."""
+        return _cut(self.keys, self.key_ends)
+
+    def values_list(self) -> list[bytes]:
+        """Return the values, in scan order."""
+        return _cut(self.values, self.value_ends)
+
+    def last_key(self) -> bytes:
+        """Return the last key in scan order. Requires: rows, and not count_only."""
+        if len(self.key_ends) <= 4:
+            return self.keys
+        (start,) = struct.unpack_from("<I", self.key_ends, len(self.key_ends) - 8)
+        return self.keys[start:]
+
+    def resume_span(self, span: Span) -> Span:
+        """Return the part of the scanned `span` that comes after this block."""
+        if self.reverse:
+            return Span(span.start, self.last_key())
+        return Span(self.last_key() + b"\x00", span.end)
+
+
+def _cut(joined: bytes, ends: bytes) -> list[bytes]:
+    bounds = (0, *struct.unpack(f"<{len(ends) // 4}I", ends))
+    return [joined[start:end] for start, end in pairwise(bounds)]

@@ -1,0 +1,76 @@
+"""Length-prefixed frames over a Unix socket."""
+
+import asyncio
+import struct
+
+from kvapi.client.config import ClientConfig
+from kvapi.client.transport import TransportEvents
+from kvapi.errors import KvError
+from kvapi.wire import FrameReader
+
+_LENGTH = struct.Struct(">I")
+
+
+class UnixTransport(asyncio.Protocol):
+    """One connection to a Unix socket; frames leave at the end of the loop's turn."""
+
+    def __init__(self, path: str, config: ClientConfig, events: TransportEvents) -> None:
+        self._path = path
+        self._events = events
+        self._reader = FrameReader(config.frame_bytes_max)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._is_paused = False
+        self._is_over = False
+
+    async def open(self) -> None:
+        await self._loop.create_unix_connection(lambda: self, self._path)
+
+    def send(self, body: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(_LENGTH.pack(len(body)) + body)
+
+    def wake(self) -> None:
+        self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        if self._is_paused or self._is_over or self._transport is None:
+            return  # resume_writing comes back here
+        for body in self._events.take_frames():
+            self._transport.write(_LENGTH.pack(len(body)) + body)
+
+    # --- asyncio.Protocol -----------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a stream socket has a stream transport"
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_over:
+            return
+        try:
+            for body in self._reader.feed(data):
+                self._events.receive(body)
+        except KvError as error:
+            self._end(error)
+
+    def pause_writing(self) -> None:
+        self._is_paused = True
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._flush()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end(exc)
+
+    def _end(self, error: Exception | None) -> None:
+        if self._is_over:
+            return
+        self.close()
+        self._events.lost(error)
