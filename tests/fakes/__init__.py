@@ -1,1 +1,1 @@
-"""Tests; packages, so that they can share fakes and builders."""
+"""Real, smaller implementations of the parts that a test does not want to start."""

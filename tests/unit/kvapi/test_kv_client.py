@@ -1,0 +1,331 @@
+"""kvapi.client against the in-memory node, over both transports."""
+
+import asyncio
+
+import pytest
+
+from kvapi.client.config import ClientConfig
+from kvapi.client.kv_client import KvClient
+from kvapi.client.results import FOUND, SKIPPED, TxnOutcome
+from kvapi.errors import (
+    CommitAmbiguous,
+    ConnectionLost,
+    CredentialRefused,
+    KeyExists,
+    LockNotAvailable,
+    LockTimeout,
+    RequestTooLarge,
+    SchemaChanged,
+    Throttled,
+    Unavailable,
+    WriteConflict,
+)
+from kvapi.footprint import Footprint
+from kvapi.spans import Span
+from runtime.clock import SystemClock
+from tests.fakes.kv_server import CREDENTIAL, FakeKvServer
+
+TXN = b"t" * 16
+OTHER = b"o" * 16
+
+
+@pytest.fixture(params=["unix", "grpc"])
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+async def server(tmp_path):
+    server = FakeKvServer()
+    await server.start(tmp_path / "kv.sock")
+    yield server
+    await server.stop()
+
+
+def make_client(server, transport, **config):
+    config = {"connect_wait_s": 2.0, "resolve_wait_s": 2.0} | config
+    return KvClient(server.address(transport), config=ClientConfig(**config), clock=SystemClock())
+
+
+@pytest.fixture
+async def client(server, transport):
+    client = make_client(server, transport)
+    await client.connect()
+    await client.authenticate(CREDENTIAL)
+    yield client
+    await client.close()
+
+
+async def write(client, txn_id=TXN, **writes):
+    return await client.commit(
+        txn_id=txn_id,
+        read_ts=0,
+        catalog_version=0,
+        writes={k.encode(): v for k, v in writes.items()},
+    )
+
+
+async def test_what_was_committed_is_read(client):
+    """The basic promise of a store; also that absent is not empty."""
+    commit_ts = await write(client, a=b"1", empty=b"")
+    got = await client.get(b"a")
+    assert (got.value, got.commit_ts, got.read_ts) == (b"1", commit_ts, commit_ts)
+    assert (await client.get(b"empty")).value == b""
+    assert (await client.get(b"none")).value is None
+    assert (await client.multi_get([b"a", b"none", b"empty"])).values == [b"1", None, b""]
+    assert (await client.get(b"a", read_ts=commit_ts - 1)).value is None
+
+
+async def test_scan_goes_on_where_a_block_ended(client, server):
+    """A wrong resume span would lose or repeat rows at every block border of a large scan."""
+    keys = [bytes((n,)) for n in range(1, 8)]
+    for key in keys:
+        server.store.put(key, b"v" + key)
+    for reverse in (False, True):
+        span, seen = Span(b"", b""), []
+        while True:
+            block = await client.scan(span, limit_rows=3, reverse=reverse)
+            seen += block.rows()
+            if not block.more:
+                break
+            span = block.resume_span(span)
+        assert [k for k, _ in seen] == (keys[::-1] if reverse else keys)
+        assert all(v == b"v" + k for k, v in seen)
+    assert (await client.scan(Span(b"", b""), count_only=True)).row_count == 7
+    assert (await client.scan(Span(b"", b""), keys_only=True)).keys_list() == keys
+
+
+async def test_one_turn_is_one_frame(client, server):
+    """Batching is where the throughput comes from."""
+    await asyncio.gather(*[client.get(b"k%d" % n) for n in range(50)])
+    assert ["get"] * 50 in server.frames
+
+
+async def test_credit_holds_back_and_lets_go(server, transport):
+    """A client that ignores credit floods the node's memory."""
+    server.credit = 3
+    client = make_client(server, transport)
+    await client.authenticate(CREDENTIAL)
+    server.is_silent = True
+    futures = [client.get(b"k") for _ in range(10)]
+    await asyncio.sleep(0.02)
+    assert (client.outstanding_count, client.queue_count) == (3, 7)
+    server.is_silent = False
+    for session in list(server.sessions):
+        session.answer_held()
+    await asyncio.gather(*futures)
+    assert max(len(frame) for frame in server.frames) <= 3
+    await client.close()
+
+
+async def test_full_queue_is_throttled(server, transport):
+    """An unbounded queue would turn a slow node into an out-of-memory SQL process."""
+    server.credit = 1
+    client = make_client(server, transport, queue_requests_max=2)
+    await client.authenticate(CREDENTIAL)
+    server.is_silent = True
+    futures = [client.get(b"k") for _ in range(4)]
+    with pytest.raises(Throttled):
+        await futures[3]
+    await client.close()
+    for future in futures[:3]:
+        with pytest.raises(Unavailable):
+            await future if not isinstance(future.exception(), ConnectionLost) else None
+
+
+async def test_typed_errors_arrive(client, server):
+    """SQLSTATEs are made from these classes."""
+    ts = await write(client, a=b"1")
+    server.store.put(b"a", b"2")
+    with pytest.raises(WriteConflict) as caught:
+        await client.commit(
+            txn_id=OTHER,
+            read_ts=ts,
+            catalog_version=0,
+            footprint=Footprint(keys=[b"a"]),
+            writes={b"b": b""},
+        )
+    assert caught.value.key == b"a"
+    with pytest.raises(KeyExists):
+        await client.commit(
+            txn_id=OTHER, read_ts=0, catalog_version=0, writes={}, absent_keys=[b"a"]
+        )
+    with pytest.raises(SchemaChanged) as changed:
+        await client.get(b"a", catalog_version=7)
+    assert changed.value.number == 1
+    with pytest.raises(WriteConflict):
+        await client.refresh(
+            txn_id=OTHER, read_ts=ts, footprint=Footprint(spans=[Span(b"a", b"b")])
+        )
+    assert await client.refresh(txn_id=OTHER, read_ts=ts, footprint=Footprint()) > ts
+
+
+async def test_locks_wait_skip_and_time_out(client):
+    """UPDATE, SELECT … FOR UPDATE NOWAIT and SKIP LOCKED."""
+    await write(client, a=b"1", b=b"2")
+    assert (await client.lock([b"a"], txn_id=TXN)).values == [b"1"]
+    with pytest.raises(LockNotAvailable):
+        await client.lock([b"a"], txn_id=OTHER, wait="nowait")
+    skipped = await client.lock([b"a", b"b"], txn_id=OTHER, wait="skip")
+    assert (skipped.values, skipped.found) == ([None, b"2"], bytes((SKIPPED, FOUND)))
+    with pytest.raises(LockTimeout):
+        await client.lock([b"a"], txn_id=OTHER, timeout_ms=20)
+    waiting = client.lock([b"a"], txn_id=OTHER)
+    await client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"9"})
+    assert (await waiting).values == [b"9"]
+    await client.rollback(txn_id=OTHER)
+    await client.lock([b"a"], txn_id=TXN, wait="nowait")
+
+
+async def test_cancelled_wait_is_told_to_the_node(client, server):
+    """statement_timeout must not leave a waiter that takes the lock later and keeps it."""
+    await client.lock([b"a"], txn_id=TXN)
+    waiting = asyncio.ensure_future(client.lock([b"a"], txn_id=OTHER))
+    while not server.store.waiters:
+        await asyncio.sleep(0.001)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await client.get(b"a")
+    assert not server.store.waiters
+
+
+async def test_large_commit_is_staged(client, server):
+    """A bulk load must not be refused for the size of a frame, nor be seen by halves."""
+    writes = {b"k%05d" % n: b"x" * 10_000 for n in range(300)}
+    await client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes=writes)
+    assert server.store.request_counts["stage"] >= 3
+    assert len(server.store.rows(Span(b"", b""), server.store.newest_ts)) == 300
+    with pytest.raises(RequestTooLarge):
+        await client.stage(txn_id=TXN, writes={b"k": bytes(2 << 20)})
+
+
+async def test_counters(client):
+    """nextval, setval and currval after a restart."""
+    assert (await client.counter_peek(b"s", start=5)) == (5, False)
+    assert (await client.increment(b"s", start=5)).value == 5
+    assert (await client.increment(b"s", by=10, count=3)).value == 35
+    await client.counter_set(b"s", 7, is_called=False)
+    assert (await client.increment(b"s")).value == 7
+
+
+async def test_reads_survive_a_broken_connection(client, server):
+    """The KV node restarts under a running SELECT."""
+    await write(client, a=b"1")
+    server.break_before = "get"
+    got, block = await asyncio.gather(client.get(b"a"), client.scan(Span(b"a", b"b")))
+    assert (got.value, block.rows()) == (b"1", [(b"a", b"1")])
+    assert (client.connect_count, server.hello_count) == (2, 2)
+
+
+@pytest.mark.parametrize("happened", [True, False])
+async def test_commit_of_unknown_outcome_is_resolved(client, server, happened):
+    """Never run twice, never lost: the promise behind 40003."""
+    if happened:
+        server.break_after = "commit"
+        commit_ts = await write(client, a=b"1")
+        assert (await client.get(b"a")).commit_ts == commit_ts
+    else:
+        server.break_before = "commit"
+        with pytest.raises(ConnectionLost):
+            await write(client, a=b"1")
+        assert (await client.get(b"a")).value is None
+        with pytest.raises(WriteConflict):  # a late copy of the commit stays without effect
+            await write(client, a=b"1")
+
+
+async def test_unresolvable_commit_is_ambiguous(server):
+    """If the node stays away the client must hear that nobody knows."""
+    client = make_client(server, "unix", resolve_wait_s=0.1)
+    await client.authenticate(CREDENTIAL)
+    server.is_silent = True
+    future = client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"1"})
+    await asyncio.sleep(0.01)
+    await server.stop_listening()
+    with pytest.raises(CommitAmbiguous):
+        await future
+    await client.close()
+
+
+async def test_increment_in_flight_is_ambiguous(client, server):
+    """A sequence step may have happened; the caller decides whether a gap matters."""
+    server.break_before = "increment"
+    with pytest.raises(CommitAmbiguous):
+        await client.increment(b"s")
+
+
+async def test_transaction_whose_locks_died_cannot_commit(client, server):
+    """Its rows may have changed in between: committing would lose that update."""
+    await client.lock([b"a"], txn_id=TXN)
+    server.drop_connections()
+    with pytest.raises(ConnectionLost):
+        while True:
+            await client.get(b"a")
+            await client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"1"})
+    await client.rollback(txn_id=TXN)
+    assert (await client.get(b"a")).value is None
+    await write(client, a=b"2")
+
+
+async def test_lock_waiting_on_a_broken_connection_fails(client, server):
+    """Waiting again would take a place in a queue that the statement may have left."""
+    await client.lock([b"a"], txn_id=TXN)
+    waiting = client.lock([b"a"], txn_id=OTHER)
+    while not server.store.waiters:
+        await asyncio.sleep(0.001)
+    rollback = client.rollback(txn_id=b"x" * 16)
+    server.drop_connections()
+    with pytest.raises(ConnectionLost):
+        await waiting
+    await rollback
+
+
+async def test_without_a_node_calls_wait_then_fail(server):
+    """A restart of the node is a pause; its absence is an error in bounded time."""
+    client = make_client(server, "unix", connect_wait_s=0.15)
+    await client.authenticate(CREDENTIAL)
+    await server.stop_listening()
+    await asyncio.sleep(0.01)
+    with pytest.raises(Unavailable):
+        await client.get(b"a")
+    late = make_client(server, "unix", connect_wait_s=2.0)
+    waiting = asyncio.ensure_future(late.authenticate(CREDENTIAL))
+    await asyncio.sleep(0.02)
+    await server.listen()
+    await waiting
+    assert (await client.get(b"a")).value is None
+    await client.close()
+    await late.close()
+
+
+async def test_refused_credential(server, transport):
+    """No retry storm with a credential that will never be accepted; a new one heals."""
+    client = make_client(server, transport)
+    with pytest.raises(CredentialRefused):
+        await client.authenticate(b"bad")
+    await client.authenticate(CREDENTIAL)
+    server.accepted = {b"renewed"}
+    server.drop_connections()
+    with pytest.raises(CredentialRefused):
+        while True:
+            await client.get(b"a")
+    client.set_credential(b"renewed")
+    assert (await client.get(b"a")).value is None
+    await client.close()
+
+
+async def test_catalog_version_is_noticed(client):
+    """Other SQL processes learn of DDL from any answer."""
+    seen = []
+    client.on_catalog_version = seen.append
+    commit_ts = await client.commit(
+        txn_id=TXN, read_ts=0, catalog_version=0, writes={b"d": b""}, schema_change=True
+    )
+    assert (client.catalog_version, seen) == (commit_ts, [commit_ts])
+
+
+async def test_status(client):
+    """UNKNOWN is a promise: see the resolution of commits."""
+    ts = await write(client, a=b"")
+    assert (await client.txn_status(TXN)) == (TxnOutcome.COMMITTED, ts)
+    assert (await client.txn_status(OTHER)).state is TxnOutcome.UNKNOWN
