@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pgwire.errors import ConnectionRejected, ProtocolViolation, SqlSyntaxError
+from pgwire.startup import split_options
 
 _OPTION_NAMES: Final = frozenset({"tenant", "cluster", "endpoint"})
 _NOT_PARAMETERS: Final = frozenset({"user", "database", "options", "replication"})
@@ -79,7 +80,7 @@ def parse_options(text: str) -> Iterator[tuple[str, str]]:
     >>> list(parse_options("--tenant=acme -c work_mem=64MB -cDateStyle=ISO,\\ MDY endpoint=x"))
     [('tenant', 'acme'), ('work_mem', '64MB'), ('DateStyle', 'ISO, MDY'), ('endpoint', 'x')]
     """
-    words = iter(_split_words(text))
+    words = iter(split_options(text))
     for word in words:
         if word == "-c":
             setting = next(words, "")
@@ -98,23 +99,6 @@ def parse_options(text: str) -> Iterator[tuple[str, str]]:
                 severity="FATAL",
             )
         yield name, value
-
-
-def _split_words(text: str) -> list[str]:
-    words: list[str] = []
-    current: list[str] | None = None
-    characters = iter(text)
-    for character in characters:
-        if character.isspace():
-            if current is not None:
-                words.append("".join(current))
-            current = None
-            continue
-        current = [] if current is None else current
-        current.append(next(characters, "") if character == "\\" else character)
-    if current is not None:
-        words.append("".join(current))
-    return words
 
 
 def _split(name: str) -> tuple[str, str]:
