@@ -9,10 +9,10 @@
           │ S                   │ S
           ▼                     ▼
         READY                 READY
-      COPY_IN (begin_copy_in): only CopyData, CopyDone, CopyFail come out; Flush and Sync are dropped.
+      COPY_IN (begin_copy_in): only CopyData, CopyDone, CopyFail come out; Flush and Sync do not.
 
-**Invariants**: a message longer than its limit is refused when its header is seen, before its body is
-stored. After a fatal error nothing comes out any more.
+**Invariants**: a message longer than its limit is refused when its header is seen, before its
+body is stored. After a fatal error nothing comes out any more.
 
 Source: PostgreSQL docs, "Message Flow"; src/backend/tcop/postgres.c and commands/copyfromparse.c.
 """
@@ -93,14 +93,15 @@ class ServerConnection:
     def is_backlogged(self) -> bool:
         """Whether the owner should stop reading from the client for now.
 
-        NB: never true while the first message is incomplete, for then more bytes are what is needed.
+        NB: never true while the first message is incomplete: then more bytes are what is needed.
         """
         return self.buffered_bytes > self._limits.backlog_bytes_max and self._has_message()
 
     def next_frame(self) -> Frame | None:
         """Return the next frame, or None: feed more bytes.
 
-        Pulled one by one because of fail(). Raises: SqlError; hand it to fail() and go on unless it is fatal.
+        Pulled one by one because of fail(). Raises: SqlError; hand it to fail() and go on
+        unless it is fatal.
         """
         while self.state is not State.BROKEN and (message := self._take()) is not None:
             tag, body = message
@@ -161,7 +162,7 @@ class ServerConnection:
     def _has_message(self) -> bool:
         if self.buffered_bytes < _HEADER_BYTES:
             return False
-        (length,) = _LENGTH.unpack_from(self._buffer, self._offset + 1)
+        length: int = _LENGTH.unpack_from(self._buffer, self._offset + 1)[0]
         return self.buffered_bytes > length
 
     def _take(self) -> tuple[int, bytes] | None:

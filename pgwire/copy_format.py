@@ -1,8 +1,8 @@
 """COPY data in text and csv format to rows of strings, piece by piece as the client sends it.
 
 **Model**: bytes are collected until they end a line; whole lines are decoded together and cut at
-newlines. A line without quotes or backslashes is one `str.split`, and nearly all lines are. Only the
-others pay for the precise rules. Values are not converted: `pgwire.codecs` does that.
+newlines. A line without quotes or backslashes is one `str.split`, and nearly all lines are. Only
+the others pay for the precise rules. Values are not converted: `pgwire.codecs` does that.
 
 Source: PostgreSQL docs, "COPY"; src/backend/commands/copyfromparse.c.
 """
@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
+from pgwire.copy_csv import CsvSplitter
 from pgwire.copy_options import CopyOptions
 from pgwire.errors import BadCopyFileFormat, CharacterNotInRepertoire, ProgramLimitExceeded
 from pgwire.sql_error import SqlError
@@ -68,9 +69,7 @@ class CopyReader:
         ]
         delimiter = re.escape(options.delimiter_text)
         self._text_field = re.compile(_TEXT_FIELD_RAW.format(delimiter), re.DOTALL)
-        self._csv_special = re.compile(
-            "|".join(sorted({re.escape(c) for c in (options.quote_text, options.escape_text)}))
-        )
+        self._csv = CsvSplitter(options)
         self.batch_lines: list[int] = []
         """The line on which each row of the last batch ends."""
 
@@ -191,24 +190,7 @@ class CopyReader:
         options = self._options
         if not options.is_csv:
             return (len(record) - len(record.rstrip("\\"))) % 2 == 1
-        if options.quote_text not in record:
-            return False
-        if options.quote_text == options.escape_text:
-            return record.count(options.quote_text) % 2 == 1
-        return self._csv_is_open(record)
-
-    def _csv_is_open(self, record: str) -> bool:
-        quote, escape = self._options.quote_text, self._options.escape_text
-        is_quoted, skip_to = False, 0
-        for match in self._csv_special.finditer(record):
-            at = match.start()
-            if at < skip_to:
-                continue
-            if is_quoted and match[0] == escape and record[at + 1 : at + 2] in (quote, escape):
-                skip_to = at + 2
-            elif match[0] == quote:
-                is_quoted = not is_quoted
-        return is_quoted
+        return options.quote_text in record and self._csv.is_open(record)
 
     def _strip_newline(self, record: str, *, is_last: bool) -> str:
         if self._newline == "\r\n":
@@ -301,13 +283,10 @@ class CopyReader:
     def _csv_fields(self, record: str) -> list[str | None]:
         options = self._options
         null = options.null_text
-        if options.quote_text not in record:
-            if "\r" in record:
-                raise self._carriage_return(record)
-            values = record.split(options.delimiter_text)
-            quoted = [False] * len(values)
-        else:
-            values, quoted = self._csv_precise(record)
+        try:
+            values, quoted = self._csv.split(record)
+        except BadCopyFileFormat as error:
+            raise self._with_context(error, record) from None
         fields = [
             None if value == null and not is_quoted else value
             for value, is_quoted in zip(values, quoted, strict=True)
@@ -319,63 +298,6 @@ class CopyReader:
             if index < len(fields) and fields[index] == null:
                 fields[index] = None
         return fields
-
-    def _csv_precise(self, record: str) -> tuple[list[str], list[bool]]:
-        """Cut a record with quotes; a quote may start and end anywhere inside a field."""
-        options = self._options
-        quote, escape, delimiter = options.quote_text, options.escape_text, options.delimiter_text
-        values: list[str] = []
-        quoted: list[bool] = []
-        pieces: list[str] = []
-        at, was_quoted = 0, False
-        while True:
-            next_quote = record.find(quote, at)
-            next_delimiter = record.find(delimiter, at)
-            if next_quote >= 0 and (next_delimiter < 0 or next_quote < next_delimiter):
-                self._check_unquoted(record[at:next_quote], record)
-                pieces.append(record[at:next_quote])
-                text, at = self._quoted_piece(record, next_quote + 1, quote, escape)
-                pieces.append(text)
-                was_quoted = True
-                continue
-            end = next_delimiter if next_delimiter >= 0 else len(record)
-            self._check_unquoted(record[at:end], record)
-            pieces.append(record[at:end])
-            values.append("".join(pieces))
-            quoted.append(was_quoted)
-            if next_delimiter < 0:
-                return values, quoted
-            pieces, was_quoted, at = [], False, end + 1
-
-    def _quoted_piece(self, record: str, at: int, quote: str, escape: str) -> tuple[str, int]:
-        """Return the text from `at` to the closing quote, and the position after it."""
-        pieces: list[str] = []
-        while True:
-            match = self._csv_special.search(record, at)
-            if match is None:
-                raise self._error("unterminated CSV quoted field", record)
-            found = match.start()
-            pieces.append(record[at:found])
-            follower = record[found + 1 : found + 2]
-            if match[0] == escape and follower and follower in (quote, escape):
-                pieces.append(follower)
-                at = found + 2
-            elif match[0] == quote:
-                return "".join(pieces), found + 1
-            else:
-                pieces.append(match[0])
-                at = found + 1
-
-    def _check_unquoted(self, text: str, record: str) -> None:
-        if "\r" in text:
-            raise self._carriage_return(record)
-
-    def _carriage_return(self, record: str) -> SqlError:
-        return self._error(
-            "unquoted carriage return found in data",
-            record,
-            hint="Use quoted CSV field to represent carriage return.",
-        )
 
     def _error(
         self, text: str, record: str | None, *, hint: str | None = None, encoding: bool = False

@@ -35,7 +35,7 @@ _TEXT_DELIMITERS_FORBIDDEN: Final = "\\.abcdefghijklmnopqrstuvwxyz0123456789"
 class CopyOptions:
     """Options of one COPY. None for a text option means the format's default.
 
-    `header` is a boolean or "match". The force options name columns; "*" in `force_quote` means all.
+    `header` is a boolean or "match". The force options name columns; "*" in `force_quote` is all.
 
     Raises: SqlError (0A000, 22023, 42601) when built with options that do not go together.
     """

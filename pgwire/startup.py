@@ -1,4 +1,4 @@
-"""The start-up packet, sans-IO: who connects, to what, with which settings, or a request for TLS or cancel.
+"""The start-up packet, sans-IO: who connects to what, or a request for TLS or for a cancel.
 
 Source: PostgreSQL docs, "Start-up" and "Message Formats"; src/backend/tcop/backend_startup.c,
 pg_split_opts and process_postgres_switches in src/backend/utils/init and tcop.
@@ -76,10 +76,11 @@ def _violation(text: str) -> ProtocolViolation:
 
 
 class StartupParser:
-    """Collects bytes until one start-up packet is whole. TLS and GSS requests are followed by another.
+    """Collects bytes until a start-up packet is whole. After a TLS or GSS request comes another.
 
-    Bytes after the packet stay in `unread`. NB: after an SslRequest `unread` must be empty before TLS starts,
-    or an attacker could have slipped in clear text (CVE-2021-23214).
+    Bytes after the packet stay in `unread`.
+    NB: after an SslRequest `unread` must be empty before TLS starts, or an attacker could have
+    slipped in clear text (CVE-2021-23214).
     """
 
     def __init__(self, bytes_max: int = STARTUP_BYTES_MAX) -> None:
@@ -96,7 +97,7 @@ class StartupParser:
         self._buffer += data
 
     def next_packet(self) -> StartupPacket | None:
-        """Return the next packet, or None: feed more bytes. Raises: ProtocolViolation and others."""
+        """Return the next packet, or None: feed more bytes. Raises: SqlError, all fatal."""
         if len(self._buffer) < 4:
             return None
         (length,) = struct.unpack_from("!I", self._buffer)
@@ -112,7 +113,7 @@ class StartupParser:
 def parse_startup_packet(packet: bytes) -> StartupPacket:
     """Parse a packet without its length. Raises: ProtocolViolation, FeatureNotSupported, others."""
     code, body = int.from_bytes(packet[:4], "big"), packet[4:]
-    if code == _SSL_CODE or code == _GSSENC_CODE:
+    if code in (_SSL_CODE, _GSSENC_CODE):
         if body:
             raise _violation("invalid length of startup packet")
         return SslRequest() if code == _SSL_CODE else GssEncRequest()
@@ -182,8 +183,8 @@ def split_options(text: str) -> list[str]:
 def parse_options(text: str) -> dict[str, str]:
     """Parse the `options` parameter: -c name=value, -cname=value and --name=value.
 
-    A dash inside a name stands for an underscore, the last of equal names wins. Raises: SqlSyntaxError for
-    anything else.
+    A dash inside a name stands for an underscore, the last of equal names wins.
+    Raises: SqlSyntaxError for anything else.
 
     >>> parse_options("--tenant=acme -c statement_timeout=5s -csearch_path=a,b")
     {'tenant': 'acme', 'statement_timeout': '5s', 'search_path': 'a,b'}

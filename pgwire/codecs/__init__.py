@@ -1,1 +1,1 @@
-"""Datums to bytes and back, for each type and format. Start with ``registry.py`` and ``rows.py``."""
+"""Datums to bytes and back, by type and format. Start with ``registry.py`` and ``rows.py``."""

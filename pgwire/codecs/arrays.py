@@ -107,6 +107,8 @@ class _ArrayReader:
         self.at += 1
         items: list[Any] = []
         if self.skip_space() == "}":
+            if depth > 1:
+                raise self.malformed('Unexpected "}" character.')
             self.at += 1
             return items
         while True:
@@ -239,12 +241,8 @@ def array_binary_input(
     return array_binary_in
 
 
-def _decode_array(
-    data: bytes,
-    element_oid: int,
-    element_in: Callable[[bytes, Settings | None], Datum],
-    settings: Settings | None,
-) -> list[Any]:
+def _decode_dimensions(data: bytes, element_oid: int) -> tuple[list[int], int]:
+    """Return the sizes of an encoded array and where its elements start."""
     dimension_count, flags, oid = struct.unpack_from("!iiI", data)
     if not 0 <= dimension_count <= DIMENSIONS_MAX or flags not in (0, 1):
         raise InvalidBinaryRepresentation("invalid array header")
@@ -260,6 +258,16 @@ def _decode_array(
             raise FeatureNotSupported("array lower bounds other than 1 are not supported")
         sizes.append(size)
         at += 8
+    return sizes, at
+
+
+def _decode_array(
+    data: bytes,
+    element_oid: int,
+    element_in: Callable[[bytes, Settings | None], Datum],
+    settings: Settings | None,
+) -> list[Any]:
+    sizes, at = _decode_dimensions(data, element_oid)
     count = 1 if sizes else 0
     for size in sizes:
         count *= size

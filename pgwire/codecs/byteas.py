@@ -6,9 +6,9 @@ Source: PostgreSQL docs, "Binary Data Types".
 import re
 from typing import Final
 
-from pgwire.codecs.scalars import SPACE, invalid_syntax
+from pgwire.codecs.scalars import SPACE
 from pgwire.codecs.settings import Settings
-from pgwire.errors import InvalidParameterValue
+from pgwire.errors import InvalidParameterValue, InvalidTextRepresentation
 
 _ESCAPED: Final = re.compile(rb"\\(\\|[0-3][0-7][0-7])|\\")
 _ESCAPES: Final = [
@@ -46,7 +46,7 @@ def bytea_in(text: str, _settings: Settings | None = None) -> bytes:
     def unescape(match: re.Match[bytes]) -> bytes:
         escape = match[1]
         if escape is None:
-            raise invalid_syntax("bytea", text)
+            raise InvalidTextRepresentation("invalid input syntax for type bytea")
         return b"\\" if escape == b"\\" else bytes((int(escape, 8),))
 
     return _ESCAPED.sub(unescape, raw)

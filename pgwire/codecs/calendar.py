@@ -1,7 +1,7 @@
 """Day numbers to year, month, day and back, and the text of dates, times and timestamps.
 
-Everything counts from 2000-01-01 as PostgreSQL does and reaches from 4713 BC far past the year 9999,
-which Python's datetime cannot; years without BC take a fast way through datetime.
+Everything counts from 2000-01-01 as PostgreSQL does and reaches from 4713 BC far past the year
+9999, which Python's datetime cannot; the years it can take a fast way through it.
 
 Source: PostgreSQL's date2j and j2date (src/backend/utils/adt/datetime.c).
 """
@@ -25,7 +25,7 @@ from pgwire.datum import (
 _FAST_DAYS: Final = range(-730_119, 2_921_940)
 _FAST_MICROS_FROM: Final = -730_119 * MICROS_PER_DAY
 _FAST_MICROS_TO: Final = 2_921_939 * MICROS_PER_DAY
-_EPOCH: Final = datetime(2000, 1, 1)
+_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - wall-clock time without a zone is meant
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 

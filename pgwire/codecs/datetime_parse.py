@@ -327,8 +327,6 @@ class DateTimeFields:
         if self.infinity:
             return
         if not self.is_time_only or self.seen & YMD:
-            if self.seen & YMD != YMD:
-                raise BadFormatError
             self._validate_date()
         if self.is_time_only and not self.seen & TIME:
             raise BadFormatError
@@ -341,7 +339,7 @@ class DateTimeFields:
                 self.clock_micros += 12 * MICROS_PER_HOUR
 
     def _validate_date(self) -> None:
-        if not self.is_julian:
+        if not self.is_julian and self.seen & YEAR:
             if self.is_bc:
                 if self.year <= 0:
                     raise FieldOverflowError
@@ -350,8 +348,12 @@ class DateTimeFields:
                 self.year += 2_000 if self.year < 70 else 1_900 if self.year < 100 else 0
             elif self.year <= 0:
                 raise FieldOverflowError
-        if not (1 <= self.month <= 12 and 1 <= self.day <= 31):
+        if self.seen & MONTH and not 1 <= self.month <= 12:
             raise FieldOverflowError(hint_order=True)
+        if self.seen & DAY and not 1 <= self.day <= 31:
+            raise FieldOverflowError(hint_order=True)
+        if self.seen & YMD != YMD:
+            raise BadFormatError
         if self.day > days_in_month(self.year, self.month):
             raise FieldOverflowError
 

@@ -133,7 +133,7 @@ def _number(text: str, unit: str, total: _Sum) -> None:
         total.months += -months if match[1] == "-" else months
         return
     parsed = _NUMBER.fullmatch(text)
-    if parsed is None or not (parsed[2] or parsed[3]):
+    if unit == "ago" or parsed is None or not (parsed[2] or parsed[3]):
         raise BadFormatError
     if len(parsed[2]) > 20:
         raise FieldOverflowError
@@ -159,6 +159,7 @@ def _decode(tokens: list[Token]) -> Interval:
             is_unit_pending = False
         elif text == "ago":
             is_negated = True
+            unit = "ago"  # so that a number right before it has no unit
         elif text in _UNITS:
             if is_unit_pending:
                 raise BadFormatError

@@ -1,7 +1,7 @@
 """json is kept as written once it is valid; jsonb is rewritten in PostgreSQL's canonical form.
 
-Canonical: one blank after ':' and ',', keys ordered by length and then bytes, the last of equal keys
-wins, numbers as numeric prints them.
+Canonical: one blank after ':' and ',', keys ordered by length and then bytes, the last of equal
+keys wins, numbers as numeric prints them.
 """
 
 import json

@@ -30,6 +30,8 @@ _NEGATIVE: Final = 0x4000
 _NAN: Final = 0xC000
 _POSITIVE_INFINITY: Final = 0xD000
 _NEGATIVE_INFINITY: Final = 0xF000
+_INFINITY_SCALE: Final = 0x20
+"""What PostgreSQL happens to send there; nobody reads it."""
 
 
 def _overflow() -> NumericValueOutOfRange:
@@ -81,7 +83,7 @@ def numeric_binary_out(value: Decimal) -> bytes:
     """Encode a numeric: digit count, weight, sign, display scale, base-10,000 digits."""
     if not value.is_finite():
         flag = _NAN if value.is_nan() else _NEGATIVE_INFINITY if value < 0 else _POSITIVE_INFINITY
-        return _HEADER.pack(0, 0, flag, 0)
+        return _HEADER.pack(0, 0, flag, 0 if value.is_nan() else _INFINITY_SCALE)
     sign, _, _ = value.as_tuple()
     whole, _, fraction = format(value.copy_abs(), "f").partition(".")
     scale = len(fraction)

@@ -36,8 +36,8 @@ def _quoted(text: str) -> str:
 def record_output(text_out: Callable[[int], Callable[[Datum], str]]) -> Callable[[Datum], str]:
     """Return the function that writes a record; `text_out` gives the writer of a type.
 
-    NB: a plain tuple carries no types, so its fields are written by their Python type, in which a date is an
-    int. Use `pgwire.datum.Record` wherever the types are known.
+    NB: a plain tuple carries no types, so its fields are written by their Python type, in which
+    a date is an int. Use `pgwire.datum.Record` wherever the types are known.
     """
 
     def record_out(value: tuple[Any, ...]) -> str:

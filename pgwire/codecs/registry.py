@@ -2,7 +2,7 @@
 
 `text_in(oid)(text, settings)` · `text_out(oid)(datum, settings)` ·
 `binary_in(oid)(data, settings)` · `binary_out(oid)(datum)`. NULL never reaches any of them.
-For many datums of one type take `text_output(oid, settings)` once: it looks at the settings only once.
+For many datums of one type take `text_output(oid, settings)`: it looks at the settings only once.
 """
 
 from collections.abc import Callable
@@ -38,7 +38,7 @@ REG_TYPES: Final = frozenset(
         oids.REGCOLLATION,
     }
 )
-"""Their names live in the catalog, so that here they are numbers; a datum that is text is written as it is."""
+"""Names are the catalog's business: here these are numbers; a datum that is text goes out as is."""
 
 
 def bool_out(value: bool) -> str:
@@ -88,7 +88,8 @@ _TEXT_OUT: Final[dict[int, Callable[[Datum], str]]] = {
     **dict.fromkeys(
         (oids.INT2, oids.INT4, oids.INT8, oids.OID, oids.XID, oids.CID, oids.XID8), str
     ),
-    **dict.fromkeys((oids.CHAR, oids.JSON, oids.JSONB), str),
+    **dict.fromkeys((oids.JSON, oids.JSONB), str),
+    oids.CHAR: scalars.char_out,
     oids.BOOL: bool_out,
     oids.FLOAT4: floats.float4_out,
     oids.FLOAT8: floats.float8_out,

@@ -1,7 +1,7 @@
 """Result rows to DataRow messages, and parameters to datums.
 
-`row_encoder` decides everything about types, formats and settings once. What is left for each row is one call
-for each column and one join, because this is where a large result spends its time.
+`row_encoder` decides everything about types, formats and settings once. What is left for each row
+is one call for each column and one join, because this is where a large result spends its time.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ _BOOL_CELLS: Final[dict[Any, bytes]] = {
     False: b"\0\0\0\1f",
     True: b"\0\0\0\1t",
 }
-_STRING_TYPES: Final = TEXT_LIKE | {oids.JSON, oids.JSONB} - {oids.CHAR}
+_STRING_TYPES: Final = TEXT_LIKE | {oids.JSON, oids.JSONB}
 _INT_TYPES: Final = frozenset({oids.INT2, oids.INT4, oids.INT8, oids.OID})
 
 
@@ -45,7 +45,7 @@ def _int_cell(value: Datum) -> bytes:
 def _string_cell(value: Datum) -> bytes:
     if value is None:
         return _NULL
-    data = value.encode()
+    data: bytes = value.encode()
     length = len(data)
     return (_LENGTHS[length] if length < _SHORT else length.to_bytes(4, "big")) + data
 
@@ -121,8 +121,8 @@ def row_encoder(
 ) -> Callable[[Sequence[Sequence[Datum]]], bytes]:
     """Return the function that encodes a batch of rows as DataRow messages, one after the other.
 
-    `formats` may be empty, one for all or one for each column. Every row must have as many datums as
-    there are types. Raises: ProtocolViolation, FeatureNotSupported.
+    `formats` may be empty, one for all or one for each column. Every row must have as many
+    datums as there are types. Raises: ProtocolViolation, FeatureNotSupported.
     """
     count = len(type_oids)
     cells = [
@@ -138,7 +138,9 @@ def row_encoder(
 
     def encode(rows: Sequence[Sequence[Datum]]) -> bytes:
         # Column by column, so that the loops over the datums run inside map().
-        columns = [map(cell, column) for cell, column in zip(cells, zip(*rows), strict=True)]
+        columns = [
+            map(cell, column) for cell, column in zip(cells, zip(*rows, strict=True), strict=True)
+        ]
         bodies = map(join, zip(*columns, strict=True))
         return join([pack(b"D", len(body) + 6, count) + body for body in bodies])
 

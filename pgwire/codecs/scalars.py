@@ -176,7 +176,12 @@ def char_in(text: str, _settings: Settings | None = None) -> str:
     r"""Read a "char": the first byte, or an octal escape such as \351."""
     if len(text) == 4 and text[0] == "\\" and all(c in "01234567" for c in text[1:]):
         return chr(int(text[1:], 8) & 0xFF)
-    return check_text(text)[:1]
+    return check_text(text).encode()[:1].decode("latin-1")
+
+
+def char_out(value: str) -> str:
+    r"""Write a "char": a byte above 127 as an octal escape."""
+    return value if value.isascii() else f"\\{ord(value[0]) & 0xFF:03o}"
 
 
 def uuid_in(text: str, _settings: Settings | None = None) -> bytes:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from pgwire.datum import MICROS_PER_DAY
 from pgwire.errors import InvalidParameterValue
 
-_EPOCH: Final = datetime(2000, 1, 1)
+_EPOCH: Final = datetime(2000, 1, 1)  # noqa: DTZ001 - wall-clock time without a zone is meant
 _EPOCH_UTC: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _CYCLE_MICROS: Final = 146_097 * MICROS_PER_DAY
 _FIRST_MICROS: Final = -730_117 * MICROS_PER_DAY
@@ -62,7 +62,9 @@ class Zone:
     def offset_s_of_local(self, local_micros: int) -> int:
         """Return the offset of a wall-clock time.
 
-        Source: PostgreSQL's DetermineTimeZoneOffset. In a gap and in an overlap standard time is meant.
+        In a gap and in an overlap standard time is meant.
+
+        Source: PostgreSQL's DetermineTimeZoneOffset.
         """
         if self.fixed_s is not None:
             return self.fixed_s
