@@ -1,0 +1,158 @@
+"""Loading the catalog, and editing it inside a transaction.
+
+**Model.** `load_catalog` reads every descriptor at one timestamp and one catalog version. DDL works
+through a `CatalogEditor`: each edit is buffered in the statement's transaction and at once visible
+in `editor.catalog`, so later statements of the same transaction bind against it. The commit of such
+a transaction is a schema change: the KV node raises the tenant's catalog version and refuses it if
+another schema change came first.
+
+Layout of a descriptor's key: layout.descriptor_key(kind, id); kinds below, never renumbered.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from kvapi.client.stream import KvClient
+
+from kvapi import layout
+from kvapi.errors import SchemaChanged
+from kvapi.role_record import decode_role
+from kvapi.spans import Span
+from pgwire.errors import InsufficientPrivilege
+from sqlnode.catalog.descriptors import (
+    FIRST_USER_ID,
+    DatabaseDesc,
+    Descriptor,
+    Relation,
+    SchemaDesc,
+    SequenceDesc,
+    TableDesc,
+    ViewDesc,
+    decode_descriptor,
+    encode_descriptor,
+)
+from sqlnode.catalog.snapshot import Catalog, RoleInfo, build_catalog
+from sqlnode.txn import Transaction
+
+_KINDS: Final[dict[type[Descriptor], int]] = {
+    TableDesc: 1,
+    SequenceDesc: 2,
+    ViewDesc: 3,
+    SchemaDesc: 4,
+    DatabaseDesc: 5,
+}
+_FIRST_ROLE_OID: Final = 10  # as PostgreSQL's bootstrap superuser
+_LOAD_TRIES: Final = 5
+_WORDS: Final[dict[type[Relation], str]] = {
+    TableDesc: "table",
+    SequenceDesc: "sequence",
+    ViewDesc: "view",
+}
+GARBAGE_PREFIX: Final = "garbage/"  # catalog settings that name dropped tables whose keys remain
+
+
+def descriptor_key(descriptor: Descriptor) -> bytes:
+    """Return the key a descriptor is stored under."""
+    return layout.descriptor_key(_KINDS[type(descriptor)], descriptor.id)
+
+
+async def load_catalog(kv: KvClient) -> Catalog:
+    """Load the newest catalog whole. Raises: SchemaChanged if it keeps changing meanwhile."""
+    for _ in range(_LOAD_TRIES - 1):
+        try:
+            return await _load(kv, kv.catalog_version)
+        except SchemaChanged:
+            continue  # the failed answer has brought the newer version with it
+    return await _load(kv, kv.catalog_version)
+
+
+async def _load(kv: KvClient, version: int) -> Catalog:
+    read_ts, stored = await _read_span(kv, layout.DESCRIPTORS_SPAN, version, 0)
+    _, roles = await _read_span(kv, layout.ROLES_SPAN, version, read_ts)
+    return build_catalog(
+        version,
+        (decode_descriptor(value) for value in stored),
+        (_role_info(index, value) for index, value in enumerate(roles)),
+    )
+
+
+def _role_info(index: int, stored: bytes) -> RoleInfo:
+    role = decode_role(stored)
+    return RoleInfo(_FIRST_ROLE_OID + index, role.name, role.can_login, role.is_superuser)
+
+
+async def _read_span(
+    kv: KvClient, span: Span, version: int, read_ts: int
+) -> tuple[int, list[bytes]]:
+    values: list[bytes] = []
+    while True:
+        block = await kv.scan(span, read_ts=read_ts, catalog_version=version)
+        read_ts = block.read_ts
+        values += [value for _, value in block.rows()]
+        if not block.more:
+            return read_ts, values
+        span = block.resume_span(span)
+
+
+AllocateId = Callable[[], Awaitable[int]]
+
+
+def id_allocator(kv: KvClient) -> AllocateId:
+    """Return a source of descriptor ids, unique in the tenant for ever."""
+
+    async def allocate() -> int:
+        counter = await kv.increment(layout.DESCRIPTOR_ID_COUNTER, start=FIRST_USER_ID)
+        return counter.value
+
+    return allocate
+
+
+class CatalogEditor:
+    """The catalog as one transaction is changing it."""
+
+    def __init__(self, txn: Transaction, catalog: Catalog, allocate_id: AllocateId) -> None:
+        self.txn = txn
+        self.catalog = catalog
+        self.allocate_id = allocate_id
+        self.is_changed = False
+
+    def put(self, *descriptors: Descriptor) -> None:
+        """Add or replace descriptors."""
+        for descriptor in descriptors:
+            self.txn.put(descriptor_key(descriptor), encode_descriptor(descriptor))
+        self._rebuild({descriptor.id: descriptor for descriptor in descriptors}, set())
+
+    def remove(self, *descriptors: Descriptor) -> None:
+        """Remove descriptors; a table's or sequence's keys become garbage, collected later."""
+        for descriptor in descriptors:
+            self.txn.delete(descriptor_key(descriptor))
+            match descriptor:
+                case TableDesc():
+                    self.discard_keys(descriptor.key_id)
+                    self.txn.delete(layout.stats_key(descriptor.key_id))
+                case SequenceDesc():
+                    self.discard_keys(descriptor.id)
+                case _:
+                    pass
+        self._rebuild({}, {descriptor.id for descriptor in descriptors})
+
+    def discard_keys(self, key_id: int) -> None:
+        """Leave note that the keys of a table id (or counter) are garbage once this commits."""
+        self.txn.put(layout.meta_key(f"{GARBAGE_PREFIX}{key_id}"), b"")
+
+    def _rebuild(self, changed: dict[int, Descriptor], removed: set[int]) -> None:
+        before = self.catalog
+        descriptors = {**before.by_id, **changed}
+        kept = (found for key, found in descriptors.items() if key not in removed)
+        self.catalog = build_catalog(before.version, kept, before.roles)
+        self.is_changed = True
+
+    def require_owner(self, relation: Relation, user: str) -> None:
+        """Raise InsufficientPrivilege unless `user` owns the relation or is a superuser."""
+        if relation.owner != user and not self._is_superuser(user):
+            raise InsufficientPrivilege(
+                f"must be owner of {_WORDS[type(relation)]} {relation.name}"
+            )
+
+    def _is_superuser(self, user: str) -> bool:
+        return any(role.superuser for role in self.catalog.roles if role.name == user)

@@ -1,0 +1,75 @@
+"""What a DDL statement works with: the catalog being edited, and SQL run inside its transaction."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlnode.catalog.descriptors import ColumnDesc, TableDesc
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.store import CatalogEditor
+from sqlnode.context import ExecContext
+from sqlnode.plan.logical import Columns
+
+
+class InnerSql(Protocol):
+    """SQL run on behalf of a statement: same transaction, the catalog as edited so far."""
+
+    def describe(self, sql: str, catalog: Catalog) -> tuple[Columns, tuple[int, ...]]:
+        """Return a query's output columns and the ids of the relations it reads."""
+        ...
+
+    async def query(self, sql: str, catalog: Catalog) -> list[tuple[Any, ...]]:
+        """Return all rows of a query."""
+        ...
+
+    def row_function(
+        self, expressions: Sequence[tuple[str, ColumnDesc]], table: TableDesc, catalog: Catalog
+    ) -> Callable[[tuple[Any, ...]], Awaitable[tuple[Any, ...]]]:
+        """Return a function from a full row to SQL expressions over it, cast to their columns."""
+        ...
+
+    async def execute(self, sql: str, catalog: Catalog) -> int:
+        """Run a DML statement; return its row count."""
+        ...
+
+
+@dataclass(slots=True)
+class DdlContext:
+    """One DDL statement's surroundings."""
+
+    editor: CatalogEditor
+    exec: ExecContext
+    inner: InnerSql
+
+    @property
+    def search_path(self) -> tuple[str, ...]:
+        return self.exec.session.search_path
+
+    @property
+    def user(self) -> str:
+        return self.exec.session.user
+
+    def notice(self, message: str) -> None:
+        """Tell the client something that is no error."""
+        self.exec.notice("NOTICE", message)
+
+    def table(self, table_id: int) -> TableDesc:
+        """Return a table as edited so far."""
+        found = self.editor.catalog.by_id[table_id]
+        assert isinstance(found, TableDesc), f"descriptor {table_id} is no table"
+        return found
+
+
+def quote_identifier(name: str) -> str:
+    """Quote always: generated SQL need not be pretty.
+
+    >>> quote_identifier('a"b')
+    '"a""b"'
+    """
+    return '"' + name.replace('"', '""') + '"'
+
+
+def qualified(context: DdlContext, table: TableDesc) -> str:
+    """Return a table's fully qualified, quoted name."""
+    schema = context.editor.catalog.by_id[table.schema_id]
+    return f"{quote_identifier(schema.name)}.{quote_identifier(table.name)}"

@@ -1,0 +1,64 @@
+"""Secondary indexes: CREATE INDEX and its backfill inside the creating transaction."""
+
+import msgspec
+
+from pgwire.errors import DuplicateTable
+from sqlnode.catalog.descriptors import IndexColumn, IndexDesc, TableDesc
+from sqlnode.ddl.context import DdlContext
+from sqlnode.ddl.expressions import comparable
+from sqlnode.ddl.names import choose_name, find_table, relation_names, require_column
+from sqlnode.ddl.nodes import CreateIndex
+from sqlnode.ddl.rewrite import require_new, table_rows
+from sqlnode.rowexec.table_codec import codec_of
+
+
+async def create_index(context: DdlContext, node: CreateIndex) -> None:
+    """CREATE INDEX. Raises: DuplicateTable, UndefinedColumn, UniqueViolation while building."""
+    table = find_table(context.editor.catalog, node.table, context.search_path)
+    context.editor.require_owner(table, context.user)
+    taken = relation_names(context.editor.catalog, table.schema_id)
+    if node.name is not None and node.name in taken:
+        if node.if_not_exists:
+            context.notice(f'relation "{node.name}" already exists, skipping')
+            return
+        raise DuplicateTable(f'relation "{node.name}" already exists')
+    columns = []
+    for item in node.items:
+        column = require_column(table, item.column)
+        comparable(column)
+        nulls_first = item.descending if item.nulls_first is None else item.nulls_first
+        columns.append(IndexColumn(column.attnum, item.descending, nulls_first))
+    joined = "_".join(item.column for item in node.items)
+    index = IndexDesc(
+        table.next_index_id,
+        await context.editor.allocate_id(),
+        node.name or choose_name(table.name, joined, "idx", taken),
+        tuple(columns),
+        unique=node.unique,
+    )
+    await add_index(context, table, index, is_empty=False)
+
+
+async def add_index(
+    context: DdlContext, table: TableDesc, index: IndexDesc, *, is_empty: bool
+) -> None:
+    """Add a secondary index and fill it from the rows there are. Raises: UniqueViolation."""
+    changed = msgspec.structs.replace(
+        table, indexes=(*table.indexes, index), next_index_id=table.next_index_id + 1
+    )
+    if not is_empty:
+        await _backfill(context, table, changed, index)
+    context.editor.put(changed)
+
+
+async def _backfill(
+    context: DdlContext, table: TableDesc, changed: TableDesc, index: IndexDesc
+) -> None:
+    entries = codec_of(table).entry_codec(index)
+    seen: set[bytes] = set()
+    async for batch in table_rows(context, table):
+        for row in batch:
+            key, value = entries.entry(row)
+            if entries.is_exclusive(row):
+                require_new(changed, index, key, row, seen)
+            context.exec.txn.put(key, value)

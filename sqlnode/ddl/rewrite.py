@@ -1,0 +1,150 @@
+"""Rewrites: the same rows under new keys or in a new shape.
+
+**Model.** A rewrite gives the table a new `data_id`, writes every row and index entry there, and
+leaves the old keys as garbage for after the commit. Readers of older snapshots keep the old keys.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import msgspec
+
+from pgwire.errors import UniqueViolation
+from sqlnode.catalog.descriptors import IndexDesc, LayoutDesc, TableDesc
+from sqlnode.ddl.context import DdlContext
+from sqlnode.ddl.hidden_key import HIDDEN_ATTNUM, hidden_primary, hidden_row_id
+from sqlnode.ddl.key_text import key_detail
+from sqlnode.rowexec.table_codec import codec_of
+
+Row = tuple[Any, ...]
+
+
+async def table_rows(context: DdlContext, table: TableDesc) -> AsyncIterator[list[Row]]:
+    """Yield all rows as full tuples, one datum for each of `table.columns`, hidden ones too."""
+    codec = codec_of(table)
+    async for block in context.exec.txn.scan_blocks(codec.span):
+        yield [codec.decode_row(value) for value in block.values_list()]
+
+
+async def rekey(
+    context: DdlContext, table: TableDesc, primary: IndexDesc, *, is_empty: bool
+) -> None:
+    """Make `primary` the primary key of a table that had none. Raises: UniqueViolation."""
+    attnums = {column.attnum for column in primary.columns}
+    columns = tuple(
+        msgspec.structs.replace(column, not_null=True) if column.attnum in attnums else column
+        for column in table.columns
+        if column.attnum != HIDDEN_ATTNUM
+    )
+    kept = [i for i, column in enumerate(table.columns) if column.attnum != HIDDEN_ATTNUM]
+    changed = await _reshaped(context, table, columns, primary, is_empty=is_empty)
+    if not is_empty:
+        await copy_rows(context, table, changed, lambda row: tuple(row[i] for i in kept))
+    context.editor.put(changed)
+
+
+async def drop_primary_key(context: DdlContext, table: TableDesc) -> None:
+    """Take the primary key away: rows get hidden row ids. NOT NULL stays, as in PostgreSQL."""
+    columns = (hidden_row_id(), *table.columns)
+    changed = await _reshaped(context, table, columns, hidden_primary(), is_empty=False)
+    counter = 0
+
+    def with_row_id(row: Row) -> Row:
+        nonlocal counter
+        counter += 1
+        return (counter, *row)
+
+    await copy_rows(context, table, changed, with_row_id)
+    context.editor.put(changed)
+
+
+async def _reshaped(
+    context: DdlContext,
+    table: TableDesc,
+    columns: tuple[Any, ...],
+    primary: IndexDesc,
+    *,
+    is_empty: bool,
+) -> TableDesc:
+    data_id = table.data_id if is_empty else await context.editor.allocate_id()
+    layout = LayoutDesc(1, tuple(column.attnum for column in columns))
+    return msgspec.structs.replace(
+        table,
+        columns=columns,
+        primary=primary,
+        layouts=(layout,),
+        data_id=data_id,
+        dropped_columns=(),
+    )
+
+
+async def copy_rows(
+    context: DdlContext, old: TableDesc, new: TableDesc, convert: Callable[[Row], Row]
+) -> None:
+    """Write every row of `old`, converted, with its index entries, under `new`'s keys."""
+    seen: set[bytes] = set()
+    async for batch in table_rows(context, old):
+        write_rows(context, new, [convert(row) for row in batch], seen)
+    context.editor.discard_keys(old.key_id)
+
+
+def write_rows(
+    context: DdlContext, table: TableDesc, rows: Sequence[Row], seen: set[bytes]
+) -> None:
+    """Put rows and index entries; `seen` holds the unique keys so far. Raises: UniqueViolation."""
+    codec, txn = codec_of(table), context.exec.txn
+    for row in rows:
+        key = codec.row_key(row)
+        if table.primary.primary:
+            require_new(table, table.primary, key, row, seen)
+        txn.put(key, codec.encode_row(row))
+        for index in codec.indexes:
+            entry_key, entry_value = index.entry(row)
+            if index.is_exclusive(row):
+                require_new(table, index.desc, entry_key, row, seen)
+            txn.put(entry_key, entry_value)
+
+
+def require_new(table: TableDesc, index: IndexDesc, key: bytes, row: Row, seen: set[bytes]) -> None:
+    """Note a unique key. Raises: UniqueViolation if it was there before."""
+    if key in seen:
+        raise UniqueViolation(
+            f'could not create unique index "{index.name}"',
+            detail=f"Key {key_detail(table, index, row)} is duplicated.",
+            table_name=table.name,
+            constraint_name=index.name,
+        )
+    seen.add(key)
+
+
+async def recompute(
+    context: DdlContext, old: TableDesc, new: TableDesc, expressions: dict[int, str]
+) -> None:
+    """Rewrite all rows with the columns in `expressions` computed anew, each from its old row.
+
+    `new` has the columns of `old` in the same order, changed or added at the end; expressions are
+    SQL over the old columns, by attnum. Raises: SqlError from computing them, UniqueViolation.
+    """
+    fresh = msgspec.structs.replace(
+        new,
+        data_id=await context.editor.allocate_id(),
+        layouts=(LayoutDesc(1, tuple(column.attnum for column in new.columns)),),
+        dropped_columns=(),
+    )
+    compute = context.inner.row_function(
+        [(expressions[c.attnum], c) for c in new.columns if c.attnum in expressions],
+        old,
+        context.editor.catalog,
+    )
+    positions = [n for n, column in enumerate(new.columns) if column.attnum in expressions]
+    seen: set[bytes] = set()
+    async for batch in table_rows(context, old):
+        rows = []
+        for row in batch:
+            datums = list(row) + [None] * (len(new.columns) - len(row))
+            for position, datum in zip(positions, await compute(row), strict=True):
+                datums[position] = datum
+            rows.append(tuple(datums))
+        write_rows(context, fresh, rows, seen)
+    context.editor.discard_keys(old.key_id)
+    context.editor.put(fresh)
