@@ -31,10 +31,7 @@ def _text_cell(out: Callable[[Datum], str], options: CopyOptions) -> Cell:
     special = re.compile("[" + re.escape("\b\f\n\r\t\v\\" + delimiter) + "]")
 
     def escape(match: re.Match[str]) -> str:
-        character = match[0]
-        if character == delimiter:
-            return "\\" + delimiter
-        return _CONTROL[character]
+        return _CONTROL.get(match[0], "\\" + match[0])
 
     def cell(value: Datum) -> str:
         if value is None:
