@@ -158,7 +158,11 @@ class GroupCommit:
             else:
                 _log.error("operation_failed", exc_info=outcome)
                 failed_tenants.add(operation.tenant_id)
-                errors.append(InternalError(f"the write failed: {outcome}"))
+                errors.append(
+                    outcome
+                    if isinstance(outcome, KvError)
+                    else InternalError(f"the write failed: {outcome}")
+                )
         self._on_durable(durable)
         stranded = [o for o in self._queue if o.tenant_id in failed_tenants]
         self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]

@@ -96,6 +96,10 @@ class LockTable:
             and any(holder != owner for holder in state.holders)
         ]
 
+    def waiting_of(self, owner: Owner) -> Sequence[LockRequest]:
+        """Return the requests of `owner` that wait."""
+        return self._waiting.get(owner, ())
+
     def waiting_count(self) -> int:
         """Return how many requests wait."""
         return sum(map(len, self._waiting.values()))

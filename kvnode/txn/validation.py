@@ -4,11 +4,10 @@
 garbage): the transaction runs again. A conflict is never missed.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
+from kvapi.footprint import Footprint
 from kvapi.spans import Span
 from kvnode.mvcc.formats import TS_BYTES, history_bound, split_history_key, ts_bytes
 from kvnode.mvcc.point_read import newest_change
@@ -18,18 +17,13 @@ from kvnode.txn.recent_writes import RecentWrites
 _ROWS_MAX: Final = 100_000  # of one span looked at in the store; more is reported as a conflict
 
 
-@dataclass(frozen=True, slots=True)
-class Footprint:
-    """What a transaction read; full keys, span ends never empty."""
-
-    keys: Sequence[bytes] = ()
-    spans: Sequence[Span] = ()
-
-
 def find_conflict(
     recent: RecentWrites, snapshot: Snapshot, footprint: Footprint, *, read_ts: int
 ) -> bytes | None:
-    """Return a key of the footprint that was written after `read_ts`, or None."""
+    """Return a key of the footprint that was written after `read_ts`, or None.
+
+    Requires: full keys, no empty span end, `read_ts` not below the garbage threshold.
+    """
     changed = recent.changed_key(footprint.keys, footprint.spans, since_ts=read_ts)
     if changed is not None or read_ts >= recent.low_water:
         return changed

@@ -1,0 +1,66 @@
+"""Every metric of the KV node, read from plain counters when Prometheus asks.
+
+The hot path adds integers; a Prometheus counter object there would cost as much as a read. No
+metric has a tenant label: their number is not bounded.
+"""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from kvnode.core import Core
+from kvnode.tenants.maintenance import Maintenance
+
+
+class KvnodeMetrics(Collector):
+    """Shows a core's counters."""
+
+    def __init__(self, core: Core, maintenance: Maintenance, registry: CollectorRegistry) -> None:
+        self._core = core
+        self._maintenance = maintenance
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        for name, text, count in self._counters():
+            yield CounterMetricFamily(f"kvnode_{name}", text, value=count)
+        for name, text, value in self._gauges():
+            yield GaugeMetricFamily(f"kvnode_{name}", text, value=value)
+
+    def _counters(self) -> list[tuple[str, str, int]]:
+        stats, group = self._core.stats, self._core.group
+        sequencer = self._core.sequencer
+        return [
+            ("requests", "Requests received.", stats.requests),
+            ("request_errors", "Requests answered with an error.", stats.errors),
+            ("frames_received", "Frames received.", stats.frames_received),
+            ("frames_sent", "Frames sent.", stats.frames_sent),
+            ("received_bytes", "Bytes of frames received.", stats.bytes_received),
+            ("sent_bytes", "Bytes of frames sent.", stats.bytes_sent),
+            ("streams_opened", "Streams opened.", stats.streams_opened),
+            ("streams_refused", "Streams refused before their hello.", stats.streams_refused),
+            ("commits", "Transactions committed.", sequencer.commit_count),
+            ("commit_conflicts", "Commits refused by validation.", sequencer.conflict_count),
+            ("write_batches", "Atomic writes to the store, each one sync.", group.batch_count),
+            ("write_operations", "Operations in those writes.", group.operation_count),
+            (
+                "versions_collected",
+                "Old versions removed.",
+                self._maintenance.versions_collected,
+            ),
+        ]
+
+    def _gauges(self) -> list[tuple[str, str, float]]:
+        core = self._core
+        return [
+            ("streams", "Open streams.", core.stats.stream_count),
+            ("writes_queued", "Writes that are not durable yet.", core.group.queued_count),
+            ("writes_queued_max", "Bound of the former.", core.group.queue_operations_max),
+            ("reads_running", "Long reads between two steps.", len(core.reads)),
+            ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
+            ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),
+            ("store_used_bytes", "Bytes of the store in use.", core.engine.used_bytes()),
+            ("durable_ts", "Newest durable timestamp.", core.timeline.durable_ts),
+        ]

@@ -1,0 +1,50 @@
+"""Configuration of the KV node: section `kvnode` of the configuration file."""
+
+from dataclasses import dataclass, field, fields
+
+from runtime.config_error import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeConfig:
+    """Bounds, waits and sizes. Sizes in bytes, durations in seconds."""
+
+    frame_bytes_max: int = 16 << 20
+    credit_requests: int = 1024  # outstanding requests granted to each stream
+    streams_max: int = 10_000
+    block_bytes_max: int = 4 << 20  # of one scan's answer
+    block_rows_max: int = 100_000
+    staged_bytes_max: int = 512 << 20  # uncommitted writes held for one stream
+    locks_max: int = 1_000_000  # of one transaction
+    hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
+    send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
+    quantum_s: float = 0.001  # reads yield to others after so long
+    recent_keys_max: int = 200_000  # of one tenant, for validation in memory
+    recent_s: float = 120.0
+    txn_record_life_s: float = 600.0
+    gc_ttl_s: float = 600.0  # default of a new tenant
+    gc_interval_s: float = 10.0
+    credential_life_s: float = 86_400.0
+    drain_s: float = 5.0
+    map_bytes: int = 8 << 30
+    map_bytes_max: int = 4 << 40
+    log_level: str = "INFO"
+
+    def __post_init__(self) -> None:
+        for name in (f.name for f in fields(self) if f.name != "log_level"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
+        if self.block_bytes_max * 2 > self.frame_bytes_max:
+            raise ConfigError("block_bytes_max must be at most half of frame_bytes_max")
+        if self.map_bytes > self.map_bytes_max:
+            raise ConfigError("map_bytes must be at most map_bytes_max")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KvnodeConfig:
+    """What the process reads."""
+
+    kvnode: NodeConfig = field(default_factory=NodeConfig)
+
+
+FOREIGN_SECTIONS = ("gateway", "pool", "sqlnode", "supervisor", "logging")

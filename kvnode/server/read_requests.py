@@ -1,0 +1,286 @@
+"""Get, MultiGet and Scan of one stream: from the request's message to the answer's.
+
+Protobuf messages are filled in place here: this is the hot path, and an intermediate value would
+cost as much as the read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from kvapi.errors import InternalError, KvError, RequestTooLarge
+from kvapi.pb import kv_pb2
+from kvnode.mvcc.formats import TS_BYTES
+from kvnode.mvcc.point_read import Version, read_history, read_key
+from kvnode.mvcc.scan import ScanRun, ScanSpec
+from kvnode.storage.engine import Snapshot, Table
+from kvnode.tenants.tenant import Tenant
+
+if TYPE_CHECKING:
+    from kvnode.server.stream_session import StreamSession
+
+_KEYS_PER_STEP: Final = 256
+_LIVE: Final = Table.LIVE
+_FOUND: Final = (b"\x00", b"\x01", b"\x02")  # absent, found, skipped
+
+
+class ReadRequests:
+    """Answers the reads of one stream."""
+
+    def __init__(self, session: StreamSession) -> None:
+        self._session = session
+        self._core = session.core
+        self._timeline = session.core.timeline
+
+    def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
+        """Return which operation goes where."""
+        return {"get": self._get, "multi_get": self._multi_get, "scan": self._scan}
+
+    def _get(self, request: kv_pb2.Request) -> None:
+        session = self._session
+        tenant = session.tenant
+        timeline = self._timeline
+        read_ts = self._read_ts(tenant, request, self._get)
+        if not read_ts:
+            return
+        key = tenant.keyspace.prefix + request.get.key
+        snapshot = timeline.snapshot()
+        stored = snapshot.get(_LIVE, key)
+        response = session.respond(request.id)
+        response.read_ts = read_ts
+        answer = response.value
+        if stored is not None:
+            commit_ts = int.from_bytes(stored[:TS_BYTES], "big")
+            if commit_ts <= read_ts:
+                answer.value = stored[TS_BYTES:]
+                answer.commit_ts = commit_ts
+                response.cost_bytes = len(stored)
+                if len(stored) > _KEYS_PER_STEP:
+                    session.add_weight(len(stored))
+                return
+        elif tenant.last_delete_ts <= read_ts:
+            answer.SetInParent()
+            return
+        version = read_history(snapshot, key, read_ts=read_ts)
+        answer.SetInParent()
+        if version.value is not None:
+            answer.value = version.value
+            answer.commit_ts = version.commit_ts
+            response.cost_bytes = len(version.value)
+            session.add_weight(len(version.value))
+
+    def _multi_get(self, request: kv_pb2.Request) -> None:
+        tenant = self._session.tenant
+        read_ts = self._read_ts(tenant, request, self._multi_get)
+        if not read_ts:
+            return
+        keys = tenant.keyspace.keys(request.multi_get.keys)
+        read = MultiGetRead(self._session, request.id, keys, read_ts)
+        read.start()
+
+    def _scan(self, request: kv_pb2.Request) -> None:
+        tenant = self._session.tenant
+        read_ts = self._read_ts(tenant, request, self._scan)
+        if not read_ts:
+            return
+        scan, config = request.scan, self._core.config
+        start, end = tenant.keyspace.span(scan.start, scan.end)
+        rows_max = (1 << 62) if scan.count_only else config.block_rows_max
+        bytes_max = config.block_bytes_max
+        spec = ScanSpec(
+            start=start,
+            end=end,
+            read_ts=read_ts,
+            reverse=scan.reverse,
+            limit_rows=min(scan.limit_rows or rows_max, rows_max),
+            limit_bytes=min(scan.limit_bytes or bytes_max, bytes_max),
+            keys_only=scan.keys_only,
+            count_only=scan.count_only,
+        )
+        ScanRead(self._session, request.id, spec).start()
+
+    def _read_ts(
+        self, tenant: Tenant, request: kv_pb2.Request, again: Callable[[kv_pb2.Request], None]
+    ) -> int:
+        """Return the snapshot to read at, or 0 if `again` will be called when it is complete."""
+        if request.catalog_version:
+            tenant.check_catalog(request.catalog_version)
+        timeline = self._timeline
+        read_ts = request.read_ts
+        if not read_ts:
+            # Before its first commit a store has nothing to show, and 1 is before everything.
+            return timeline.durable_ts or 1
+        if read_ts < tenant.threshold:
+            tenant.check_readable(read_ts)
+        if read_ts <= timeline.durable_ts or not timeline.reserve(read_ts):
+            return read_ts
+        if self._core.group.is_idle:
+            return read_ts
+        self._wait_durable(request, again)
+        return 0
+
+    def _wait_durable(
+        self, request: kv_pb2.Request, again: Callable[[kv_pb2.Request], None]
+    ) -> None:
+        """Read when everything queued now is on disk; what comes later lies above read_ts."""
+        session = self._session
+        is_cancelled: list[KvError] = []
+
+        def cancel(error: KvError) -> None:
+            is_cancelled.append(error)
+            if session.outstanding.pop(request.id, None) is not None:
+                session.answer_error(request.id, error)
+
+        def durable() -> None:
+            if is_cancelled or session.is_closed:
+                return
+            session.outstanding.pop(request.id, None)
+            self._timeline.advance(min(request.read_ts, self._timeline.hlc.newest))
+            try:
+                again(request)
+            except KvError as error:
+                session.answer_error(request.id, error)
+
+        session.track(request.id, cancel)
+        self._core.group.after_queued(durable)
+
+
+class _LongRead:
+    """A read in steps: bookkeeping that all kinds share."""
+
+    def __init__(self, session: StreamSession, request_id: int, read_ts: int) -> None:
+        self._session = session
+        self._tenant = session.tenant
+        self._request_id = request_id
+        self._read_ts = read_ts
+        self._cpu_s = 0.0
+        self._is_over = False
+
+    def start(self) -> None:
+        """Take the first step now or soon."""
+        self._session.track(self._request_id, self._cancel)
+        self._tenant.reads[self] = self._read_ts
+        self._session.core.reads.run(self)
+
+    def is_blocked(self) -> bool:
+        return self._session.is_paused and not self._is_over
+
+    def step(self, snapshot: Snapshot) -> bool:
+        if self._is_over:
+            return True
+        clock = self._session.core.clock
+        started_s = clock.monotonic_s()
+        try:
+            is_done = self.advance(snapshot)
+            self._cpu_s += clock.monotonic_s() - started_s
+            if is_done:
+                self._end()
+                self.answer(self._response())
+        except KvError as error:
+            self._fail(error)
+        except Exception as error:
+            self._fail(InternalError(f"the read failed: {type(error).__name__}"))
+            raise
+        return self._is_over
+
+    def advance(self, snapshot: Snapshot) -> bool:
+        """Read on; tell whether all is read."""
+        raise NotImplementedError
+
+    def answer(self, response: kv_pb2.Response) -> None:
+        """Fill in the answer."""
+        raise NotImplementedError
+
+    def _deleted_since(self) -> bool:
+        return self._tenant.last_delete_ts > self._read_ts
+
+    def _response(self) -> kv_pb2.Response:
+        response = self._session.respond(self._request_id)
+        response.read_ts = self._read_ts
+        response.cpu_us = int(self._cpu_s * 1e6)
+        return response
+
+    def _cancel(self, error: KvError) -> None:
+        if not self._is_over:
+            self._fail(error)
+
+    def _fail(self, error: KvError) -> None:
+        self._end()
+        if not self._session.is_closed:
+            self._session.answer_error(self._request_id, error)
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._tenant.reads.pop(self, None)
+        self._session.outstanding.pop(self._request_id, None)
+
+
+class MultiGetRead(_LongRead):
+    """Several keys at one snapshot."""
+
+    def __init__(
+        self, session: StreamSession, request_id: int, keys: list[bytes], read_ts: int
+    ) -> None:
+        super().__init__(session, request_id, read_ts)
+        self._keys = keys
+        self._versions: list[Version] = []
+        self._bytes = 0
+
+    def advance(self, snapshot: Snapshot) -> bool:
+        first = len(self._versions)
+        read_ts, deleted_since = self._read_ts, self._deleted_since()
+        for key in self._keys[first : first + _KEYS_PER_STEP]:
+            version = read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
+            self._versions.append(version)
+            if version.value is not None:
+                self._bytes += len(version.value)
+        limit = self._session.core.config.frame_bytes_max // 2
+        if self._bytes > limit:
+            raise RequestTooLarge("the values do not fit into one answer", number=limit)
+        return len(self._versions) == len(self._keys)
+
+    def answer(self, response: kv_pb2.Response) -> None:
+        fill_values(response, self._versions, ())
+        self._session.add_weight(self._bytes)
+
+
+class ScanRead(_LongRead):
+    """A span at one snapshot."""
+
+    def __init__(self, session: StreamSession, request_id: int, spec: ScanSpec) -> None:
+        super().__init__(session, request_id, spec.read_ts)
+        self._run = ScanRun(spec)
+
+    def advance(self, snapshot: Snapshot) -> bool:
+        if not self._run.done:
+            self._run.step(snapshot, deleted_since=self._deleted_since())
+        return self._run.done
+
+    def answer(self, response: kv_pb2.Response) -> None:
+        packed = self._run.block()
+        block = response.block
+        block.SetInParent()
+        block.row_count = packed.row_count
+        block.keys = packed.keys
+        block.key_ends = packed.key_ends
+        block.values = packed.values
+        block.value_ends = packed.value_ends
+        block.more = packed.more
+        response.cost_bytes = size = len(packed.keys) + len(packed.values)
+        self._session.add_weight(size)
+
+
+def fill_values(
+    response: kv_pb2.Response, versions: list[Version], skipped: set[int] | tuple[()]
+) -> None:
+    """Fill in `values`; `skipped` are the indexes of keys that were not looked at."""
+    values = response.values
+    values.SetInParent()
+    values.values.extend([version.value or b"" for version in versions])
+    values.commit_ts.extend([version.commit_ts for version in versions])
+    values.found = b"".join(
+        _FOUND[2 if index in skipped else version.value is not None]
+        for index, version in enumerate(versions)
+    )
+    response.cost_bytes = sum(len(version.value) for version in versions if version.value)

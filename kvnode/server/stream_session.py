@@ -1,0 +1,283 @@
+"""One stream: frames in, frames out. Knows no transport.
+
+**Model.** `receive` takes one frame and works through its requests. What can be answered on the
+spot goes into one answering frame, sent when the chunk of frames is done; what has to wait (a
+lock, a sync, a long scan) answers later, together with whatever else is ready in that turn of the
+loop.
+
+    frame → receive ─┬─ get, short reads ─────────────────→ answering frame → outlet.send
+                     └─ locks, commits, long scans … later ─┘
+
+**Invariants.** No tenant, no requests: the first frame is a hello with a valid credential, or the
+stream ends with a fatal error. Every request but Cancel is answered once. What the stream held
+(locks, staged writes, running scans) is gone when it closes.
+
+**Concurrency.** Owner: the event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from google.protobuf.message import DecodeError
+
+from kvapi.credential import verify
+from kvapi.errors import (
+    BadRequest,
+    Cancelled,
+    CredentialRefused,
+    InternalError,
+    KvError,
+    ShuttingDown,
+    TenantUnknown,
+    Throttled,
+)
+from kvapi.pb import kv_pb2
+from kvapi.wire import PROTOCOL_VERSION, error_to_proto
+from kvnode.core import Core
+from kvnode.server.read_requests import ReadRequests
+from kvnode.server.write_requests import WriteRequests
+from kvnode.tenants.tenant import Tenant
+
+_log = logging.getLogger(__name__)
+_FRAME_SOFT_BYTES: Final = 1 << 20  # an answering frame of this size leaves at once
+_CLIENT_NAME_MAX: Final = 64
+
+
+class Outlet(Protocol):
+    """The sending half of a transport."""
+
+    def send(self, body: bytes) -> None:
+        """Send one frame's body."""
+        ...
+
+    def close(self) -> None:
+        """Close the stream after what was sent."""
+        ...
+
+
+class StreamSession:
+    """Server side of one stream."""
+
+    def __init__(self, core: Core, outlet: Outlet) -> None:
+        self.core = core
+        self.id = core.new_stream_id()
+        self.outstanding: dict[int, Callable[[KvError], None]] = {}  # request id → how to cancel
+        self.is_paused = False  # the client does not read its answers
+        self.is_closed = False
+        self.is_held = False  # a frame is being written: gather until it has left
+        self._outlet = outlet
+        self._tenant: Tenant | None = None
+        self._frame = kv_pb2.ServerFrame()
+        self._frame_bytes = 0
+        self._is_receiving = False
+        self._flush_handle: asyncio.Handle | None = None
+        self._reads = ReadRequests(self)
+        self._writes = WriteRequests(self)
+        self._handlers = self._reads.handlers() | self._writes.handlers()
+        self._hello_timer = core.loop.call_later(core.config.hello_s_max, self._hello_missing)
+        core.stats.stream_count += 1
+        core.stats.streams_opened += 1
+
+    @property
+    def tenant(self) -> Tenant:
+        """The authenticated tenant. Requires: the hello was accepted."""
+        assert self._tenant is not None, "requests are handled after the hello only"
+        return self._tenant
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether the hello was accepted."""
+        return self._tenant is not None
+
+    def begin_chunk(self) -> None:
+        """Hold answers back until `end_chunk`: several frames arrived together."""
+        self._is_receiving = True
+        self.core.reads.begin_turn()
+
+    def end_chunk(self) -> None:
+        """Send what is ready."""
+        self._is_receiving = False
+        self.flush()
+
+    def receive(self, body: bytes) -> None:
+        """Take one frame."""
+        if self.is_closed:
+            return
+        stats = self.core.stats
+        stats.frames_received += 1
+        stats.bytes_received += len(body)
+        frame = kv_pb2.ClientFrame()
+        try:
+            frame.ParseFromString(body)
+        except DecodeError:
+            self.fail(BadRequest("malformed frame"))
+            return
+        if self._tenant is None or frame.HasField("hello"):
+            self._hello(frame)
+            return
+        requests = frame.requests
+        stats.requests += len(requests)
+        refusal = self._tenant.refusal()
+        handlers = self._handlers
+        for request in requests:
+            name = request.WhichOneof("op")
+            if name == "cancel":
+                self._cancel(request)
+                continue
+            handler = handlers.get(name)
+            try:
+                if refusal is not None:
+                    raise refusal
+                if handler is None:
+                    raise BadRequest("the request names no known operation")
+                handler(request)
+            except KvError as error:
+                self.answer_error(request.id, error)
+            except Exception:
+                _log.exception("request_failed", extra={"tenant_id": self._tenant.id})
+                self.answer_error(request.id, InternalError("internal error; see the node's log"))
+
+    def respond(self, request_id: int) -> kv_pb2.Response:
+        """Return a response to fill in, in the frame that leaves next."""
+        if not self._is_receiving and self._flush_handle is None:
+            self._flush_handle = self.core.loop.call_soon(self.flush)
+        response = self._frame.responses.add()
+        response.id = request_id
+        return response
+
+    def answer_error(self, request_id: int, error: KvError) -> None:
+        """Answer that a request failed."""
+        self.core.stats.errors += 1
+        self.respond(request_id).error.CopyFrom(error_to_proto(error))
+
+    def add_weight(self, size_bytes: int) -> None:
+        """Account for a large answer: a frame that has grown enough leaves at once."""
+        self._frame_bytes += size_bytes
+        if self._frame_bytes >= _FRAME_SOFT_BYTES:
+            self.flush()
+
+    def track(self, request_id: int, cancel: Callable[[KvError], None]) -> None:
+        """Remember a request that is answered later. Raises: Throttled, BadRequest."""
+        if request_id in self.outstanding:
+            raise BadRequest(f"request id {request_id} is already outstanding")
+        if len(self.outstanding) >= 2 * self.core.config.credit_requests:
+            raise Throttled("more requests are outstanding than were granted")
+        self.outstanding[request_id] = cancel
+
+    def flush(self) -> None:
+        """Send the frame that was gathered."""
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+            self._flush_handle = None
+        if self.is_closed or not self._frame.responses:
+            return
+        if self.is_held and self._frame_bytes < _FRAME_SOFT_BYTES:
+            return
+        self._frame.catalog_version = self.tenant.catalog_version
+        self._send(self._frame)
+        self._frame = kv_pb2.ServerFrame()
+        self._frame_bytes = 0
+
+    def fail(self, error: KvError) -> None:
+        """End the stream with a fatal error."""
+        if self.is_closed:
+            return
+        if self._tenant is not None:
+            self.is_held = False
+            self.flush()
+        elif not isinstance(error, ShuttingDown):
+            self.core.stats.streams_refused += 1
+        _log.info("stream_refused", extra={"stream_id": self.id, "reason": error.message})
+        self._send(kv_pb2.ServerFrame(fatal=error_to_proto(error)))
+        self._outlet.close()
+        self.closed()
+
+    def pause(self) -> None:
+        """Learn that the client does not read its answers."""
+        self.is_paused = True
+
+    def resume(self) -> None:
+        """Learn that it does again."""
+        self.is_paused = False
+        self.core.reads.unblock()
+
+    def closed(self) -> None:
+        """Let go of everything: the transport is gone or going."""
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.core.stats.stream_count -= 1
+        self._hello_timer.cancel()
+        if self._flush_handle is not None:
+            self._flush_handle.cancel()
+        if self._tenant is not None:
+            self._tenant.close_streams.pop(self, None)
+        for cancel in list(self.outstanding.values()):
+            cancel(Cancelled("the stream closed"))
+        self.outstanding.clear()
+        self._writes.close()
+        self.core.reads.unblock()
+
+    def _hello(self, frame: kv_pb2.ClientFrame) -> None:
+        try:
+            tenant = self._authenticate(frame)
+        except KvError as error:
+            self.fail(error)
+            return
+        self._hello_timer.cancel()
+        self._tenant = tenant
+        tenant.close_streams[self] = self.fail
+        name = frame.hello.client_name[:_CLIENT_NAME_MAX]
+        fields = {"stream_id": self.id, "tenant_id": tenant.id, "client": name}
+        _log.info("stream_opened", extra=fields)
+        config = self.core.config
+        reply = kv_pb2.HelloReply(
+            catalog_version=tenant.catalog_version,
+            newest_ts=self.core.timeline.durable_ts,
+            credit_requests=config.credit_requests,
+            frame_bytes_max=config.frame_bytes_max,
+            server_epoch=self.core.epoch,
+        )
+        self._send(kv_pb2.ServerFrame(hello=reply, catalog_version=tenant.catalog_version))
+
+    def _authenticate(self, frame: kv_pb2.ClientFrame) -> Tenant:
+        if self._tenant is not None:
+            raise BadRequest("a second hello on one stream")
+        if not frame.HasField("hello"):
+            raise CredentialRefused("the first frame must be a hello with a credential")
+        if frame.requests:
+            raise BadRequest("a hello travels alone")
+        if frame.hello.protocol_version != PROTOCOL_VERSION:
+            raise BadRequest(
+                f"protocol version {frame.hello.protocol_version} is not spoken here",
+                number=PROTOCOL_VERSION,
+            )
+        if self.core.is_draining:
+            raise ShuttingDown("the node is shutting down")
+        tenant = self.core.load_tenant(
+            verify(
+                self.core.identity.secret,
+                cluster_id=self.core.identity.cluster_id,
+                token=frame.hello.credential,
+                now_s=self.core.now_s(),
+            )
+        )
+        if tenant.record.is_dropping:
+            raise TenantUnknown("the tenant was dropped")
+        return tenant
+
+    def _hello_missing(self) -> None:
+        self.fail(CredentialRefused("no hello in time"))
+
+    def _cancel(self, request: kv_pb2.Request) -> None:
+        cancel = self.outstanding.get(request.cancel.request_id)
+        if cancel is not None:
+            cancel(Cancelled("canceled by the client"))
+
+    def _send(self, frame: kv_pb2.ServerFrame) -> None:
+        body = frame.SerializeToString()
+        self.core.stats.frames_sent += 1
+        self.core.stats.bytes_sent += len(body)
+        self._outlet.send(body)

@@ -1,0 +1,76 @@
+"""Streams over a Unix socket: frames with a 4-byte length, straight from the event loop.
+
+**Invariants.** Memory of a connection is bounded: one incomplete frame (small before the hello),
+and on the way out the send buffer plus the answers of what was outstanding when it filled up.
+"""
+
+import asyncio
+import socket
+from typing import Final
+
+from kvapi.errors import RequestTooLarge, Throttled
+from kvapi.wire import FrameReader
+from kvnode.core import Core
+from kvnode.server.stream_session import StreamSession
+
+_HELLO_FRAME_BYTES_MAX: Final = 4096
+
+
+class UnixConnection(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._reader = FrameReader(_HELLO_FRAME_BYTES_MAX)
+        self._is_closing = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport), "a stream socket has a stream transport"
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
+        self._session = StreamSession(self._core, self)
+        if self._core.stats.stream_count > self._core.config.streams_max:
+            self._session.fail(Throttled("the node has too many streams"))
+
+    def data_received(self, data: bytes) -> None:
+        session = self._session
+        if session.is_closed:
+            return
+        try:
+            bodies = self._reader.feed(data)
+        except RequestTooLarge as error:
+            session.fail(error)
+            return
+        session.begin_chunk()
+        for body in bodies:
+            session.receive(body)
+        session.end_chunk()
+        if session.is_authenticated:
+            self._reader.frame_bytes_max = self._core.config.frame_bytes_max
+
+    def pause_writing(self) -> None:
+        self._session.pause()
+        if not self._is_closing:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if not self._is_closing:
+            self._transport.resume_reading()
+        self._session.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc  # however it ended: what the stream held must go
+        self._is_closing = True
+        self._session.closed()
+
+    def send(self, body: bytes) -> None:
+        self._transport.write(len(body).to_bytes(4, "big") + body)
+
+    def close(self) -> None:
+        self._is_closing = True
+        self._transport.close()
+
+
+async def serve_unix(core: Core, listener: socket.socket) -> asyncio.Server:
+    """Serve streams on a listening socket until the returned server is closed."""
+    return await core.loop.create_unix_server(lambda: UnixConnection(core), sock=listener)

@@ -1,0 +1,346 @@
+"""Lock, Refresh, Stage, Commit, Rollback, Increment and TxnStatus of one stream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from kvapi.errors import (
+    BadRequest,
+    KvError,
+    RequestTooLarge,
+    Throttled,
+    WriteConflict,
+)
+from kvapi.footprint import Footprint
+from kvapi.pb import kv_pb2
+from kvapi.spans import Span
+from kvnode.mvcc.point_read import ABSENT, read_key
+from kvnode.server.read_requests import fill_values
+from kvnode.tenants.tenant import CounterState
+from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
+from kvnode.txn.lock_table import LockRequest, Mode, Owner, Wait
+from kvnode.txn.sequencer import CommitRequest
+from kvnode.txn.validation import find_conflict
+
+if TYPE_CHECKING:
+    from kvnode.server.stream_session import StreamSession
+
+_MODES: Final = {kv_pb2.EXCLUSIVE: Mode.EXCLUSIVE, kv_pb2.SHARED: Mode.SHARED}
+_WAITS: Final = {
+    kv_pb2.BLOCK: Wait.BLOCK,
+    kv_pb2.NOWAIT: Wait.NOWAIT,
+    kv_pb2.SKIP_LOCKED: Wait.SKIP,
+}
+_TXN_ID_BYTES: Final = 16
+_LOCK_KEYS_MAX: Final = 65_536
+_ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one staged row
+_STATEMENT_MAX: Final = 1_000
+
+
+@dataclass(slots=True)
+class _Staged:
+    """Uncommitted writes of one transaction; a key is in one of the two."""
+
+    puts: dict[bytes, bytes] = field(default_factory=dict)
+    deletes: dict[bytes, None] = field(default_factory=dict)
+    size_bytes: int = 0
+
+    def add(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes]) -> None:
+        """Add writes that come after those here."""
+        for key, value in puts:
+            self.puts[key] = value
+            self.deletes.pop(key, None)
+        for key in deletes:
+            self.deletes[key] = None
+            self.puts.pop(key, None)
+
+
+class WriteRequests:
+    """Answers the writing requests of one stream, and holds what they left with it."""
+
+    def __init__(self, session: StreamSession) -> None:
+        self._session = session
+        self._core = session.core
+        self._staged: dict[bytes, _Staged] = {}
+        self._staged_bytes = 0
+        self._lock_owners: set[Owner] = set()
+        self._committing: dict[int, CommitRequest] = {}
+
+    def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
+        """Return which operation goes where."""
+        return {
+            "lock": self._lock,
+            "refresh": self._refresh,
+            "stage": self._stage,
+            "commit": self._commit,
+            "rollback": self._rollback,
+            "increment": self._increment,
+            "txn_status": self._txn_status,
+        }
+
+    def close(self) -> None:
+        """Let go of locks and staged writes; commits that are queued go on."""
+        for commit in list(self._committing.values()):
+            self._core.sequencer.cancel(commit)
+        for owner in self._lock_owners:
+            if not self._core.sequencer.is_committing(owner):
+                self._core.locks.release(owner)
+        self._lock_owners.clear()
+        self._staged.clear()
+        self._staged_bytes = 0
+
+    def _owner(self, txn_id: bytes) -> Owner:
+        return (self._session.id, txn_id)
+
+    def _lock(self, request: kv_pb2.Request) -> None:
+        session, tenant = self._session, self._session.tenant
+        if request.catalog_version:
+            tenant.check_catalog(request.catalog_version)
+        owner = self._owner(_txn_id(request))
+        if self._core.sequencer.is_committing(owner):
+            raise BadRequest("the transaction is committing")
+        lock, config = request.lock, self._core.config
+        if len(lock.keys) > _LOCK_KEYS_MAX:
+            raise RequestTooLarge("too many keys in one lock request", number=_LOCK_KEYS_MAX)
+        if self._core.locks.table.held_count(owner) + len(lock.keys) > config.locks_max:
+            raise RequestTooLarge("the transaction holds too many locks", number=config.locks_max)
+        acquiring = LockRequest(
+            owner,
+            tenant.keyspace.keys(lock.keys),
+            _MODES.get(lock.mode, Mode.EXCLUSIVE),
+            _WAITS.get(lock.wait, Wait.BLOCK),
+            lock.statement[:_STATEMENT_MAX],
+        )
+        request_id = request.id
+        session.track(request_id, lambda error: self._core.locks.withdraw(acquiring, error))
+        self._lock_owners.add(owner)
+        self._core.locks.acquire(
+            acquiring,
+            lambda settled: self._locked(request_id, settled),
+            timeout_s=lock.timeout_ms / 1000,
+        )
+
+    def _locked(self, request_id: int, lock: LockRequest) -> None:
+        session = self._session
+        session.outstanding.pop(request_id, None)
+        if session.is_closed:
+            return
+        if lock.error is not None:
+            if lock.error.key:
+                lock.error.key = session.tenant.keyspace.strip(lock.error.key)
+            session.answer_error(request_id, lock.error)
+            return
+        timeline = self._core.timeline
+        snapshot, read_ts = timeline.snapshot(), timeline.durable_ts
+        deleted_since = session.tenant.last_delete_ts > read_ts
+        versions = [
+            ABSENT
+            if key in lock.skipped
+            else read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
+            for key in lock.keys
+        ]
+        response = session.respond(request_id)
+        response.read_ts = read_ts
+        skipped = {index for index, key in enumerate(lock.keys) if key in lock.skipped}
+        fill_values(response, versions, skipped)
+        session.add_weight(response.cost_bytes)
+
+    def _refresh(self, request: kv_pb2.Request) -> None:
+        session, tenant, timeline = self._session, self._session.tenant, self._core.timeline
+        if request.catalog_version:
+            tenant.check_catalog(request.catalog_version)
+        if not request.read_ts:
+            raise BadRequest("a refresh needs the read_ts of its reads")
+        tenant.check_readable(request.read_ts)
+        footprint = self._footprint(request.refresh.footprint)
+        read_ts = max(timeline.durable_ts, request.read_ts)
+        changed = find_conflict(
+            tenant.recent, timeline.snapshot(), footprint, read_ts=request.read_ts
+        )
+        if changed is not None:
+            message = "could not serialize access due to concurrent update"
+            raise WriteConflict(message, key=tenant.keyspace.strip(changed))
+        response = session.respond(request.id)
+        response.read_ts = read_ts
+        response.done.SetInParent()
+
+    def _stage(self, request: kv_pb2.Request) -> None:
+        txn_id = _txn_id(request)
+        if self._core.sequencer.is_committing(self._owner(txn_id)):
+            raise BadRequest("the transaction is committing")
+        staged = self._staged.setdefault(txn_id, _Staged())
+        self._add_writes(staged, request.stage.writes)
+        self._session.respond(request.id).done.SetInParent()
+
+    def _add_writes(self, staged: _Staged, writes: kv_pb2.Writes) -> None:
+        if len(writes.put_keys) != len(writes.put_values):
+            raise BadRequest("put_keys and put_values differ in length")
+        keyspace = self._session.tenant.keyspace
+        size = writes.ByteSize()
+        size += (len(writes.put_keys) + len(writes.delete_keys)) * _ROW_OVERHEAD_BYTES
+        limit = self._core.config.staged_bytes_max
+        if self._staged_bytes + size > limit:
+            raise RequestTooLarge("too many uncommitted writes on one stream", number=limit)
+        puts = keyspace.written_keys(writes.put_keys)
+        deletes = keyspace.keys(writes.delete_keys)
+        if any(len(key) > self._core.engine.key_bytes_max for key in deletes):
+            deletes = keyspace.written_keys(writes.delete_keys)  # raises, naming the key
+        staged.add(zip(puts, writes.put_values, strict=True), deletes)
+        staged.size_bytes += size
+        self._staged_bytes += size
+
+    def _drop_staged(self, unit: bytes) -> None:
+        if (staged := self._staged.pop(unit, None)) is not None:
+            self._staged_bytes -= staged.size_bytes
+
+    def _commit(self, request: kv_pb2.Request) -> None:
+        session, tenant, message = self._session, self._session.tenant, request.commit
+        request_id = request.id
+        # Outside a transaction the request is its own; the lengths keep the two apart.
+        unit = _txn_id(request) if request.txn_id else request_id.to_bytes(8, "big")
+        owner = self._owner(unit)
+        if self._core.sequencer.is_committing(owner):
+            raise BadRequest("the transaction is already committing")
+        try:
+            staged = self._staged.setdefault(unit, _Staged())
+            self._add_writes(staged, message.writes)
+            footprint = self._footprint(message.footprint)
+            absent_keys = tenant.keyspace.keys(message.absent_keys)
+            commit = CommitRequest(
+                tenant=tenant,
+                owner=owner,
+                txn_id=request.txn_id,
+                read_ts=request.read_ts,
+                catalog_version=request.catalog_version,
+                puts=staged.puts,
+                deletes=staged.deletes,
+                answer=lambda ts, error: self._committed(request_id, unit, owner, ts, error),
+                footprint=footprint,
+                absent_keys=absent_keys,
+                schema_change=message.schema_change,
+                size_bytes=staged.size_bytes,
+            )
+            session.track(request_id, lambda _: self._core.sequencer.cancel(commit))
+        except KvError:
+            self._give_up(unit, owner)
+            raise
+        self._committing[request_id] = commit
+        self._core.sequencer.commit(commit)
+
+    def _committed(
+        self, request_id: int, unit: bytes, owner: Owner, commit_ts: int, error: KvError | None
+    ) -> None:
+        """Answer; the sequencer frees the locks right after."""
+        session = self._session
+        session.outstanding.pop(request_id, None)
+        self._committing.pop(request_id, None)
+        self._lock_owners.discard(owner)
+        self._drop_staged(unit)
+        if session.is_closed:
+            return
+        if error is not None:
+            session.answer_error(request_id, error)
+            return
+        response = session.respond(request_id)
+        response.read_ts = commit_ts
+        response.commit.commit_ts = commit_ts
+
+    def _give_up(self, unit: bytes, owner: Owner) -> None:
+        """End a transaction that did not come as far as the sequencer."""
+        self._drop_staged(unit)
+        self._lock_owners.discard(owner)
+        self._core.locks.release(owner)
+
+    def _rollback(self, request: kv_pb2.Request) -> None:
+        txn_id = _txn_id(request)
+        owner = self._owner(txn_id)
+        if self._core.sequencer.is_committing(owner):
+            raise BadRequest("the transaction is committing")
+        for waiting in list(self._core.locks.table.waiting_of(owner)):
+            self._core.locks.withdraw(waiting, BadRequest("the transaction was rolled back"))
+        self._give_up(txn_id, owner)
+        self._session.respond(request.id).done.SetInParent()
+
+    def _increment(self, request: kv_pb2.Request) -> None:
+        session, tenant, message = self._session, self._session.tenant, request.increment
+        if request.catalog_version:
+            tenant.check_catalog(request.catalog_version)
+        (key,) = tenant.keyspace.written_keys([message.key])
+        counters, request_id = self._core.counters, request.id
+        if message.peek:
+            self._stepped(request_id, counters.peek(tenant, key) or (message.start, False), None)
+            return
+        step = Step(
+            by=message.by,
+            count=message.count or 1,
+            start=message.start,
+            min=message.min if message.has_bounds else INT64_MIN,
+            max=message.max if message.has_bounds else INT64_MAX,
+            cycle=message.cycle,
+        )
+        session.track(request_id, lambda _: None)  # a step cannot be taken back
+
+        def answer(state: CounterState | None, error: KvError | None) -> None:
+            session.outstanding.pop(request_id, None)
+            self._stepped(request_id, state, error)
+
+        try:
+            if message.set:
+                counters.set(tenant, key, (message.start, message.is_called), answer)
+            else:
+                counters.step(tenant, key, step, answer)
+        except KvError:
+            session.outstanding.pop(request_id, None)
+            raise
+
+    def _stepped(self, request_id: int, state: CounterState | None, error: KvError | None) -> None:
+        session = self._session
+        if session.is_closed:
+            return
+        if error is not None or state is None:
+            session.answer_error(request_id, error or BadRequest("no such counter"))
+            return
+        response = session.respond(request_id)
+        response.counter.value, response.counter.is_called = state
+        response.counter.SetInParent()
+
+    def _txn_status(self, request: kv_pb2.Request) -> None:
+        session, request_id = self._session, request.id
+        txn_id = request.txn_status.txn_id
+        if len(txn_id) != _TXN_ID_BYTES:
+            raise BadRequest(f"a transaction id has {_TXN_ID_BYTES} bytes")
+
+        def answer(commit_ts: int | None) -> None:
+            session.outstanding.pop(request_id, None)
+            if session.is_closed:
+                return
+            if commit_ts is None:
+                error = Throttled("too many transactions are in doubt", number=1000)
+                session.answer_error(request_id, error)
+                return
+            status = session.respond(request_id).txn_status
+            status.SetInParent()
+            if commit_ts:
+                status.state = kv_pb2.TxnStatusResult.COMMITTED
+                status.commit_ts = commit_ts
+
+        session.track(request_id, lambda _: None)
+        until_s = self._core.now_s() + self._core.config.txn_record_life_s
+        self._core.sequencer.status(session.tenant, txn_id, answer, until_s=until_s)
+
+    def _footprint(self, message: kv_pb2.Footprint) -> Footprint:
+        keyspace = self._session.tenant.keyspace
+        spans: list[Span] = []
+        for span in message.spans:
+            full = keyspace.span(span.start, span.end)
+            if full.start < full.end:
+                spans.append(full)
+        return Footprint(keyspace.keys(message.keys), spans)
+
+
+def _txn_id(request: kv_pb2.Request) -> bytes:
+    if len(request.txn_id) != _TXN_ID_BYTES:
+        raise BadRequest(f"the request needs a txn_id of {_TXN_ID_BYTES} bytes")
+    return request.txn_id

@@ -1,0 +1,270 @@
+"""Tenants come, change and go.
+
+**Model.** Each step is one durable write through group commit. Creation is a single write: record,
+name, catalog version and the owner's role. Dropping first marks the record, so that nobody gets in
+any more and a restart goes on with it; then removes the tenant's rows in quanta; then the record.
+
+**Invariants.** Ids are never used again. After `drop` returned, no table holds a byte of the
+tenant.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from kvapi.errors import KvError, TenantUnknown
+from kvapi.layout import ROLES_SPAN, role_key
+from kvapi.role_record import RoleRecord, decode_role, encode_role
+from kvnode.core import Core
+from kvnode.mvcc.apply import apply_writes
+from kvnode.mvcc.collect import remove_prefix
+from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES
+from kvnode.storage.engine import Table, WriteTxn
+from kvnode.tenants.keyspace import Keyspace
+from kvnode.tenants.records import (
+    NEWEST_TS,
+    NEXT_TENANT_ID,
+    TenantRecord,
+    catalog_key,
+    change_sizes,
+    encode_record,
+    name_key,
+    record_key,
+    sizes_key,
+    threshold_key,
+    write_u64,
+)
+from kvnode.tenants.tenant import Tenant
+from kvnode.txn.operations import SystemOperation
+from kvnode.txn.sequencer import CommitRequest
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_USER_BYTES_MAX: Final = 63
+_ROWS_PER_WRITE: Final = 5_000
+
+
+class NameInvalid(ValueError):
+    """A tenant's or user's name that cannot be used; the message says why."""
+
+
+class TenantExists(Exception):
+    """The tenant's name is taken."""
+
+
+class TenantLifecycle:
+    """Creates, changes and drops tenants. Owner: the event loop."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.on_event: Callable[[str, Tenant], None] = lambda _kind, _tenant: None
+
+    async def create(self, name: str, user: str, verifier: str) -> Tenant:
+        """Create a tenant with one owner. Raises: NameInvalid, TenantExists, KvError."""
+        check_name(name)
+        check_user(user)
+        reservation = self._core.tenants.reserve(name)
+        if reservation is None:
+            raise TenantExists(f'tenant "{name}" already exists')
+        tenant_id, end_reservation = reservation
+        created_ms = self._core.clock.now_ns() // 1_000_000
+        record = TenantRecord(
+            id=tenant_id,
+            name=name,
+            created_unix_ms=created_ms,
+            gc_ttl_s=self._core.config.gc_ttl_s,
+        )
+        keyspace = self._core.tenants.keyspace(tenant_id)
+        commit_ts = self._core.timeline.hlc.now()
+        owner = _owner(user, verifier, created_ms)
+
+        def work(txn: WriteTxn) -> None:
+            _write_new_tenant(txn, record, keyspace, owner, commit_ts)
+
+        try:
+            await self._write(tenant_id, work, commit_ts=commit_ts)
+        finally:
+            end_reservation()
+        tenant = self._core.tenants.load(tenant_id)
+        self.on_event("created", tenant)
+        return tenant
+
+    async def change(self, name: str, *, suspended: bool | None, gc_ttl_s: float | None) -> Tenant:
+        """Change a tenant's settings. Raises: TenantUnknown, NameInvalid, KvError."""
+        if gc_ttl_s is not None and not 0 < gc_ttl_s < float("inf"):
+            raise NameInvalid("gc_ttl_s must be a positive number of seconds")
+        tenant = self._core.tenants.find(name)
+        changes: dict[str, object] = {}
+        if suspended is not None:
+            changes["suspended"] = suspended
+        if gc_ttl_s is not None:
+            changes["gc_ttl_s"] = gc_ttl_s
+        await self._store_record(tenant, msgspec.structs.replace(tenant.record, **changes))
+        self.on_event("changed", tenant)
+        return tenant
+
+    async def set_password(self, name: str, user: str, verifier: str) -> None:
+        """Set a user's verifier; an unknown user is created as an owner.
+
+        Raises: TenantUnknown, NameInvalid, KvError.
+        """
+        check_user(user)
+        tenant = self._core.tenants.find(name)
+        role = self.find_role(tenant, user)
+        if role is None:
+            role = _owner(user, verifier, self._core.clock.now_ns() // 1_000_000)
+        else:
+            role = msgspec.structs.replace(role, scram_verifier=verifier)
+        (key,) = tenant.keyspace.written_keys([role_key(user)])
+        done: asyncio.Future[int] = self._core.loop.create_future()
+
+        def answer(commit_ts: int, error: KvError | None) -> None:
+            if not done.done():
+                done.set_result(commit_ts) if error is None else done.set_exception(error)
+
+        self._core.sequencer.commit(
+            CommitRequest(
+                tenant=tenant,
+                owner=object(),
+                txn_id=b"",
+                read_ts=0,
+                catalog_version=0,
+                puts={key: encode_role(role)},
+                deletes=(),
+                answer=answer,
+            )
+        )
+        await done
+        self.on_event("changed", tenant)
+
+    def find_role(self, tenant: Tenant, user: str) -> RoleRecord | None:
+        """Return a tenant's role, or None."""
+        key = tenant.keyspace.key(role_key(user))
+        stored = self._core.timeline.snapshot().get(Table.LIVE, key)
+        return decode_role(stored[TS_BYTES:]) if stored is not None else None
+
+    def users(self, tenant: Tenant) -> list[str]:
+        """Return the names of a tenant's roles."""
+        start, end = tenant.keyspace.span(*ROLES_SPAN)
+        prefix_bytes = len(start)
+        names = []
+        for key, _ in self._core.timeline.snapshot().rows_from(Table.LIVE, start):
+            if key >= end:
+                break
+            names.append(key[prefix_bytes:].decode(errors="replace"))
+        return names
+
+    async def drop(self, name: str) -> int:
+        """Remove a tenant; return how many live keys it had. Raises: TenantUnknown, KvError."""
+        tenant = self._core.tenants.find(name)
+        if tenant.record.is_dropping:
+            raise TenantUnknown(f'tenant "{name}" is being dropped')
+        record = tenant.record
+        tenant.record = msgspec.structs.replace(record, is_dropping=True)  # nobody gets in
+        try:
+            await self._store_record(tenant, tenant.record)
+        except KvError:
+            tenant.record = record
+            raise
+        self.on_event("dropped", tenant)
+        return await self._remove(tenant)
+
+    async def finish_drops(self) -> None:
+        """Go on with what a crash interrupted."""
+        for record in list(self._core.tenants.records(count_max=1 << 32)):
+            if record.is_dropping:
+                await self._remove(self._core.tenants.load(record.id))
+
+    async def _remove(self, tenant: Tenant) -> int:
+        for close in list(tenant.close_streams.values()):
+            close(TenantUnknown("the tenant was dropped"))
+        live_count = 0
+        for table in Table:
+            if table is Table.SYSTEM:
+                continue
+            removed = _ROWS_PER_WRITE
+            while removed == _ROWS_PER_WRITE:
+                removed = await self._remove_some(tenant, table)
+                live_count += removed if table is Table.LIVE else 0
+        await self._write(tenant.id, lambda txn: _remove_records(txn, tenant.record))
+        tenant.is_dropped = True
+        self._core.tenants.forget(tenant)
+        return live_count
+
+    async def _remove_some(self, tenant: Tenant, table: Table) -> int:
+        counts: list[int] = []
+
+        def work(txn: WriteTxn) -> None:
+            counts[:] = [remove_prefix(txn, table, tenant.prefix, rows_max=_ROWS_PER_WRITE)]
+
+        await self._write(tenant.id, work)
+        return counts[0]
+
+    async def _store_record(self, tenant: Tenant, record: TenantRecord) -> None:
+        def work(txn: WriteTxn) -> None:
+            txn.put(Table.SYSTEM, record_key(tenant.prefix), encode_record(record))
+
+        await self._write(tenant.id, work)
+        tenant.record = record
+
+    async def _write(
+        self, tenant_id: int, work: Callable[[WriteTxn], None], *, commit_ts: int = 0
+    ) -> None:
+        done: asyncio.Future[None] = self._core.loop.create_future()
+
+        def finish(error: KvError | None) -> None:
+            if not done.done():
+                done.set_result(None) if error is None else done.set_exception(error)
+
+        self._core.group.submit(SystemOperation(tenant_id, work, finish, commit_ts))
+        await done
+
+
+def check_name(name: str) -> None:
+    """Refuse a tenant's name that could not be routed to. Raises: NameInvalid."""
+    if not _NAME.fullmatch(name):
+        raise NameInvalid(
+            f"{name!r} cannot name a tenant: use 1 to 63 of a-z, 0-9, _ and -, "
+            "beginning with a letter or digit"
+        )
+
+
+def check_user(user: str) -> None:
+    """Refuse a user's name that PostgreSQL would not take. Raises: NameInvalid."""
+    if not user or "\x00" in user or len(user.encode(errors="replace")) > _USER_BYTES_MAX:
+        raise NameInvalid(f"a user name has 1 to {_USER_BYTES_MAX} bytes and no zero byte")
+
+
+def _owner(user: str, verifier: str, created_ms: int) -> RoleRecord:
+    return RoleRecord(
+        name=user,
+        scram_verifier=verifier,
+        can_login=True,
+        is_owner=True,
+        is_superuser=True,
+        created_unix_ms=created_ms,
+    )
+
+
+def _write_new_tenant(
+    txn: WriteTxn, record: TenantRecord, keyspace: Keyspace, owner: RoleRecord, commit_ts: int
+) -> None:
+    prefix = keyspace.prefix
+    write_u64(txn, NEXT_TENANT_ID, record.id + 1)
+    txn.put(Table.SYSTEM, record_key(prefix), encode_record(record))
+    txn.put(Table.SYSTEM, name_key(record.name), prefix)
+    write_u64(txn, catalog_key(prefix), commit_ts)
+    (key,) = keyspace.written_keys([role_key(owner.name)])
+    puts = {key: encode_role(owner)}
+    change = apply_writes(txn, tenant=prefix, commit_ts=commit_ts, puts=puts, deletes=())
+    change_sizes(txn, prefix, change)
+    write_u64(txn, NEWEST_TS, commit_ts)
+
+
+def _remove_records(txn: WriteTxn, record: TenantRecord) -> None:
+    prefix = record.id.to_bytes(TENANT_BYTES, "big")
+    txn.delete(Table.SYSTEM, name_key(record.name))
+    for key in (catalog_key(prefix), sizes_key(prefix), threshold_key(prefix), record_key(prefix)):
+        txn.delete(Table.SYSTEM, key)

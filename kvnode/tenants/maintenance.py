@@ -1,0 +1,107 @@
+"""Background upkeep: garbage, old outcomes, memory of what is over.
+
+**Invariants.** A tenant's threshold rises in memory before anything below it is removed, and never
+above the snapshot of a running scan; so a reader is either refused or sees everything.
+"""
+
+import asyncio
+import logging
+
+from kvapi.errors import KvError
+from kvapi.hlc import from_wall_ns
+from kvnode.core import Core
+from kvnode.mvcc.collect import Collected, collect_versions, forget_txns, tenants_with
+from kvnode.storage.engine import Table, WriteTxn
+from kvnode.tenants.records import change_sizes, threshold_key, write_u64
+from kvnode.tenants.tenant import Tenant
+from kvnode.txn.operations import SystemOperation
+
+_log = logging.getLogger(__name__)
+
+
+class Maintenance:
+    """Runs upkeep every `gc_interval_s`."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self.versions_collected = 0
+
+    async def run(self) -> None:
+        """Keep the store in order until cancelled."""
+        while True:
+            await asyncio.sleep(self._core.config.gc_interval_s)
+            try:
+                await self.run_once()
+            except KvError as error:
+                _log.warning("maintenance_failed", extra={"reason": error.message})
+
+    async def run_once(self) -> None:
+        """Do everything that is due now."""
+        core = self._core
+        core.sequencer.forget_refused(core.now_s())
+        recent_ts = self._ago(core.config.recent_s)
+        for tenant in core.tenants.loaded():
+            tenant.recent.forget_before(recent_ts)
+        for prefix in tenants_with(core.timeline.snapshot(), Table.GARBAGE):
+            await self._collect(prefix)
+        life_ts = self._ago(core.config.txn_record_life_s)
+        for prefix in tenants_with(core.timeline.snapshot(), Table.TXNS):
+            await self._forget_txns(prefix, life_ts)
+        core.tenants.forget_unused()
+
+    def _ago(self, seconds: float) -> int:
+        return max(0, from_wall_ns(self._core.clock.now_ns() - int(seconds * 1e9)))
+
+    async def _collect(self, prefix: bytes) -> None:
+        tenant = self._tenant(prefix)
+        if tenant is None:
+            return
+        threshold = tenant.oldest_read(self._ago(tenant.record.gc_ttl_s))
+        if threshold <= tenant.threshold or not self._has_garbage(prefix, threshold):
+            return
+        tenant.threshold = threshold
+        results: list[Collected] = []
+
+        def work(txn: WriteTxn) -> None:
+            collected = collect_versions(txn, tenant=prefix, threshold=threshold)
+            change_sizes(txn, prefix, collected.change)
+            write_u64(txn, threshold_key(prefix), threshold)
+            results[:] = [collected]
+
+        while not results or not results[0].is_complete:
+            await self._write(tenant.id, work)
+            self.versions_collected += results[0].version_count
+
+    async def _forget_txns(self, prefix: bytes, life_ts: int) -> None:
+        results: list[bool] = []
+
+        def work(txn: WriteTxn) -> None:
+            results[:] = [forget_txns(txn, tenant=prefix, threshold=life_ts)]
+
+        row = self._core.timeline.snapshot().seek(Table.TXNS, prefix + b"e")
+        if row is None or row[0] > prefix + b"e" + life_ts.to_bytes(8, "big"):
+            return
+        while not results or not results[0]:
+            await self._write(int.from_bytes(prefix, "big"), work)
+
+    def _tenant(self, prefix: bytes) -> Tenant | None:
+        try:
+            tenant = self._core.tenants.load(int.from_bytes(prefix, "big"))
+        except KvError:
+            return None  # dropped in the meantime
+        return None if tenant.record.is_dropping else tenant
+
+    def _has_garbage(self, prefix: bytes, threshold: int) -> bool:
+        row = self._core.timeline.snapshot().seek(Table.GARBAGE, prefix)
+        return row is not None and row[0][:12] <= prefix + threshold.to_bytes(8, "big")
+
+    async def _write(self, tenant_id: int, work: object) -> None:
+        done: asyncio.Future[None] = self._core.loop.create_future()
+
+        def finish(error: KvError | None) -> None:
+            if not done.done():
+                done.set_result(None) if error is None else done.set_exception(error)
+
+        assert callable(work), "work is a function of a write transaction"
+        self._core.group.submit(SystemOperation(tenant_id, work, finish))
+        await done

@@ -1,0 +1,74 @@
+"""One tenant as the running node knows it: its record and everything volatile about it.
+
+**Concurrency.** Owner: the event loop.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kvapi.errors import KvError, SchemaChanged, SnapshotTooOld, TenantSuspended, TenantUnknown
+from kvnode.tenants.keyspace import Keyspace
+from kvnode.tenants.records import TenantRecord
+from kvnode.txn.recent_writes import RecentWrites
+
+CounterState = tuple[int, bool]  # value, is_called
+
+
+@dataclass(slots=True, eq=False)
+class Tenant:
+    """A loaded tenant.
+
+    `pending` maps keys of commits that are not durable yet to (commit_ts, exists afterwards).
+    `counters` holds what increments that are not durable yet will leave, None for "deleted".
+    """
+
+    record: TenantRecord
+    keyspace: Keyspace
+    recent: RecentWrites
+    catalog_version: int
+    sequenced_catalog_version: int
+    last_delete_ts: int
+    threshold: int  # snapshots before it are garbage
+    is_dropped: bool = False
+    pending: dict[bytes, tuple[int, bool]] = field(default_factory=dict)
+    counters: dict[bytes, tuple[CounterState | None, int]] = field(default_factory=dict)
+    reads: dict[object, int] = field(default_factory=dict)  # running scan → its read_ts
+    close_streams: dict[object, Callable[[KvError], None]] = field(default_factory=dict)
+
+    @property
+    def id(self) -> int:
+        """The tenant's number."""
+        return self.record.id
+
+    @property
+    def prefix(self) -> bytes:
+        """What all its keys start with."""
+        return self.keyspace.prefix
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a stream, a scan or a write still needs this object."""
+        return bool(self.close_streams or self.reads or self.pending or self.counters)
+
+    def refusal(self) -> KvError | None:
+        """Return why requests are refused, or None."""
+        if self.is_dropped or self.record.is_dropping:
+            return TenantUnknown("the tenant was dropped")
+        if self.record.suspended:
+            return TenantSuspended("the tenant is suspended")
+        return None
+
+    def check_readable(self, read_ts: int) -> None:
+        """Refuse a snapshot that is partly garbage. Raises: SnapshotTooOld."""
+        if read_ts < self.threshold:
+            message = "the snapshot is older than the garbage collection threshold"
+            raise SnapshotTooOld(message, number=self.threshold)
+
+    def check_catalog(self, planned_version: int) -> None:
+        """Refuse what was planned against another catalog. Raises: SchemaChanged."""
+        if planned_version and planned_version != self.catalog_version:
+            raise SchemaChanged("the catalog has changed", number=self.catalog_version)
+
+    def oldest_read(self, default: int) -> int:
+        """Return the oldest snapshot that a running scan needs."""
+        return min(self.reads.values(), default=default)

@@ -1,0 +1,55 @@
+"""The lock table with time and answers: who waited is called back, who waited too long is told."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from kvapi.errors import KvError
+from kvnode.txn.lock_table import LockRequest, LockTable, Owner
+
+Settled = Callable[[LockRequest], Any]
+
+
+class LockWaits:
+    """Runs a `LockTable` on the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.table = LockTable()
+        self._callbacks: dict[LockRequest, Settled] = {}
+        self._timers: dict[LockRequest, asyncio.TimerHandle] = {}
+
+    def acquire(self, request: LockRequest, on_settled: Settled, *, timeout_s: float = 0) -> None:
+        """Call `on_settled` once: when all keys are held, or with `request.error`."""
+        if self.table.acquire(request):
+            on_settled(request)
+            return
+        self._callbacks[request] = on_settled
+        if timeout_s:
+            self._timers[request] = self._loop.call_later(timeout_s, self._expire, request)
+
+    def release(self, owner: Owner) -> None:
+        """Free what `owner` holds and waits for. Its own waiting requests are not called back."""
+        for request in self.table.waiting_of(owner):
+            self._forget(request)
+        self._answer(self.table.release(owner))
+
+    def withdraw(self, request: LockRequest, error: KvError) -> None:
+        """Fail a request if it still waits."""
+        if request in self._callbacks:
+            self._answer([*self.table.withdraw(request, error), request])
+
+    def _expire(self, request: LockRequest) -> None:
+        if request in self._callbacks:
+            self._answer([*self.table.expire(request), request])
+
+    def _answer(self, settled: Iterable[LockRequest]) -> None:
+        callbacks = [(request, self._forget(request)) for request in settled]
+        for request, callback in callbacks:
+            if callback is not None:
+                callback(request)
+
+    def _forget(self, request: LockRequest) -> Settled | None:
+        if (timer := self._timers.pop(request, None)) is not None:
+            timer.cancel()
+        return self._callbacks.pop(request, None)

@@ -1,0 +1,84 @@
+"""What goes through group commit: commits, counter values, and work of the system."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from kvapi.errors import KvError
+from kvnode.mvcc.apply import apply_outcome, apply_writes
+from kvnode.mvcc.formats import pack_counter
+from kvnode.storage.engine import Table, WriteTxn
+from kvnode.tenants.records import NEWEST_TS, catalog_key, change_sizes, write_u64
+
+Finish = Callable[[KvError | None], None]
+
+
+@dataclass(slots=True, eq=False)
+class CommitOperation:
+    """A sequenced transaction."""
+
+    tenant_id: int
+    prefix: bytes
+    commit_ts: int
+    txn_id: bytes
+    puts: Mapping[bytes, bytes]
+    deletes: Sequence[bytes]
+    schema_change: bool
+    size_bytes: int
+    on_finish: Finish
+
+    def apply(self, txn: WriteTxn) -> None:
+        change = apply_writes(
+            txn,
+            tenant=self.prefix,
+            commit_ts=self.commit_ts,
+            puts=self.puts,
+            deletes=self.deletes,
+        )
+        change_sizes(txn, self.prefix, change)
+        if self.txn_id:
+            apply_outcome(txn, tenant=self.prefix, txn_id=self.txn_id, commit_ts=self.commit_ts)
+        if self.schema_change:
+            write_u64(txn, catalog_key(self.prefix), self.commit_ts)
+        write_u64(txn, NEWEST_TS, self.commit_ts)
+
+    def finish(self, error: KvError | None) -> None:
+        self.on_finish(error)
+
+
+@dataclass(slots=True, eq=False)
+class CounterOperation:
+    """A counter's new value."""
+
+    size_bytes: ClassVar[int] = 32
+    commit_ts: ClassVar[int] = 0
+
+    tenant_id: int
+    key: bytes
+    value: int
+    is_called: bool
+    on_finish: Finish
+
+    def apply(self, txn: WriteTxn) -> None:
+        packed = pack_counter(self.value, is_called=self.is_called)
+        txn.put(Table.COUNTERS, self.key, packed)
+
+    def finish(self, error: KvError | None) -> None:
+        self.on_finish(error)
+
+
+@dataclass(slots=True, eq=False)
+class SystemOperation:
+    """Work of the node itself: records, garbage, removal of a tenant."""
+
+    tenant_id: int
+    work: Callable[[WriteTxn], None]
+    on_finish: Finish
+    commit_ts: int = 0
+    size_bytes: int = 1024
+
+    def apply(self, txn: WriteTxn) -> None:
+        self.work(txn)
+
+    def finish(self, error: KvError | None) -> None:
+        self.on_finish(error)

@@ -1,0 +1,228 @@
+"""The path of a commit: locks of others, validation, a timestamp, the queue, the answer.
+
+**Model.** Everything up to the queue happens in one turn of the event loop, so validation and
+timestamp are one step, and timestamps rise in the order of validation. Later commits are validated
+against what is queued as if it were durable, but an answer that depends on queued writes
+(a conflict with one of them) is given only after they are on disk: who retries then sees them.
+
+**Invariants.** A transaction that `status` called unknown never commits. Locks are freed after the
+commit is durable, never before.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from kvapi.errors import (
+    BadRequest,
+    Cancelled,
+    ConnectionLost,
+    KeyExists,
+    KvError,
+    SchemaChanged,
+    Throttled,
+    WriteConflict,
+)
+from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
+from kvnode.mvcc.formats import txn_key
+from kvnode.storage.engine import Table
+from kvnode.tenants.tenant import Tenant
+from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.lock_table import LockRequest, Owner
+from kvnode.txn.lock_waits import LockWaits
+from kvnode.txn.operations import CommitOperation
+from kvnode.txn.timeline import Timeline
+from kvnode.txn.validation import find_conflict
+
+_REFUSED_TXNS_MAX: Final = 100_000
+Answer = Callable[[int, KvError | None], None]  # commit_ts or 0, error
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class CommitRequest:
+    """A transaction to commit; keys are the store's."""
+
+    tenant: Tenant
+    owner: Owner
+    txn_id: bytes
+    read_ts: int
+    catalog_version: int
+    puts: Mapping[bytes, bytes]
+    deletes: Collection[bytes]
+    answer: Answer
+    footprint: Footprint = EMPTY_FOOTPRINT
+    absent_keys: Collection[bytes] = ()
+    schema_change: bool = False
+    size_bytes: int = 0
+    lock_request: LockRequest | None = field(default=None, init=False)
+
+
+class Sequencer:
+    """Takes commits one after the other. Owner: the event loop."""
+
+    def __init__(self, timeline: Timeline, locks: LockWaits, group: GroupCommit) -> None:
+        self._timeline = timeline
+        self._locks = locks
+        self._group = group
+        self._in_flight: dict[bytes, list[Callable[[], None]]] = {}  # txn → who asks for its state
+        self._committing: dict[Owner, CommitRequest] = {}
+        self._refused: dict[bytes, float] = {}  # txn → until when (loop's wall seconds)
+        self.conflict_count = 0
+        self.commit_count = 0
+
+    def is_committing(self, owner: Owner) -> bool:
+        """Tell whether a commit of `owner` is on its way: it frees the locks itself."""
+        return owner in self._committing
+
+    def commit(self, request: CommitRequest) -> None:
+        """Commit, or say why not, through `request.answer`."""
+        txn = request.tenant.prefix + request.txn_id
+        if request.owner in self._committing or (request.txn_id and txn in self._in_flight):
+            request.answer(0, BadRequest("the transaction is already committing"))
+            return
+        self._committing[request.owner] = request
+        if request.txn_id:
+            self._in_flight[txn] = []
+            if txn in self._refused:
+                self._finish(request, 0, ConnectionLost("the transaction was given up"))
+                return
+            if committed_ts := self._outcome(request.tenant, request.txn_id):
+                self._finish(request, committed_ts, None)
+                return
+        contended = self._locks.table.held_by_others(
+            request.owner, [*request.puts, *request.deletes]
+        )
+        if contended:
+            request.lock_request = LockRequest(request.owner, contended, statement="COMMIT")
+            self._locks.acquire(request.lock_request, lambda lock: self._locked(request, lock))
+        else:
+            self._sequence(request)
+
+    def cancel(self, request: CommitRequest) -> None:
+        """Give up a commit that still waits for a lock; one that is queued goes on."""
+        if request.lock_request is not None:
+            self._locks.withdraw(request.lock_request, Cancelled("canceled by the client"))
+
+    def status(
+        self, tenant: Tenant, txn_id: bytes, answer: Callable[[int | None], None], *, until_s: float
+    ) -> None:
+        """Answer commit_ts, or 0: unknown, and from now to `until_s` it will not commit.
+
+        Answers None if no promise can be made now.
+        """
+        txn = tenant.prefix + txn_id
+        if (waiting := self._in_flight.get(txn)) is not None:
+            waiting.append(lambda: self.status(tenant, txn_id, answer, until_s=until_s))
+        elif commit_ts := self._outcome(tenant, txn_id):
+            answer(commit_ts)
+        elif len(self._refused) >= _REFUSED_TXNS_MAX:
+            answer(None)
+        else:
+            self._refused[txn] = until_s
+            answer(0)
+
+    def forget_refused(self, now_s: float) -> None:
+        """Let go of promises whose time is over."""
+        self._refused = {txn: until_s for txn, until_s in self._refused.items() if until_s > now_s}
+
+    def _outcome(self, tenant: Tenant, txn_id: bytes) -> int:
+        stored = self._timeline.snapshot().get(Table.TXNS, txn_key(tenant.prefix, txn_id))
+        return int.from_bytes(stored, "big") if stored is not None else 0
+
+    def _locked(self, request: CommitRequest, lock: LockRequest) -> None:
+        if lock.error is not None:
+            self._finish(request, 0, lock.error)
+        else:
+            self._sequence(request)
+
+    def _sequence(self, request: CommitRequest) -> None:
+        tenant = request.tenant
+        try:
+            self._check(request)
+        except (WriteConflict, KeyExists, SchemaChanged) as error:
+            self.conflict_count += 1
+            reason = error
+            self._group.after_queued(lambda: self._finish(request, 0, reason))
+            return
+        except KvError as error:
+            self._finish(request, 0, error)
+            return
+        if not request.puts and not request.deletes and not request.schema_change:
+            self._finish(request, request.read_ts or self._timeline.durable_ts, None)
+            return
+        commit_ts = self._timeline.hlc.now()
+        tenant.recent.add(commit_ts, [*request.puts, *request.deletes])
+        tenant.pending.update(dict.fromkeys(request.puts, (commit_ts, True)))
+        if request.deletes:
+            tenant.pending.update(dict.fromkeys(request.deletes, (commit_ts, False)))
+            tenant.last_delete_ts = commit_ts
+            tenant.counters.update(dict.fromkeys(request.deletes, (None, commit_ts)))
+        if request.schema_change:
+            tenant.sequenced_catalog_version = commit_ts
+        self._group.submit(
+            CommitOperation(
+                tenant_id=tenant.id,
+                prefix=tenant.prefix,
+                commit_ts=commit_ts,
+                txn_id=request.txn_id,
+                puts=request.puts,
+                deletes=list(request.deletes),
+                schema_change=request.schema_change,
+                size_bytes=request.size_bytes,
+                on_finish=lambda error: self._written(request, commit_ts, error),
+            )
+        )
+
+    def _check(self, request: CommitRequest) -> None:
+        """Refuse what may not commit now. Raises: KvError."""
+        tenant, read_ts = request.tenant, request.read_ts
+        if (refusal := tenant.refusal()) is not None:
+            raise refusal
+        if self._group.is_full:
+            raise Throttled("too many writes wait for the disk", number=10)
+        version = tenant.sequenced_catalog_version
+        if request.catalog_version and request.catalog_version != version:
+            raise SchemaChanged("the catalog has changed", number=version)
+        footprint = request.footprint
+        if footprint.keys or footprint.spans:
+            if not read_ts:
+                raise BadRequest("a footprint needs the read_ts of its reads")
+            tenant.check_readable(read_ts)
+            snapshot = self._timeline.snapshot()
+            changed = find_conflict(tenant.recent, snapshot, footprint, read_ts=read_ts)
+            if changed is not None:
+                message = "could not serialize access due to concurrent update"
+                raise WriteConflict(message, key=tenant.keyspace.strip(changed))
+        for key in request.absent_keys:
+            if self._exists(tenant, key):
+                raise KeyExists("the key exists", key=tenant.keyspace.strip(key))
+
+    def _exists(self, tenant: Tenant, key: bytes) -> bool:
+        if (pending := tenant.pending.get(key)) is not None:
+            return pending[1]
+        return self._timeline.snapshot().get(Table.LIVE, key) is not None
+
+    def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
+        tenant = request.tenant
+        for key in (*request.puts, *request.deletes):
+            if (pending := tenant.pending.get(key)) is not None and pending[0] == commit_ts:
+                del tenant.pending[key]
+        for key in request.deletes:
+            if (counter := tenant.counters.get(key)) is not None and counter[1] == commit_ts:
+                del tenant.counters[key]
+        if request.schema_change:
+            if error is None:
+                tenant.catalog_version = max(tenant.catalog_version, commit_ts)
+            elif tenant.sequenced_catalog_version == commit_ts:
+                tenant.sequenced_catalog_version = tenant.catalog_version
+        if error is None:
+            self.commit_count += 1
+        self._finish(request, commit_ts if error is None else 0, error)
+
+    def _finish(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
+        self._committing.pop(request.owner, None)
+        asking = self._in_flight.pop(request.tenant.prefix + request.txn_id, ())
+        request.answer(commit_ts, error)
+        self._locks.release(request.owner)
+        for ask in asking:
+            ask()
