@@ -21,7 +21,8 @@ CopyRow = tuple[str | None, ...]
 LINE_BYTES_MAX: Final = 64 << 20
 _END_MARK: Final = "\\."
 _SHOWN_MAX: Final = 100
-_ESCAPE: Final = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.)", re.DOTALL)
+_ESCAPE: Final = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|[0-7]{1,3}|.|\Z)", re.DOTALL)
+_MARKED: Final = re.compile(r"((?:[^\\]|\\[^.])*)\\\.", re.DOTALL)
 _TEXT_FIELD_RAW: Final = r"((?:[^\\{0}]|\\.)*\\?)(?:{0}|\Z)"
 _SINGLE: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 
@@ -29,8 +30,8 @@ _SINGLE: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\
 def _unescape(match: re.Match[str]) -> str:
     code = match[1]
     if len(code) > 1 and code[0] == "x":
-        return chr(int(code[1:], 16) & 0x7F) if int(code[1:], 16) < 0x80 else _byte(code[1:], 16)
-    if code[0] in "01234567":
+        return _byte(code[1:], 16)
+    if code and code[0] in "01234567":
         return _byte(code, 8)
     return _SINGLE.get(code, code)
 
@@ -103,7 +104,7 @@ class CopyReader:
             if self._options.is_csv:
                 raise self._error("unterminated CSV quoted field", self._open_record)
             line, self._open_record = self._open_record, ""
-            self._record(line, rows)
+            self._record(line if rest else line + "\n", rows)
         return rows
 
     def context(
@@ -182,8 +183,10 @@ class CopyReader:
         if record == _END_MARK:
             self._is_ended = True
             return True
+        if _END_MARK in record and not self._options.is_csv:
+            record = self._cut_at_mark(record)
         self._record(record, rows)
-        return False
+        return self._is_ended
 
     def _is_open(self, record: str) -> bool:
         """Whether the newline after `record` belongs to a value."""
@@ -191,6 +194,16 @@ class CopyReader:
         if not options.is_csv:
             return (len(record) - len(record.rstrip("\\"))) % 2 == 1
         return options.quote_text in record and self._csv.is_open(record)
+
+    def _cut_at_mark(self, record: str) -> str:
+        """End the data at an end mark that has values before it; nothing may follow it."""
+        match = _MARKED.match(record)
+        if match is None:
+            return record
+        if match.end() != len(record):
+            raise self._error("end-of-copy marker corrupt", record)
+        self._is_ended = True
+        return match[1]
 
     def _strip_newline(self, record: str, *, is_last: bool) -> str:
         if self._newline == "\r\n":

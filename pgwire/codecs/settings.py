@@ -1,6 +1,6 @@
 """The session settings that text input and output depend on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
@@ -15,7 +15,10 @@ class Settings:
     """Values of the parameters a codec reads; built anew when the session changes one.
 
     `now_micros` is the transaction's start, in microseconds since 2000-01-01 UTC: the meaning of
-    'now' and 'today' in text input. Output exists for DateStyle ISO and IntervalStyle postgres.
+    'now' and 'today' in text input. It takes no part in equality, because output functions are
+    cached by settings and do not read it.
+
+    Output exists for DateStyle ISO and IntervalStyle postgres.
 
     Raises: InvalidParameterValue, FeatureNotSupported.
     """
@@ -25,7 +28,7 @@ class Settings:
     interval_style: str = "postgres"
     extra_float_digits: int = 1
     bytea_output: str = "hex"
-    now_micros: int = 0
+    now_micros: int = field(default=0, compare=False)
 
     def __post_init__(self) -> None:
         words = [word.strip().upper() for word in self.date_style.split(",")]

@@ -110,13 +110,12 @@ def test_float4_text_is_shortest_that_reads_back(value):
     assert math.isfinite(float(text))
 
 
-WORDS = st.sampled_from(
-    r"""
+WORDS_TEXT = r"""
     jan feb 2013 13 1 05 -08 +02:00 10:11:12 10:11 .5 2013-01-05 bc am pm t z j epoch now today
     infinity day days ago year 1-2 p1y utc est america/new_york P T Y 99999999999 - / : e nan
     { } [ ] , " \ \x null NULL 0x1 1e5 e999999999999 true
-    """.split()
-)
+"""
+WORDS = st.sampled_from(WORDS_TEXT.split())
 
 
 @given(

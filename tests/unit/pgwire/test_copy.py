@@ -24,6 +24,15 @@ def test_text(size):
     assert read(data, size=size) == [("1", None), ("\\", "a\tb\nc"), ("AAq", "é"), ("", "")]
 
 
+def test_text_ends():
+    """The last line of a file would be lost, or the end mark would become data."""
+    assert read(b"a\tb\\\n") == [("a", "b\n")]
+    assert read(b"a\tb\\") == [("a", "b")]
+    assert read(b"a\t\\.\nc\td\n") == [("a", "")]
+    with pytest.raises(errors.BadCopyFileFormat, match="marker corrupt"):
+        read(b"a\tb\\.c\n")
+
+
 @pytest.mark.parametrize("size", [None, 1, 7])
 def test_csv(size):
     """The flights would load with NULLs for empty strings, or be cut at quoted newlines."""
