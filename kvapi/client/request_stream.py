@@ -252,7 +252,7 @@ class RequestStream:
     # --- without a connection -----------------------------------------------------------------
 
     def lost(self) -> None:
-        """Take note that the connection broke: queue again what may be asked again, end the rest."""
+        """Take note that the connection broke: queue again what may be, end the rest."""
         self._credit = 0
         self._frame = kv_pb2.ClientFrame()
         self._frame_bytes = 0

@@ -80,7 +80,9 @@ class Block(NamedTuple):
         return _cut(self.keys, self.key_ends)
 
     def values_list(self) -> list[bytes]:
-        """Return the values, in scan order."""
+        """Return the values, in scan order; of a keys_only scan they are empty."""
+        if not self.value_ends:
+            return [b""] * self.row_count
         return _cut(self.values, self.value_ends)
 
     def last_key(self) -> bytes:

@@ -1,6 +1,7 @@
 """An in-memory KV node for one tenant: every operation of the contract, no disk, no admission.
 
-Versions are kept for ever, so any read_ts works. Locks are exclusive only, FIFO per key; deadlocks are not looked for.
+Versions are kept for ever, so any read_ts works. Locks are exclusive only, FIFO per key;
+deadlocks are not looked for.
 """
 
 from collections import defaultdict
@@ -244,9 +245,7 @@ class FakeStream:
         response.done.SetInParent()
 
     def _commit(self, request, response):
-        response.commit.commit_ts = self.store.commit(
-            request, self._staged.pop(request.txn_id, [])
-        )
+        response.commit.commit_ts = self.store.commit(request, self._staged.pop(request.txn_id, []))
         self.store.free(request.txn_id)
 
     def _rollback(self, request, response):
@@ -265,7 +264,7 @@ class FakeStream:
         response.txn_status.state = 0 if commit_ts is None else 1
         response.txn_status.commit_ts = commit_ts or 0
 
-    def _None(self, request, response):  # noqa: N802
+    def _None(self, request, response):
         raise BadRequest("request without an operation")
 
 

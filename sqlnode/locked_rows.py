@@ -1,0 +1,39 @@
+"""Answers to a lock, with the transaction's own writes laid over the newest values."""
+
+from collections.abc import Mapping, Sequence
+
+from kvapi.client.results import ABSENT, FOUND, SKIPPED, MultiGot
+
+
+def from_buffer(
+    keys: Sequence[bytes], writes: Mapping[bytes, bytes | None], read_ts: int
+) -> MultiGot:
+    """Return the answer for keys that are all locked and written already."""
+    values = [writes[key] for key in keys]
+    found = bytes([ABSENT if value is None else FOUND for value in values])
+    return MultiGot(values, [0] * len(keys), read_ts, found)
+
+
+def with_own_writes(
+    keys: Sequence[bytes], got: MultiGot, writes: Mapping[bytes, bytes | None]
+) -> MultiGot:
+    """Return the answer with written values instead of stored ones; skipped rows stay skipped."""
+    if not writes or not any(key in writes for key in keys):
+        return got
+    values = list(got.values)
+    found = bytearray(got.found)
+    for i, key in enumerate(keys):
+        if key in writes and found[i] != SKIPPED:
+            values[i] = writes[key]
+            found[i] = ABSENT if values[i] is None else FOUND
+    return MultiGot(values, got.commit_ts, got.read_ts, bytes(found))
+
+
+def joined(parts: Sequence[MultiGot], read_ts: int) -> MultiGot:
+    """Return the answers of several requests as one."""
+    return MultiGot(
+        [value for part in parts for value in part.values],
+        [commit_ts for part in parts for commit_ts in part.commit_ts],
+        read_ts,
+        b"".join([part.found for part in parts]),
+    )

@@ -1,0 +1,49 @@
+"""Named savepoints over a transaction's marks."""
+
+from typing import Generic, Protocol, TypeVar
+
+M = TypeVar("M")
+
+
+class Marked(Protocol[M]):
+    """The transaction, as its savepoints see it."""
+
+    def mark(self) -> M:
+        """Return the present position."""
+        ...
+
+    def undo_to(self, mark: M) -> None:
+        """Take back the writes since `mark`."""
+        ...
+
+
+class SavepointMissing(LookupError):
+    """No savepoint of that name."""
+
+
+class Savepoints(Generic[M]):
+    """SAVEPOINT, ROLLBACK TO and RELEASE; a newer savepoint hides an older one of its name."""
+
+    def __init__(self, txn: Marked[M]) -> None:
+        self._txn = txn
+        self._stack: list[tuple[str, M]] = []
+
+    def set(self, name: str) -> None:
+        """Set a savepoint here."""
+        self._stack.append((name, self._txn.mark()))
+
+    def rollback_to(self, name: str) -> None:
+        """Take back the writes since the savepoint, which stays. Raises: SavepointMissing."""
+        index = self._index(name)
+        self._txn.undo_to(self._stack[index][1])
+        del self._stack[index + 1 :]
+
+    def release(self, name: str) -> None:
+        """Forget the savepoint and those after it. Raises: SavepointMissing."""
+        del self._stack[self._index(name) :]
+
+    def _index(self, name: str) -> int:
+        for index in range(len(self._stack) - 1, -1, -1):
+            if self._stack[index][0] == name:
+                return index
+        raise SavepointMissing(name)

@@ -1,0 +1,388 @@
+"""One SQL transaction's view of the KV store.
+
+**Model.** Reads see one snapshot, the newest durable commit at the first read, with the
+transaction's own buffered
+writes laid over it. Writes leave with the commit in one request, together with what was read. Rows
+that will be
+changed are locked first, so that contended rows queue instead of failing.
+
+A lock answers the newest value. If the row changed since the snapshot, everything read so far is
+validated at the
+present (a *refresh*) and the snapshot moves there: the transaction goes on as if it had begun
+later. That fails with
+WriteConflict only if something it really read has changed. A locked key cannot change any more, so
+it needs no
+validation; hence a transaction that locks rows without reading them before never fails under
+contention.
+
+Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ does not; READ COMMITTED
+takes a new snapshot
+for each statement as well.
+
+**Concurrency.** Belongs to one session. Several reads may be in flight together; a lock waits
+alone.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from kvapi.client.kv_client import KvClient, LockWait
+from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
+from kvapi.errors import KeyExists, WriteConflict
+from kvapi.footprint import EMPTY_FOOTPRINT
+from kvapi.spans import Span
+from sqlnode.locked_rows import from_buffer, joined, with_own_writes
+from sqlnode.read_footprint import FootprintMark, ReadFootprint
+from sqlnode.savepoints import Savepoints
+from sqlnode.txn_scan import overlaid, store_blocks
+from sqlnode.write_buffer import BufferMark, WriteBuffer
+
+Isolation = Literal["serializable", "repeatable read", "read committed"]
+KEYS_PER_REQUEST: Final = 1000  # of one multi_get or lock request
+TXN_ID_BYTES: Final = 16
+
+
+class Mark(NamedTuple):
+    """Where a statement or savepoint began."""
+
+    writes: BufferMark
+    reads: FootprintMark
+
+
+class Transaction:
+    """Begins with its construction, ends with `commit` or `rollback`."""
+
+    def __init__(
+        self,
+        client: KvClient,
+        *,
+        txn_id: bytes,
+        catalog_version: int,
+        isolation: Isolation = "serializable",
+        read_only: bool = False,
+        read_ts: int = 0,
+    ) -> None:
+        assert len(txn_id) == TXN_ID_BYTES, "a transaction id has 16 random bytes"
+        self.txn_id = txn_id
+        self.read_ts = read_ts  # 0 until the first read's answer fixes it
+        self.catalog_version = catalog_version
+        self.isolation = isolation
+        self.read_only = read_only
+        self.schema_changed = False  # set by DDL: the commit raises the catalog version
+        self.statement = ""  # for the detail of a deadlock report
+        self.is_finished = False
+        self._client = client
+        self._buffer = WriteBuffer()
+        self._reads = ReadFootprint()
+        self._locked: set[bytes] = set()  # exclusively
+        self._has_locks = False
+        self.savepoints = Savepoints(self)
+        self._first_read: asyncio.Future[None] | None = None
+        # Without validation at commit a READ COMMITTED transaction never looks at its footprint.
+        self._is_tracking = isolation != "read committed" and not read_only
+
+    @property
+    def has_writes(self) -> bool:
+        """True if there is something to commit."""
+        return bool(self._buffer)
+
+    @property
+    def write_bytes(self) -> int:
+        """About how much memory the buffered writes take."""
+        return self._buffer.bytes_used
+
+    # --- reads --------------------------------------------------------------------------------
+
+    async def get(self, key: bytes) -> bytes | None:
+        """Read one key."""
+        writes = self._buffer.writes
+        if key in writes:
+            return writes[key]
+        if not self.read_ts:
+            await self._wait_snapshot()
+        try:
+            got = await self._client.get(
+                key, read_ts=self.read_ts, catalog_version=self.catalog_version
+            )
+        finally:
+            self._snapshot_known()
+        self._at(got.read_ts)
+        if self._is_tracking and key not in self._locked:
+            self._reads.add_key(key)
+        return got.value
+
+    async def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Read several keys; the result is parallel to `keys`."""
+        writes = self._buffer.writes
+        wanted = [key for key in keys if key not in writes] if writes else keys
+        values: dict[bytes, bytes | None] = {}
+        for start in range(0, len(wanted), KEYS_PER_REQUEST):
+            part = wanted[start : start + KEYS_PER_REQUEST]
+            values.update(zip(part, await self._multi_get(part), strict=True))
+        return [writes[key] if key in writes else values[key] for key in keys]
+
+    async def _multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if not self.read_ts:
+            await self._wait_snapshot()
+        try:
+            got = await self._client.multi_get(
+                keys, read_ts=self.read_ts, catalog_version=self.catalog_version
+            )
+        finally:
+            self._snapshot_known()
+        self._at(got.read_ts)
+        if self._is_tracking:
+            for key in keys:
+                if key not in self._locked:
+                    self._reads.add_key(key)
+        return got.values
+
+    async def scan_blocks(
+        self,
+        span: Span,
+        *,
+        reverse: bool = False,
+        limit_rows: int = 0,
+        keys_only: bool = False,
+    ) -> AsyncGenerator[Block, None]:
+        """Read the rows of a span as packed blocks; where nothing is buffered they pass untouched.
+
+        `limit_rows` 0 is no limit. Close the iterator early (`aclosing`) to stop reading ahead.
+        """
+        if span.is_empty():
+            return
+        own = {key: self._buffer.writes[key] for key in self._buffer.keys_in(span)}
+        # Each own write hides one row of the store at most.
+        store_limit = limit_rows + len(own) if limit_rows else 0
+        blocks = store_blocks(
+            self, span, reverse=reverse, limit_rows=store_limit, keys_only=keys_only
+        )
+        if own:
+            blocks = overlaid(own, span, blocks, reverse=reverse, limit_rows=limit_rows)
+        try:
+            async for block in blocks:
+                if block.row_count:
+                    yield block
+        finally:
+            await blocks.aclose()
+
+    async def scan_once(
+        self, span: Span, *, read_ts: int, reverse: bool, limit_rows: int, keys_only: bool
+    ) -> Block:
+        """Read one block of the store, without buffered writes (for `txn_scan`).
+
+        `read_ts` 0 is the transaction's snapshot, also if that moves while the block is on its way.
+        """
+        while True:
+            if not read_ts and not self.read_ts:
+                await self._wait_snapshot()
+            try:
+                block = await self._client.scan(
+                    span,
+                    read_ts=read_ts or self.read_ts,
+                    catalog_version=self.catalog_version,
+                    reverse=reverse,
+                    limit_rows=limit_rows,
+                    keys_only=keys_only,
+                )
+            finally:
+                self._snapshot_known()
+            self._at(block.read_ts)
+            if read_ts or block.read_ts == self.read_ts:
+                return block
+
+    @property
+    def pins_scans(self) -> bool:
+        """True if a scan keeps its first snapshot because READ COMMITTED moves on meanwhile."""
+        return self.isolation == "read committed"
+
+    def record_span(self, span: Span) -> None:
+        """Take note that all rows of `span` were read."""
+        if self._is_tracking:
+            self._reads.add_span(span)
+
+    async def _wait_snapshot(self) -> None:
+        """Let one read fix the snapshot; others that start before its answer wait for it."""
+        while not self.read_ts and self._first_read is not None:
+            await asyncio.shield(self._first_read)
+        if not self.read_ts:
+            self._first_read = asyncio.get_running_loop().create_future()
+
+    def _snapshot_known(self) -> None:
+        if self._first_read is not None:
+            first, self._first_read = self._first_read, None
+            if not first.done():
+                first.set_result(None)
+
+    def _at(self, read_ts: int) -> None:
+        if not self.read_ts:
+            self.read_ts = read_ts
+
+    # --- locks --------------------------------------------------------------------------------
+
+    async def lock_rows(
+        self,
+        keys: Sequence[bytes],
+        *,
+        wait: LockWait = "block",
+        timeout_ms: int = 0,
+        shared: bool = False,
+    ) -> MultiGot:
+        """Lock rows in the order given and return their newest values, own writes included.
+
+        Raises: WriteConflict if the snapshot had to move and could not; LockTimeout,
+        LockNotAvailable, Deadlock.
+        """
+        writes = self._buffer.writes
+        if all(key in self._locked and key in writes for key in keys):
+            return from_buffer(keys, writes, self.read_ts)
+        parts = []
+        for start in range(0, len(keys), KEYS_PER_REQUEST):
+            part = keys[start : start + KEYS_PER_REQUEST]
+            self._has_locks = True
+            got = await self._client.lock(
+                part,
+                txn_id=self.txn_id,
+                catalog_version=self.catalog_version,
+                shared=shared,
+                wait=wait,
+                timeout_ms=timeout_ms,
+                statement=self.statement,
+            )
+            await self._after_lock(part, got, is_exclusive=not shared)
+            parts.append(with_own_writes(part, got, writes))
+        return parts[0] if len(parts) == 1 else joined(parts, self.read_ts)
+
+    async def _after_lock(
+        self, keys: Sequence[bytes], got: MultiGot, *, is_exclusive: bool
+    ) -> None:
+        """Move the snapshot if the locked rows are newer, and stop validating what is locked."""
+        if self._is_tracking and self.read_ts:
+            await self._catch_up(keys, got)
+        elif self.isolation != "read committed":
+            self._at(got.read_ts)
+        for key, state in zip(keys, got.found, strict=True):
+            if state == FOUND:
+                if is_exclusive:
+                    self._locked.add(key)
+                self._reads.discard_key(key)
+            elif state == ABSENT and self._is_tracking and key not in self._buffer.writes:
+                self._reads.add_key(key)  # an insert does not look at locks
+
+    async def _catch_up(self, keys: Sequence[bytes], got: MultiGot) -> None:
+        is_overtaken = False
+        for key, state, commit_ts in zip(keys, got.found, got.commit_ts, strict=True):
+            if state == FOUND and commit_ts > self.read_ts:
+                is_overtaken = True
+                if key in self._reads.keys:
+                    raise WriteConflict("a row read before changed meanwhile", key=key)
+            elif state == ABSENT and got.read_ts > self.read_ts:
+                is_overtaken = True
+        if is_overtaken:
+            await self._refresh(got.read_ts)
+
+    async def _refresh(self, newest_ts: int) -> None:
+        """Move the snapshot to `newest_ts` or later. Raises: WriteConflict."""
+        if self._reads:
+            newest_ts = await self._client.refresh(
+                txn_id=self.txn_id, read_ts=self.read_ts, footprint=self._reads.footprint()
+            )
+        self.read_ts = max(self.read_ts, newest_ts)
+
+    # --- writes -------------------------------------------------------------------------------
+
+    def put(self, key: bytes, value: bytes) -> None:
+        """Write a row; one that exists already must have been locked by `lock_rows`."""
+        self._buffer.set(key, value)
+
+    def delete(self, key: bytes) -> None:
+        """Delete a row, which must have been locked by `lock_rows` (index entries: their row)."""
+        self._buffer.set(key, None)
+
+    def require_absent(self, key: bytes) -> None:
+        """Make the commit fail with KeyExists if `key` exists then. Call it before `put`.
+
+        Raises: KeyExists if this transaction wrote the key itself.
+        """
+        writes = self._buffer.writes
+        if key not in writes:
+            self._buffer.absent_keys.append(key)
+        elif writes[key] is not None:
+            raise KeyExists("written by this transaction already", key=key)
+        # Deleted by ourselves: the row is there until the commit, and locked.
+
+    # --- statements and savepoints ------------------------------------------------------------
+
+    def begin_statement(self) -> Mark:
+        """Begin a statement, in READ COMMITTED with a new snapshot; the mark is for `undo_to`."""
+        if self.isolation == "read committed":
+            self.read_ts = 0
+        return self.mark()
+
+    def mark(self) -> Mark:
+        """Return the present position."""
+        return Mark(self._buffer.mark(), self._reads.mark())
+
+    def undo_to(self, mark: Mark) -> None:
+        """Take back the writes since `mark`; reads and locks stay, the client may have seen them."""
+        self._buffer.undo_to(mark.writes)
+
+    async def retry_statement(self, mark: Mark) -> None:
+        """Make ready to run the statement that began at `mark` again at a newer snapshot.
+
+        For a statement of which the client has seen nothing. Raises: WriteConflict if earlier reads
+        changed.
+        """
+        self._buffer.undo_to(mark.writes)
+        self._reads.forget_to(mark.reads)
+        if self._reads:
+            await self._refresh(self.read_ts)
+        else:
+            self.read_ts = 0
+
+    # --- the end ------------------------------------------------------------------------------
+
+    async def commit(self) -> int:
+        """Commit; return the commit timestamp, or the snapshot if nothing was written.
+
+        Raises: WriteConflict, KeyExists, SchemaChanged, CommitAmbiguous, …; the transaction is over
+        in any case.
+        """
+        self.is_finished = True
+        if not self._buffer and not self.schema_changed:
+            self._free_locks()
+            return self.read_ts
+        is_validated = self.isolation == "serializable" and self._is_tracking
+        try:
+            commit_ts = await self._client.commit(
+                txn_id=self.txn_id,
+                read_ts=self.read_ts,
+                catalog_version=self.catalog_version,
+                footprint=self._reads.footprint() if is_validated else EMPTY_FOOTPRINT,
+                writes=self._buffer.writes,
+                absent_keys=self._buffer.absent_keys,
+                schema_change=self.schema_changed,
+            )
+        except BaseException:
+            self._has_locks = True  # part of it may be staged
+            self._free_locks()
+            raise
+        self._has_locks = False  # freed with the commit
+        return commit_ts
+
+    async def rollback(self) -> None:
+        """Give up: nothing was written yet, so only locks have to be freed. Safe to call twice."""
+        self.is_finished = True
+        self._free_locks()
+
+    def _free_locks(self) -> None:
+        """Send the rollback without waiting: the stream keeps its order with later requests."""
+        if self._has_locks:
+            self._has_locks = False
+            self._client.rollback(txn_id=self.txn_id).add_done_callback(_retrieved)
+
+
+def _retrieved(future: "asyncio.Future[Any]") -> None:
+    if not future.cancelled():
+        future.exception()
