@@ -17,6 +17,10 @@ class SequenceService(Protocol):
 
     async def nextval(self, sequence_id: int) -> int: ...
 
+    async def nextvals(self, sequence_id: int, count: int) -> list[int]: ...
+
+    async def row_ids(self, table_id: int, count: int) -> Sequence[int]: ...
+
     async def currval(self, sequence_id: int) -> int: ...
 
     async def lastval(self) -> int: ...
@@ -58,3 +62,6 @@ class ExecContext:
     notice: Callable[[str, str], None]  # (severity, message)
     cancelled: Callable[[], bool] = field(default=lambda: False)
     work_mem_bytes: int = 256 << 20
+    # The statement is a whole transaction and nothing comes between it and the commit, so that
+    # the commit may report duplicate keys (KeyExists → rowexec.constraint_errors).
+    commit_follows: bool = False

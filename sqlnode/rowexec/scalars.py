@@ -60,7 +60,9 @@ def compile_scalar(node: Any, layout: Layout) -> Eval:
     raise NotRowShape(type(node).__name__)
 
 
-def compile_row(nodes: Sequence[Scalar], layout: Layout) -> "Callable[[Row, ExecContext], tuple[Any, ...]]":
+def compile_row(
+    nodes: Sequence[Scalar], layout: Layout
+) -> "Callable[[Row, ExecContext], tuple[Any, ...]]":
     """Compile several scalars to one function that gives their tuple."""
     if nodes and all(isinstance(node, ColumnRef) for node in nodes):
         positions = [column_position(n, layout) for n in nodes if isinstance(n, ColumnRef)]

@@ -29,6 +29,7 @@ class MemoryTxn:
         self.store = store
         self.block_rows = block_rows
         self.read_ts = 1
+        self.isolation = "serializable"
         self.catalog_version = 1
         self.writes: dict[bytes, bytes | None] = {}
         self.absent: list[bytes] = []
@@ -86,7 +87,10 @@ class MemoryTxn:
         self.writes[key] = None
 
     def require_absent(self, key):
-        self.absent.append(key)
+        if key not in self.writes:
+            self.absent.append(key)
+        elif self.writes[key] is not None:
+            raise KeyExists("written by this transaction already", key=key)
 
     def mark(self):
         return dict(self.writes), len(self.absent)

@@ -1,0 +1,220 @@
+"""Logical plans to operators: conditions sink to the tables they are about, orders to the indexes.
+
+**Model.** `compile` takes a plan together with the conjuncts that stand above it and the order that
+is wanted of it. Whatever a shape cannot take stays above as an operator of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sqlnode.plan.logical import (
+    Aggregation,
+    Filter,
+    FunctionScan,
+    Join,
+    Limit,
+    LockRows,
+    OutColumn,
+    Plan,
+    Project,
+    Scan,
+    SingleRow,
+    Sort,
+    Values,
+    VirtualScan,
+)
+from sqlnode.plan.scalar import ColumnRef, Scalar, SortKey
+from sqlnode.rowexec.aggregates import AggregateRows
+from sqlnode.rowexec.conditions import (
+    column_ids,
+    conjunction,
+    conjuncts,
+    is_repeatable,
+    substitute,
+)
+from sqlnode.rowexec.index_join import IndexJoin
+from sqlnode.rowexec.node import Node
+from sqlnode.rowexec.not_row_shape import NotRowShape
+from sqlnode.rowexec.operators import FilterRows, LimitRows, ProjectRows, SortRows
+from sqlnode.rowexec.row_locks import (
+    LockedRows,
+    PointLocks,
+    is_lockable_point,
+    lock_mode,
+)
+from sqlnode.rowexec.sources import FunctionRows, TableScan, ValuesRows, VirtualRows
+
+_OWN_COLUMNS: Final = -1  # ids below are added here, for table columns the plan does not list
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What stands above a plan: conjuncts, order, whether few rows are taken."""
+
+    condition: tuple[Scalar, ...] = ()
+    order: tuple[SortKey, ...] = ()
+    has_limit: bool = False
+
+
+NOTHING: Final = Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An operator, and whether it already gives the wanted order."""
+
+    node: Node
+    is_ordered: bool = False
+
+
+def compile_plan(plan: Plan, wanted: Wanted = NOTHING) -> Compiled:
+    """Compile a plan. Raises: NotRowShape."""
+    match plan:
+        case Filter():
+            condition = (*wanted.condition, *conjuncts(plan.condition))
+            return compile_plan(plan.input, replace(wanted, condition=condition))
+        case Project():
+            return _project(plan, wanted)
+        case Scan():
+            scan = TableScan(plan, wanted.condition, wanted.order, has_limit=wanted.has_limit)
+            return Compiled(scan, scan.is_ordered)
+        case Join():
+            return _join(plan, wanted)
+        case Sort():
+            return _sort(plan, wanted)
+        case LockRows():
+            return _lock(plan, wanted)
+        case _:
+            return _filtered(_other(plan), wanted)
+
+
+def _other(plan: Plan) -> Node:
+    """Compile the shapes that take no conditions from above."""
+    match plan:
+        case Limit():
+            return LimitRows(compile_plan(plan.input, Wanted(has_limit=True)).node, plan)
+        case Aggregation():
+            return AggregateRows(compile_plan(plan.input).node, plan)
+        case SingleRow():
+            return ValuesRows(None)
+        case Values():
+            return ValuesRows(plan)
+        case FunctionScan():
+            return FunctionRows(plan)
+        case VirtualScan():
+            return VirtualRows(plan)
+    raise NotRowShape(type(plan).__name__)
+
+
+def _filtered(node: Node, wanted: Wanted) -> Compiled:
+    condition = conjunction(wanted.condition)
+    return Compiled(node if condition is None else FilterRows(node, condition))
+
+
+def _project(plan: Project, wanted: Wanted) -> Compiled:
+    meaning = {c.id: s for c, s in zip(plan.columns, plan.scalars, strict=True)}
+    below: list[Scalar] = []
+    above: list[Scalar] = []
+    for part in wanted.condition:
+        used = [meaning[column_id] for column_id in column_ids(part) if column_id in meaning]
+        (below if all(map(is_repeatable, used)) else above).append(part)
+    order = tuple(
+        replace(key, scalar=substitute(key.scalar, meaning)) for key in wanted.order if not above
+    )
+    inner = Wanted(
+        tuple(substitute(part, meaning) for part in below), order, wanted.has_limit and not above
+    )
+    source = compile_plan(plan.input, inner)
+    node = ProjectRows(source.node, plan)
+    return Compiled(_filtered(node, Wanted(tuple(above))).node, source.is_ordered and bool(order))
+
+
+def _sort(plan: Sort, wanted: Wanted) -> Compiled:
+    source = compile_plan(plan.input, Wanted(wanted.condition, plan.keys, wanted.has_limit))
+    if source.is_ordered:
+        return Compiled(source.node, wanted.order == plan.keys)
+    return Compiled(SortRows(source.node, plan.keys), wanted.order == plan.keys)
+
+
+def _join(plan: Join, wanted: Wanted) -> Compiled:
+    if plan.lateral or plan.kind not in ("inner", "cross", "left"):
+        raise NotRowShape(f"{plan.kind} join")
+    on = tuple(conjuncts(plan.condition))
+    if plan.kind == "left":
+        outer_part, rest = _of_columns(wanted.condition, plan.left)
+        outer = compile_plan(plan.left, Wanted(outer_part)).node
+        inner, own = _table_of(plan.right)
+        node: Node = IndexJoin(outer, inner, (*on, *own), is_left=True)
+        return _filtered(node, Wanted(rest))
+    condition = (*wanted.condition, *on)
+    try:
+        return Compiled(_inner_join(plan.left, plan.right, condition))
+    except NotRowShape:
+        return Compiled(_inner_join(plan.right, plan.left, condition))
+
+
+def _inner_join(outer: Plan, inner: Plan, condition: tuple[Scalar, ...]) -> Node:
+    outer_part, rest = _of_columns(condition, outer)
+    scan, own = _table_of(inner)
+    node = compile_plan(outer, Wanted(outer_part)).node
+    return IndexJoin(node, scan, (*rest, *own), is_left=False)
+
+
+def _of_columns(
+    condition: Sequence[Scalar], plan: Plan
+) -> tuple[tuple[Scalar, ...], tuple[Scalar, ...]]:
+    """Split a condition into what only needs the columns of `plan`, and the rest."""
+    own = {column.id for column in plan.columns}
+    inside = tuple(part for part in condition if column_ids(part) <= own and is_repeatable(part))
+    return inside, tuple(part for part in condition if part not in inside)
+
+
+def _table_of(plan: Plan) -> tuple[Scan, tuple[Scalar, ...]]:
+    """Return the table of an inner side and the condition on it. Raises: NotRowShape."""
+    condition: tuple[Scalar, ...] = ()
+    while isinstance(plan, Filter):
+        condition += tuple(conjuncts(plan.condition))
+        plan = plan.input
+    if not isinstance(plan, Scan):
+        raise NotRowShape("inner side of a join is no table")
+    return plan, condition
+
+
+def _lock(plan: LockRows, wanted: Wanted) -> Compiled:
+    """Lock above filter and sort, below projection and limit, wherever the clause was written."""
+    match plan.input:
+        case Limit():
+            limit = replace(plan.input, input=replace(plan, input=plan.input.input))
+            return _filtered(_other(limit), wanted)
+        case Project():
+            project = replace(plan.input, input=replace(plan, input=plan.input.input))
+            return _project(project, wanted)
+    mode = lock_mode(plan.strength, plan.wait)
+    keys, below = (
+        (plan.input.keys, plan.input.input) if isinstance(plan.input, Sort) else ((), plan.input)
+    )
+    scan, own = _table_of(below)
+    condition = (*wanted.condition, *own)
+    scan = with_all_columns(scan)
+    if is_lockable_point(scan, condition):
+        node: Node = PointLocks(scan, condition, mode)
+        return Compiled(SortRows(node, keys) if keys else node)
+    found = TableScan(scan, condition, keys or wanted.order, has_limit=wanted.has_limit)
+    source: Node = SortRows(found, keys) if keys and not found.is_ordered else found
+    return Compiled(LockedRows(source, scan, condition, mode), found.is_ordered and not keys)
+
+
+def with_all_columns(scan: Scan) -> Scan:
+    """Return the scan with every column of the table, in its order: full rows."""
+    listed = {column.attnum: column for column in scan.columns}
+    columns = tuple(
+        listed.get(c.attnum) or OutColumn(_OWN_COLUMNS - c.attnum, c.name, c.type)
+        for c in scan.table.columns
+    )
+    return replace(scan, columns=columns)
+
+
+def column_refs(columns: Sequence[OutColumn]) -> list[Scalar]:
+    """Return references to columns."""
+    return [ColumnRef(column.id, column.type) for column in columns]

@@ -1,0 +1,179 @@
+"""Locking rows: by key before they are read, or after, with a second look at what changed.
+
+**Model.** A row that is locked has its newest value. Where the condition names whole primary keys
+the lock comes first and nothing is read twice (so that contended rows queue up instead of
+conflicting). Otherwise rows are found at the snapshot, locked, and those that have changed are
+checked against the condition again.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kvapi.client.kv_client import LockWait
+from kvapi.client.results import SKIPPED, MultiGot
+from sqlnode.plan.logical import Scan
+from sqlnode.plan.scalar import Scalar
+from sqlnode.rowexec.access_path import choose_path
+from sqlnode.rowexec.conditions import conjunction
+from sqlnode.rowexec.evals import Row
+from sqlnode.rowexec.node import BATCH_ROWS, Batches, Node, Run
+from sqlnode.rowexec.scalars import compile_scalar
+from sqlnode.rowexec.sources import positions
+from sqlnode.rowexec.table_codec import TableCodec, codec_of
+from sqlnode.rowexec.table_reads import BoundTerms
+
+if TYPE_CHECKING:
+    from sqlnode.context import ExecContext
+
+_SHARED: Final = ("share", "key share")
+_WAITS: Final[dict[str, LockWait]] = {"block": "block", "nowait": "nowait", "skip": "skip"}
+
+
+@dataclass(frozen=True, slots=True)
+class LockMode:
+    """Strength and waiting of SELECT … FOR."""
+
+    shared: bool = False
+    wait: LockWait = "block"
+
+
+EXCLUSIVE: Final = LockMode()
+
+
+def lock_mode(strength: str, wait: str) -> LockMode:
+    """Return the mode of a FOR clause."""
+    return LockMode(strength.lower() in _SHARED, _WAITS[wait])
+
+
+async def lock_keys(keys: list[bytes], mode: LockMode, ctx: "ExecContext") -> MultiGot:
+    """Lock rows in the order given and return their newest values."""
+    timeout_ms = lock_timeout_ms(ctx)
+    return await ctx.txn.lock_rows(keys, wait=mode.wait, timeout_ms=timeout_ms, shared=mode.shared)
+
+
+def lock_timeout_ms(ctx: "ExecContext") -> int:
+    """Return the session's lock_timeout in milliseconds, 0 for none."""
+    text = ctx.session.variables.get("lock_timeout", "0")
+    return _milliseconds(text)
+
+
+_UNITS_MS: Final = (("ms", 1), ("min", 60_000), ("s", 1000), ("h", 3_600_000), ("d", 86_400_000))
+
+
+def _milliseconds(text: str) -> int:
+    """Read a time setting as SHOW prints it.
+
+    >>> _milliseconds("0"), _milliseconds("250ms"), _milliseconds("2s")
+    (0, 250, 2000)
+    """
+    for unit, factor in _UNITS_MS:
+        if text.endswith(unit):
+            return int(float(text[: -len(unit)]) * factor)
+    return int(text)
+
+
+class PointLocks:
+    """Rows named by whole primary keys: locked, then read, then filtered."""
+
+    is_bounded = True
+    is_full_scan = False
+
+    def __init__(self, scan: Scan, condition: Sequence[Scalar], mode: LockMode) -> None:
+        self.layout = positions(scan.columns)
+        codec = codec_of(scan.table)
+        path = choose_path(scan, condition, (), has_limit=False)
+        assert path.is_point, "is_lockable_point was asked"
+        assert path.index is codec.primary, "is_lockable_point was asked"
+        self._terms = BoundTerms(path, {})
+        self._decode = codec.reader([column.attnum for column in scan.columns]).decode
+        residual = conjunction(path.residual)
+        self._filter = compile_scalar(residual, self.layout) if residual is not None else None
+        self._mode = mode
+
+    async def batches(self, run: Run, limit: int = 0) -> Batches:
+        """Yield one batch of locked rows."""
+        ctx, decode, keep = run.ctx, self._decode, self._filter
+        keys = self._terms.keys((), ctx)
+        if not keys:
+            return
+        got = await lock_keys(keys, self._mode, ctx)
+        rows = [decode(value) for value in got.values if value is not None]
+        yield rows if keep is None else [row for row in rows if keep(row, ctx) is True]
+
+
+def is_lockable_point(scan: Scan, condition: Sequence[Scalar]) -> bool:
+    """Tell whether the condition names whole primary keys."""
+    path = choose_path(scan, condition, (), has_limit=False)
+    return path.is_point and path.index is codec_of(scan.table).primary
+
+
+class LockedRows:
+    """Rows of one table found by `source`, locked in the order of their arrival.
+
+    Requires: the source's rows begin with the full row of `scan.table`.
+    """
+
+    def __init__(
+        self, source: Node, scan: Scan, condition: Sequence[Scalar], mode: LockMode
+    ) -> None:
+        self.layout = source.layout
+        self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
+        self._source = source
+        self._locker = RowLocker(codec_of(scan.table), mode)
+        whole = conjunction(condition)
+        self._filter = compile_scalar(whole, source.layout) if whole is not None else None
+
+    async def batches(self, run: Run, limit: int = 0) -> Batches:
+        """Yield locked rows; with a limit, no more rows are locked than it takes."""
+        taken = 0
+        async with aclosing(self._source.batches(run)) as batches:
+            async for rows in batches:
+                start = 0
+                while start < len(rows):
+                    step = min(BATCH_ROWS, limit - taken) if limit else BATCH_ROWS
+                    part = rows[start : start + step]
+                    start += len(part)
+                    locked = await self._locker.lock(part, run.ctx, self._recheck)
+                    taken += len(locked)
+                    if locked:
+                        yield locked
+                    if limit and taken >= limit:
+                        return
+
+    def _recheck(self, row: Row, ctx: "ExecContext") -> bool:
+        return self._filter is None or self._filter(row, ctx) is True
+
+
+Recheck = Callable[[Row, "ExecContext"], bool]
+
+
+class RowLocker:
+    """Locks rows that were read before, and brings them up to date."""
+
+    def __init__(self, codec: TableCodec, mode: LockMode = EXCLUSIVE) -> None:
+        self._codec = codec
+        self._mode = mode
+        self._width = len(codec.attnums)
+
+    async def lock(self, rows: list[Row], ctx: "ExecContext", recheck: Recheck) -> list[Row]:
+        """Return the rows that still exist and, if changed, still match; with their newest values.
+
+        Each row begins with a full row of the table; what follows it is kept.
+        """
+        codec, width = self._codec, self._width
+        got = await lock_keys([codec.row_key(row) for row in rows], self._mode, ctx)
+        locked: list[Row] = []
+        for n, (row, value) in enumerate(zip(rows, got.values, strict=True)):
+            if value is None or got.found[n] == SKIPPED:
+                continue  # deleted meanwhile, or locked by another and SKIP LOCKED
+            newest = codec.decode_row(value)
+            if newest != tuple(row[:width]):
+                changed = (*newest, *row[width:])
+                if not recheck(changed, ctx):
+                    continue
+                locked.append(changed)
+            else:
+                locked.append(row)
+        return locked
