@@ -144,14 +144,20 @@ def _join(plan: Join, wanted: Wanted) -> Compiled:
     if plan.kind == "left":
         outer_part, rest = _of_columns(wanted.condition, plan.left)
         outer = compile_plan(plan.left, Wanted(outer_part)).node
-        inner, own = _table_of(plan.right)
-        node: Node = IndexJoin(outer, inner, (*on, *own), is_left=True)
+        inner_table, own = _table_of(plan.right)
+        node: Node = IndexJoin(outer, inner_table, (*on, *own), is_left=True)
         return _filtered(node, Wanted(rest))
     condition = (*wanted.condition, *on)
-    try:
-        return Compiled(_inner_join(plan.left, plan.right, condition))
-    except NotRowShape:
-        return Compiled(_inner_join(plan.right, plan.left, condition))
+    nodes = []
+    refusal = NotRowShape("join")
+    for outer, inner_side in ((plan.left, plan.right), (plan.right, plan.left)):
+        try:
+            nodes.append(_inner_join(outer, inner_side, condition))
+        except NotRowShape as error:
+            refusal = error
+    if not nodes:
+        raise refusal
+    return Compiled(max(nodes, key=lambda n: (n.is_bounded, not n.is_full_scan)))
 
 
 def _inner_join(outer: Plan, inner: Plan, condition: tuple[Scalar, ...]) -> Node:
