@@ -325,7 +325,7 @@ class Transaction:
         return Mark(self._buffer.mark(), self._reads.mark())
 
     def undo_to(self, mark: Mark) -> None:
-        """Take back the writes since `mark`; reads and locks stay, the client may have seen them."""
+        """Take back the writes since `mark`; reads stay, the client may have seen them."""
         self._buffer.undo_to(mark.writes)
 
     async def retry_statement(self, mark: Mark) -> None:

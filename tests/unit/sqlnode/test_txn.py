@@ -1,4 +1,4 @@
-"""sqlnode.txn over the in-memory KV node: isolation, overlay, locks, and the number of round trips."""
+"""sqlnode.txn over the in-memory KV node: isolation, overlay, locks, round trips."""
 
 import asyncio
 import itertools
@@ -79,7 +79,7 @@ async def test_insert_is_one_round_trip(server, begin):
 
 
 async def test_contended_updates_queue_and_never_fail(server, begin):
-    """TPC-B: many clients add to the same branch row; none may see 40001 and no addition be lost."""
+    """TPC-B: many clients add to the same branch row; no 40001, no addition lost."""
     server.store.put(b"branch", b"0")
 
     async def add():
@@ -276,7 +276,7 @@ async def test_statement_retry_forgets_its_own_reads(server, begin):
 
 
 async def test_delete_then_insert_of_one_key(server, begin):
-    """DELETE and INSERT of the same primary key in one transaction is legal; twice INSERT is not."""
+    """DELETE, then INSERT of one primary key in one transaction is legal; two INSERTs are not."""
     server.store.put(b"a", b"1")
     txn = begin()
     await txn.lock_rows([b"a"])
