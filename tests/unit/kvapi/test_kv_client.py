@@ -263,7 +263,7 @@ async def test_transaction_whose_locks_died_cannot_commit(client, server):
     """Its rows may have changed in between: committing would lose that update."""
     await client.lock([b"a"], txn_id=TXN)
     server.drop_connections()
-    await until(lambda: not client.is_ready)
+    await until(lambda: client.connect_count == 2)
     with pytest.raises(ConnectionLost):
         await client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"1"})
     await client.rollback(txn_id=TXN)
