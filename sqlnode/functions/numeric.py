@@ -19,6 +19,7 @@ _SIG: Final = decimals.MIN_SIG_DIGITS
 _GUARD_DIGITS: Final = 12
 _SCALE_CAP: Final = decimals.DISPLAY_SCALE_MAX
 _ONE: Final = Decimal(1)
+_EXPONENT_MAX: Final = 6_020  # of e; numeric results end at 2,000 digits times 3.01
 
 
 def _context(digits: int) -> Context:
@@ -43,7 +44,7 @@ def _square_root(value: Decimal) -> Decimal:
     if value.is_infinite():
         return value
     weight = value.adjusted() // 4 if value else 0
-    scale = _capped(_SIG - (weight + 1) * 2, value)
+    scale = _capped(_SIG + 1 - (weight + 1) * 2, value)
     digits = max(value.adjusted(), 0) + 2 * scale
     return rounded(_context(digits).sqrt(value), scale)
 
@@ -53,11 +54,11 @@ def _exponential(value: Decimal) -> Decimal:
         return value if value.is_nan() or value > 0 else ZERO
     approximate = float(value) * 0.434294481903252
     approximate = max(min(approximate, 2_000.0), -2_000.0)
-    if value > 300_000:
-        raise NumericValueOutOfRange("value overflows numeric format")
-    if value < -50_000:
-        return rounded(ZERO, _capped(_SIG + 2_000, value))
     scale = _capped(_SIG - int(approximate), value)
+    if abs(value) >= 6_000:
+        if value > 0:
+            raise NumericValueOutOfRange("value overflows numeric format")
+        return rounded(ZERO, scale)
     digits = max(int(float(value) * 0.4343), 0) + scale
     return rounded(_context(digits).exp(value), scale)
 
@@ -111,7 +112,7 @@ def _logarithm(base: Decimal, value: Decimal) -> Decimal:
 
 
 def _power_of_special(a: Decimal, b: Decimal) -> Decimal:
-    """A ^ b where one of them is NaN or infinite."""
+    """Raise to a power where one of them is NaN or infinite."""
     if a.is_nan():
         return _ONE if b == 0 else a
     if b.is_nan():
@@ -142,31 +143,27 @@ def _power(a: Decimal, b: Decimal) -> Decimal:
     if a == 0:
         if b < 0:
             raise InvalidArgumentForPowerFunction("zero raised to a negative power is undefined")
-        return rounded(_ONE if b == 0 else ZERO, _capped(_SIG, a, b))
+        if b != b.to_integral_value():
+            return rounded(ZERO, _SIG)
     is_integer = b == b.to_integral_value()
     if a < 0 and not is_integer:
         raise InvalidArgumentForPowerFunction(_COMPLEX)
     if is_integer and abs(b) < 2**31:
-        return _integer_power(a, int(b), scale_of(b))
-    return _real_power(a, b, is_odd=is_integer and b % 2 != 0)
+        return _integer_power(a, int(b))
+    return _real_power(a, b, is_odd=is_integer and EXACT.remainder(b, Decimal(2)) != 0)
 
 
-def _integer_power(a: Decimal, exponent: int, exponent_scale: int) -> Decimal:
-    # PostgreSQL estimates the result's weight from the base's leading digits.
+def _integer_power(a: Decimal, exponent: int) -> Decimal:
+    scale = min(max(_SIG, scale_of(a)), _SCALE_CAP)
+    if exponent == 0 or a == 0:
+        return rounded(_ONE if exponent == 0 else ZERO, scale)
     approximate = exponent * _log10_estimate(a)
     if approximate > 4 * (32_767 + 1):
         raise NumericValueOutOfRange("value overflows numeric format")
-    scale = min(max(_SIG - int(approximate), scale_of(a), exponent_scale, 0), _SCALE_CAP)
-    if exponent == 0:
-        return rounded(_ONE, max(_SIG, scale_of(a)))
-    if exponent == 1:
-        return rounded(a, scale)
-    if exponent == 2:
-        return rounded(EXACT.multiply(a, a), scale)
-    if exponent == -1:
-        return decimals.quotient(_ONE, a, scale)
     if approximate + 1 < -scale:
         return rounded(ZERO, scale)
+    if exponent == -1:
+        return decimals.quotient(_ONE, a, scale)
     digits = max(int(approximate), 0) + scale + 10
     return rounded(_context(digits).power(a, exponent), scale)
 
@@ -178,10 +175,12 @@ def _log10_estimate(a: Decimal) -> float:
 
 def _real_power(a: Decimal, b: Decimal, *, is_odd: bool) -> Decimal:
     magnitude = abs(a)
-    approximate = float(b) * _log10_estimate(magnitude)
-    if approximate > 4 * (32_767 + 1):
-        raise NumericValueOutOfRange("value overflows numeric format")
-    approximate = max(min(approximate, 2_000.0), -2_000.0) if approximate < 0 else approximate
+    exponent = float(_context(40).multiply(_context(40).ln(magnitude), b))
+    if abs(exponent) > _EXPONENT_MAX:
+        if exponent > 0:
+            raise NumericValueOutOfRange("value overflows numeric format")
+        return rounded(ZERO, _SCALE_CAP)
+    approximate = exponent * 0.434294481903252
     scale = _capped(_SIG - int(approximate), a, b)
     context = _context(max(int(approximate), 0) + scale + 30)
     value = context.exp(context.multiply(b, context.ln(magnitude)))
