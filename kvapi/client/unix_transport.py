@@ -2,6 +2,7 @@
 
 import asyncio
 import struct
+from typing import cast
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.transport import TransportEvents
@@ -47,8 +48,7 @@ class UnixTransport(asyncio.Protocol):
     # --- asyncio.Protocol -----------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "a stream socket has a stream transport"
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's class is no subclass
 
     def data_received(self, data: bytes) -> None:
         if self._is_over:

@@ -6,7 +6,7 @@ and on the way out the send buffer plus the answers of what was outstanding when
 
 import asyncio
 import socket
-from typing import Final
+from typing import Final, cast
 
 from kvapi.errors import RequestTooLarge, Throttled
 from kvapi.wire import FrameReader
@@ -25,9 +25,8 @@ class UnixConnection(asyncio.Protocol):
         self._is_closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport), "a stream socket has a stream transport"
-        self._transport = transport
-        transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's class is no subclass
+        self._transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
         self._session = StreamSession(self._core, self)
         if self._core.stats.stream_count > self._core.config.streams_max:
             self._session.fail(Throttled("the node has too many streams"))

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import uvloop
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
@@ -332,3 +333,19 @@ async def test_status(client):
     ts = await write(client, a=b"")
     assert (await client.txn_status(TXN)) == (TxnOutcome.COMMITTED, ts)
     assert (await client.txn_status(OTHER)).state is TxnOutcome.UNKNOWN
+
+
+def test_runs_on_uvloop(tmp_path):
+    """Every process runs on it, and its transports are no subclasses of asyncio's."""
+
+    async def run():
+        server = FakeKvServer()
+        await server.start(tmp_path / "kv.sock")
+        for transport in ("unix", "grpc"):
+            client = make_client(server, transport)
+            await client.authenticate(CREDENTIAL)
+            assert (await client.get(b"a")).value is None
+            await client.close()
+        await server.stop()
+
+    uvloop.run(run())
