@@ -1,0 +1,272 @@
+"""Aggregates as DuckDB text: PostgreSQL's result types, and numeric results exact to the digit.
+
+**Model.** An aggregate becomes one or more native calls (`sum`, `count`) and a finish over their
+results. avg of integers is numeric: the exact HUGEINT sum and the count go through one Python
+division per group, never per row. Aggregates without an equal in DuckDB collect a list and run the
+registry's accumulator over it. The same text serves GROUP BY and OVER: `Call.suffix` is added to
+each native call.
+
+Source: numeric.c (numeric_avg, numeric_stddev_internal).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from pgwire.errors import FeatureNotSupported
+from sqlnode.functions import decimals
+from sqlnode.functions.registry import Aggregate
+from sqlnode.plan.scalar import AggregateCall
+from sqlnode.types import INT8, NUMERIC, SqlType
+from sqlnode.vecexec import numeric_forms
+from sqlnode.vecexec.physical import PRECISION_MAX, Expr, Physical, fixed, physical_of, record_of
+from sqlnode.vecexec.scalars_render import ScalarRenderer
+
+_INTEGERS: Final = frozenset((20, 21, 23))
+_SMALL_INTEGERS: Final = frozenset((21, 23))
+_FLOATS: Final = frozenset((700, 701))
+# A sum of DECIMAL(p, s) has 38 digits: this leaves room for 10**10 rows.
+_SUMMABLE_DIGITS: Final = PRECISION_MAX - 10
+_HUGE: Final = Physical(SqlType(1700), PRECISION_MAX, 0)
+_SPREAD: Final = {
+    "variance": (True, False),
+    "var_samp": (True, False),
+    "var_pop": (False, False),
+    "stddev": (True, True),
+    "stddev_samp": (True, True),
+    "stddev_pop": (False, True),
+}
+_FLOAT_SPREAD: Final = {
+    "variance": "var_samp",
+    "var_samp": "var_samp",
+    "var_pop": "var_pop",
+    "stddev": "stddev_samp",
+    "stddev_samp": "stddev_samp",
+    "stddev_pop": "stddev_pop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Native:
+    """How native calls of one aggregate are written: modifiers inside, FILTER and OVER behind."""
+
+    distinct: str = ""
+    order: str = ""
+    suffix: str = ""
+
+    def call(self, name: str, *args: str, order: str | None = None) -> str:
+        inside = self.order if order is None else order
+        return f"{name}({self.distinct}{', '.join(args)}{inside}){self.suffix}"
+
+
+class AggregateRenderer:
+    """Renders aggregate calls with the scalars of one statement."""
+
+    def __init__(self, scalars: ScalarRenderer) -> None:
+        self.scalars = scalars
+        self.udfs = scalars.udfs
+
+    def render(self, call: AggregateCall, over: str = "") -> Expr:
+        """Return an aggregate call; `over` is an OVER clause or empty."""
+        return self.scalars.settled(self._render(call, over))
+
+    def _render(self, call: AggregateCall, over: str) -> Expr:
+        where = f" FILTER (WHERE {self.scalars.condition(call.filter)})" if call.filter else ""
+        order = f" ORDER BY {self.scalars.sort_keys(call.order_by)}" if call.order_by else ""
+        native = Native("DISTINCT " if call.distinct else "", order, where + over)
+        name = call.aggregate.name
+        if call.star or (name == "count" and not call.args):
+            return Expr(f"count(*){native.suffix}", physical_of(INT8))
+        args = [self.scalars.render(arg) for arg in call.args]
+        args = [self._typed(arg, wanted) for arg, wanted in zip(args, call.args, strict=True)]
+        own = _OWN.get(name)
+        if own is not None and (found := own(self, call, args[0], native)) is not None:
+            return found
+        aggregate = call.aggregate
+        if aggregate.duck is not None and not any(arg.physical.is_numeric for arg in args):
+            return self._template(aggregate, call, args, native)
+        return self._collected(call, args, native)
+
+    def _typed(self, arg: Expr, node: Any) -> Expr:
+        if not arg.physical.is_null:
+            return arg
+        form = physical_of(node.type)
+        return Expr(f"CAST(NULL AS {form.duck})", form)
+
+    def _template(
+        self, aggregate: Aggregate, call: AggregateCall, args: Sequence[Expr], native: Native
+    ) -> Expr:
+        assert aggregate.duck is not None, "checked by the caller"
+        text = aggregate.duck.format(
+            *[arg.text for arg in args],
+            distinct=native.distinct,
+            order=native.order,
+            filter=native.suffix,
+            mods=native.suffix,
+        )
+        form = physical_of(call.type)
+        return Expr(f"CAST({text} AS {form.duck})", form)
+
+    def _collected(self, call: AggregateCall, args: Sequence[Expr], native: Native) -> Expr:
+        """Collect the arguments of a group and run the Python accumulator over them."""
+        plain = [numeric_forms.to_text(a) if a.physical.is_numeric else a for a in args]
+        if len(plain) == 1:
+            item, element = plain[0].text, plain[0].physical
+        else:
+            element = record_of(arg.physical for arg in plain)
+            pairs = ", ".join(f"f{i} := {arg.text}" for i, arg in enumerate(plain))
+            item = f"struct_pack({pairs})"
+        collected = Physical(SqlType(2287), element=element)  # record[]: never shown
+        lists = Expr(native.call("list", item), collected)
+        make = call.aggregate.python
+        if call.type.oid == 2249:
+            raise FeatureNotSupported(f"aggregate {call.aggregate.name} of records")
+        run = _accumulate(make, is_tuple=len(plain) > 1)
+        key = ("aggregate", id(call.aggregate), len(plain))
+        return self.udfs.call(run, [lists], physical_of(call.type), key=key, strict=False)
+
+    # The functions below return None where the registry's own rendering does.
+
+    def count(self, _call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        counted = self.scalars.grouped(arg) if native.distinct else arg.text
+        return Expr(native.call("count", counted, order=""), physical_of(INT8))
+
+    def sum(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        oid, form = arg.physical.type.oid, arg.physical
+        if oid in _SMALL_INTEGERS:
+            total = native.call("sum", arg.text, order="")
+            return Expr(f"CAST({total} AS BIGINT)", physical_of(INT8))
+        if oid == INT8.oid:
+            return Expr(f"CAST({native.call('sum', arg.text, order='')} AS {_HUGE.duck})", _HUGE)
+        if form.is_fixed and form.precision <= _SUMMABLE_DIGITS:
+            wide = fixed(PRECISION_MAX, form.scale)
+            assert wide is not None, "38 digits are allowed"
+            return Expr(f"CAST({native.call('sum', arg.text, order='')} AS {wide.duck})", wide)
+        if oid in _FLOATS:
+            form = physical_of(call.type)
+            return Expr(f"CAST({native.call('sum', arg.text)} AS {form.duck})", form)
+        return None
+
+    def avg(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        oid = arg.physical.type.oid
+        if oid in _FLOATS:
+            return Expr(native.call("avg", arg.text), physical_of(call.type))
+        total = self.sum(call, arg, native) if oid != 1186 else None
+        if total is None:
+            return None
+        if total.physical.type.oid == INT8.oid:  # the sum of int4 need not fit int8 for its mean
+            total = Expr(f"CAST({native.call('sum', arg.text, order='')} AS {_HUGE.duck})", _HUGE)
+        count = Expr(native.call("count", arg.text, order=""), physical_of(INT8))
+        return self.udfs.call(mean, [total, count], numeric_forms.TEXT_FORM)
+
+    def extreme(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        name, form = call.aggregate.name, arg.physical
+        plain = Native("", "", native.suffix)
+        if form.is_text_numeric or form.type.oid == 1042:
+            key = self.scalars.ordered(arg)
+            return Expr(plain.call(f"{name}_by", arg.text, key), form)
+        if form.element is not None:
+            self.scalars.ordered(arg)
+        return Expr(
+            plain.call(name, arg.text), physical_of(call.type) if not form.is_fixed else form
+        )
+
+    def spread(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        oid, form = arg.physical.type.oid, arg.physical
+        name = call.aggregate.name
+        if oid in _FLOATS:
+            return Expr(native.call(_FLOAT_SPREAD[name], arg.text), physical_of(call.type))
+        if oid in _SMALL_INTEGERS:
+            value, square, scale = f"({arg.text})::BIGINT", "", 0
+            square = f"{value}::HUGEINT * {value}"
+        elif form.is_fixed and form.precision <= 14:
+            value, scale = arg.text, form.scale
+            square = f"CAST({value} * {value} AS DECIMAL({2 * form.precision},{2 * scale}))"
+        else:
+            return None
+        total = Physical(NUMERIC, PRECISION_MAX, scale)
+        squares = Physical(NUMERIC, PRECISION_MAX, 2 * scale)
+        args = [
+            Expr(native.call("count", value, order=""), physical_of(INT8)),
+            Expr(f"CAST({native.call('sum', value, order='')} AS {total.duck})", total),
+            Expr(f"CAST({native.call('sum', square, order='')} AS {squares.duck})", squares),
+        ]
+        is_sample, is_root = _SPREAD[name]
+        run = _spread_of(is_sample=is_sample, is_root=is_root)
+        if native.distinct:  # squares of distinct values are distinct only up to sign
+            return None
+        return self.udfs.call(run, args, numeric_forms.TEXT_FORM, key=("spread", name))
+
+    def listed(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        form = physical_of(call.type)
+        if arg.physical.element is not None:
+            raise FeatureNotSupported("multidimensional arrays are not supported in this query")
+        item = numeric_forms.to_text(arg) if arg.physical.is_numeric else arg
+        return Expr(native.call("list", item.text), form)
+
+    def truth(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        name = "bool_or" if call.aggregate.name == "bool_or" else "bool_and"
+        return Expr(native.call(name, arg.text, order=""), physical_of(call.type))
+
+
+Own = Callable[[AggregateRenderer, AggregateCall, Expr, Native], Expr | None]
+_OWN: Final[dict[str, Own]] = {
+    "count": AggregateRenderer.count,
+    "sum": AggregateRenderer.sum,
+    "avg": AggregateRenderer.avg,
+    "min": AggregateRenderer.extreme,
+    "max": AggregateRenderer.extreme,
+    "array_agg": AggregateRenderer.listed,
+    "bool_and": AggregateRenderer.truth,
+    "every": AggregateRenderer.truth,
+    "bool_or": AggregateRenderer.truth,
+    **dict.fromkeys(_SPREAD, AggregateRenderer.spread),
+}
+
+
+def mean(total: Decimal, count: int) -> Decimal | None:
+    """Divide a sum by its count as numeric_avg does."""
+    return decimals.divide(total, Decimal(count)) if count else None
+
+
+def _spread_of(*, is_sample: bool, is_root: bool) -> Callable[[int, Decimal, Decimal], Any]:
+    def run(count: int, total: Decimal, squares: Decimal) -> Decimal | None:
+        if count == 0 or (is_sample and count == 1):
+            return None
+        return spread(count, total, squares, is_sample=is_sample, is_root=is_root)
+
+    return run
+
+
+def spread(
+    count: int, total: Decimal, squares: Decimal, *, is_sample: bool, is_root: bool
+) -> Decimal:
+    """Return the variance or standard deviation from N, ΣX and ΣX²: numeric_stddev_internal."""
+    n = Decimal(count)
+    numerator = decimals.subtract(decimals.multiply(n, squares), decimals.multiply(total, total))
+    if numerator <= 0:
+        return Decimal(0)
+    divisor = decimals.multiply(n, n - 1 if is_sample else n)
+    scale = decimals.division_scale(numerator, divisor)
+    variance = decimals.quotient(numerator, divisor, scale)
+    if not is_root:
+        return variance
+    digits = max(variance.adjusted(), 0) + scale + 25
+    context = decimals.EXACT.copy()
+    context.prec = digits
+    return decimals.rounded(context.sqrt(variance), scale)
+
+
+def _accumulate(make: Callable[[], Any], *, is_tuple: bool) -> Callable[[Any], Any]:
+    def run(rows: list[Any] | None) -> Any:
+        accumulator = make()
+        step = accumulator.step
+        for row in rows or ():
+            if is_tuple:
+                step(*row)
+            else:
+                step(row)
+        return accumulator.final()
+
+    return run

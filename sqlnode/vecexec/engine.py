@@ -1,0 +1,132 @@
+"""DuckDB inside a SQL process: one in-memory instance, a cursor per statement, off the event loop.
+
+**Model.** The instance is made by the first statement that needs it, in the process that runs it:
+DuckDB has threads and must not exist before a fork. Statements never share names: tables and
+functions carry the statement's number and go with it.
+
+**Concurrency.** Everything here may block and is called on a worker thread, except `interrupt`,
+which any thread may call.
+"""
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from sqlnode.vecexec.arrow_values import to_datums
+from sqlnode.vecexec.physical import Physical
+from sqlnode.vecexec.select_text import Relation
+from sqlnode.vecexec.udfs import Udf
+
+BATCH_ROWS: Final = 8192
+MEMORY_BYTES_MIN: Final = 64 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EngineConfig:
+    """Limits of the process's DuckDB instance."""
+
+    memory_bytes_max: int = 256 << 20
+    threads: int = 2
+    temp_directory: str = ""  # empty: never spill to disk
+
+
+class Engine:
+    """The process's DuckDB instance."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        import duckdb
+
+        self._connection = duckdb.connect(
+            ":memory:",
+            config={
+                "threads": config.threads,
+                "memory_limit": f"{max(config.memory_bytes_max, MEMORY_BYTES_MIN) >> 20}MiB",
+                "temp_directory": config.temp_directory,
+                "autoload_known_extensions": "false",
+                "autoinstall_known_extensions": "false",
+                "python_enable_replacements": "false",
+                "preserve_insertion_order": "true",
+            },
+        )
+        # Last: from here on no statement can reach the file system or change a setting.
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+        self._numbers = itertools.count(1)
+
+    def next_id(self) -> int:
+        """Return a number for a statement's tables and functions."""
+        return next(self._numbers)
+
+    def open(self) -> "Statement":
+        """Return a statement not yet run."""
+        return Statement(self._connection.cursor())
+
+
+class Statement:
+    """One query in DuckDB: registered inputs, a stream of Arrow batches, cleanup."""
+
+    def __init__(self, cursor: Any) -> None:
+        self._cursor = cursor
+        self._functions: list[str] = []
+        self._reader: Any = None
+
+    def register(self, relations: Iterable[Relation], udfs: Iterable[Udf]) -> None:
+        """Make tables and functions known under their names."""
+        for relation in relations:
+            self._cursor.register(relation.name, relation.table)
+        for udf in udfs:
+            self._cursor.create_function(
+                udf.name,
+                udf.run,
+                list(udf.arguments),
+                udf.result,
+                type="arrow",
+                null_handling="special",
+                side_effects=udf.is_volatile,
+            )
+            self._functions.append(udf.name)
+
+    def start(self, text: str) -> None:
+        """Execute a text that names what is registered."""
+        self._cursor.execute(text)
+        self._reader = self._cursor.to_arrow_reader(BATCH_ROWS)
+
+    def next_rows(self, forms: Sequence[Physical]) -> list[tuple[Any, ...]] | None:
+        """Return the next batch as datum tuples, None at the end."""
+        try:
+            batch = self._reader.read_next_batch()
+        except StopIteration:
+            return None
+        if not forms:
+            return [()] * batch.num_rows
+        columns = [to_datums(batch.column(i), form) for i, form in enumerate(forms)]
+        return list(zip(*columns, strict=True))
+
+    def explain(self, text: str) -> list[str]:
+        """Return DuckDB's plan, a line each. Requires: the inputs are registered."""
+        rows = self._cursor.execute(f"EXPLAIN {text}").fetchall()
+        return [line for _, plan in rows for line in plan.splitlines()]
+
+    def interrupt(self) -> None:
+        """Make the running call fail soon."""
+        self._cursor.interrupt()
+
+    def close(self) -> None:
+        """Free the result, the functions and the registered tables."""
+        self._reader = None
+        for name in self._functions:
+            self._cursor.remove_function(name)
+        self._cursor.close()
+
+
+@lru_cache(maxsize=1)
+def _engine_of(_pid: int, config: EngineConfig) -> Engine:
+    return Engine(config)
+
+
+def engine(config: EngineConfig) -> Engine:
+    """Return this process's instance; a forked child gets its own."""
+    return _engine_of(os.getpid(), config)
