@@ -85,6 +85,7 @@ class GrpcTransport:
             await self._channel.close()
 
     async def _write(self, call: Any) -> None:
+        error: Exception | None = None
         try:
             while True:
                 await self._has_work.wait()
@@ -96,7 +97,9 @@ class GrpcTransport:
                     await call.write(body)
                 if outbox:  # the hello went alone; now look for requests
                     self._has_work.set()
-        except (grpc.RpcError, asyncio.InvalidStateError) as error:
+        except (grpc.RpcError, asyncio.InvalidStateError) as cause:
+            error = cause
+        finally:  # also when gRPC cancels the call, which looks like our own cancelling
             self._end(error)
 
     async def _read(self, call: Any) -> None:
@@ -106,7 +109,8 @@ class GrpcTransport:
                 self._events.receive(body)
         except (grpc.RpcError, KvError) as cause:
             error = cause
-        self._end(error)
+        finally:
+            self._end(error)
 
     def _end(self, error: Exception | None) -> None:
         if not self._is_over:

@@ -50,6 +50,7 @@ class KvClient:
     """One stream to one KV node. Belongs to the event loop that it was made on."""
 
     def __init__(self, address: str, *, config: ClientConfig, clock: MonotonicClock) -> None:
+        self.address = address
         self._config = config
         self._loop = asyncio.get_running_loop()
         self._stream = RequestStream(config, clock.monotonic_s)

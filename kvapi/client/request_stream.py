@@ -28,6 +28,7 @@ from kvapi.errors import (
     BadRequest,
     CommitAmbiguous,
     ConnectionLost,
+    InternalError,
     KvError,
     RequestTooLarge,
     Throttled,
@@ -213,8 +214,11 @@ class RequestStream:
                 continue
             if response.HasField("error"):
                 future.set_exception(error_from_proto(response.error))
-            else:
+                continue
+            try:
                 future.set_result(operation.decode(response, request))
+            except ValueError as error:  # lists that should be parallel are not
+                future.set_exception(InternalError(f"malformed answer: {error}"))
         if frame.credit_requests or self._queue or not self._credit:
             self._other_news(frame)
         if frame.HasField("fatal"):
