@@ -177,6 +177,12 @@ class InvalidTablesampleRepeat(SqlError):
     sqlstate = "2202G"
 
 
+class SequenceGeneratorLimitExceeded(SqlError):
+    """A sequence has no further value."""
+
+    sqlstate = "2200H"
+
+
 class InvalidTablesampleArgument(SqlError):
     """A bad percentage of TABLESAMPLE."""
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from kvapi.layout import PRIMARY_INDEX_ID
 from sqlnode.plan.logical import Scan
 from sqlnode.plan.scalar import AnyAll, Call, ColumnRef, InList, Scalar, SortKey
 from sqlnode.rowexec.conditions import (
@@ -173,7 +174,7 @@ def _directions(
             continue
         if attnum is None or not remaining or remaining[0][1] != attnum:
             # All columns of a unique index spent: what follows cannot change the order.
-            spent = not remaining and index.desc.primary
+            spent = not remaining and index.desc.index_id == PRIMARY_INDEX_ID
             return (forward, backward) if spent else (False, False)
         column, _ = remaining.pop(0)
         not_null = scan.table.column(attnum).not_null

@@ -143,9 +143,9 @@ def _join(plan: Join, wanted: Wanted) -> Compiled:
     on = tuple(conjuncts(plan.condition))
     if plan.kind == "left":
         outer_part, rest = _of_columns(wanted.condition, plan.left)
-        outer = compile_plan(plan.left, Wanted(outer_part)).node
+        left = compile_plan(plan.left, Wanted(outer_part)).node
         inner_table, own = _table_of(plan.right)
-        node: Node = IndexJoin(outer, inner_table, (*on, *own), is_left=True)
+        node: Node = IndexJoin(left, inner_table, (*on, *own), is_left=True)
         return _filtered(node, Wanted(rest))
     condition = (*wanted.condition, *on)
     nodes = []

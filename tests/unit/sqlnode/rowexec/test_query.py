@@ -3,10 +3,27 @@ import pytest
 from pgwire.errors import InvalidRowCountInLimitClause
 from sqlnode.functions.registry import Aggregate
 from sqlnode.plan.logical import (
-    Aggregation, Filter, Join, Limit, LockRows, OutColumn, Project, Scan, SingleRow, Sort, Values,
+    Aggregation,
+    Filter,
+    Join,
+    Limit,
+    LockRows,
+    OutColumn,
+    Project,
+    Scan,
+    SingleRow,
+    Sort,
+    Values,
 )  # fmt: skip
 from sqlnode.plan.scalar import (
-    AggregateCall, And, AnyAll, Call, Const, InList, Param, SortKey,
+    AggregateCall,
+    And,
+    AnyAll,
+    Call,
+    Const,
+    InList,
+    Param,
+    SortKey,
 )  # fmt: skip
 from sqlnode.plan.statement import Query
 from sqlnode.rowexec.not_row_shape import NotRowShape

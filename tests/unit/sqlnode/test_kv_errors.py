@@ -1,0 +1,31 @@
+import pytest
+
+from kvapi import errors as kv
+from sqlnode.catalog.snapshot import build_catalog
+from sqlnode.kv_errors import FROM_KV, sql_error
+from sqlnode.rowexec.table_codec import codec_of
+from tests.unit.sqlnode.rowexec.tables import INTS
+
+
+def test_every_kv_error_has_a_sqlstate():
+    """A client gets XX000 for something it could have handled."""
+    assert set(FROM_KV) == set(kv.KvError.__subclasses__())
+
+
+@pytest.mark.parametrize("error", kv.KvError.__subclasses__())
+def test_retryable_errors_say_so(error):
+    """Drivers retry by SQLSTATE class 40; what must not be retried must not be in it."""
+    state = sql_error(error("m")).sqlstate
+    if error.retryable:
+        assert state in ("40001", "40P01", "53000")
+    else:
+        assert state not in ("40001", "40P01")
+
+
+def test_duplicate_keys_are_named():
+    """A duplicate found at commit shows bytes instead of columns."""
+    catalog = build_catalog(1, [INTS], ())
+    error = sql_error(kv.KeyExists("m", key=codec_of(INTS).primary.key((7,))), catalog)
+    assert error.sqlstate == "23505"
+    assert error.constraint_name == "t_pkey"
+    assert error.detail == "Key (a)=(7) already exists."
