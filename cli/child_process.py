@@ -57,6 +57,7 @@ class Child:
             pass_fds=pass_fds,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
+            process_group=0,  # Ctrl-C is for the supervisor, which stops them in order
             preexec_fn=die_with_parent,
         )
         if write_fd is not None:

@@ -23,7 +23,7 @@ import selectors
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,10 +45,14 @@ _POLL_S_MAX: Final = 1.0
 _FIRST_STARTS_MAX: Final = 5  # a child that never came up by then never will
 # Native libraries start thread pools when they are imported; the zygote must stay single-threaded
 # to fork.
-_ONE_THREAD: Final = {
+_CHILD_ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",
     "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "GRPC_VERBOSITY": "NONE",  # it writes plain text to standard error, among our JSON lines
 }
+
+
+MODULES: Final = {"kvnode": "kvnode.main", "zygote": "sqlnode.zygote", "gateway": "gateway.main"}
 
 
 class Supervisor:
@@ -61,15 +65,17 @@ class Supervisor:
         *,
         config_file: Path | None = None,
         ready_file: Path | None = None,
+        modules: Mapping[str, str] = MODULES,
     ) -> None:
         self._data_dir = data_dir
         self._config = config
         self._config_file = config_file
         self._ready_file = ready_file
+        self._modules = modules
         self._clock = SystemClock()
         self._selector = selectors.DefaultSelector()
         self._children: list[Child] = []
-        self._environment = {**os.environ, **_ONE_THREAD}
+        self._environment = {**os.environ, **_CHILD_ENVIRONMENT}
         self._kvnode: dict[str, str] = {}
         self._is_stopping = False
         self._exit_code = 0
@@ -151,9 +157,12 @@ class Supervisor:
 
         sockets = (self._pg.fileno(), self._http.fileno(), self._pg_unix.fileno())
         return [
-            Child(ChildSpec("kvnode", "kvnode.main", kvnode, lifeline), policy),
-            Child(ChildSpec("zygote", "sqlnode.zygote", zygote, lifeline, False), policy),
-            Child(ChildSpec("gateway", "gateway.main", gateway, (*lifeline, *sockets)), policy),
+            Child(ChildSpec("kvnode", self._modules["kvnode"], kvnode, lifeline), policy),
+            Child(ChildSpec("zygote", self._modules["zygote"], zygote, lifeline, False), policy),
+            Child(
+                ChildSpec("gateway", self._modules["gateway"], gateway, (*lifeline, *sockets)),
+                policy,
+            ),
         ]
 
     def _start(self, child: Child) -> None:

@@ -53,7 +53,12 @@ class HttpServer:
             Route("/debug/processes", self._processes),
         ]
         config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", ws="none"
+            Starlette(routes=routes),
+            log_config=None,
+            log_level="warning",
+            access_log=False,
+            lifespan="off",
+            ws="none",
         )
         self._server = _Server(config)
 

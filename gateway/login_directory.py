@@ -44,7 +44,11 @@ class Login:
 
 
 class LoginDirectory:
-    """Ask the KV node who may log in. `on_tenant_gone` gets (tenant id, is_dropped)."""
+    """Ask the KV node who may log in.
+
+    `on_tenant_gone` gets (tenant id, is_dropped). `on_watch_begun` is called when changes are seen
+    again after some may have been missed.
+    """
 
     def __init__(
         self,
@@ -54,12 +58,14 @@ class LoginDirectory:
         kvnode_file: Path,
         token_file: Path,
         on_tenant_gone: Callable[[int, bool], None],
+        on_watch_begun: Callable[[], None],
     ) -> None:
         self._config = config
         self._clock = clock
         self._kvnode_file = kvnode_file
         self._token_file = token_file
         self._on_tenant_gone = on_tenant_gone
+        self._on_watch_begun = on_watch_begun
         self._cache: OrderedDict[tuple[str, str], tuple[Login | None, float]] = OrderedDict()
         self._asking: dict[tuple[str, str], asyncio.Task[Login | None]] = {}
         self._channel: grpc.aio.Channel | None = None
@@ -142,6 +148,7 @@ class LoginDirectory:
                 call = self._stub().WatchTenants(admin_pb2.Empty(), metadata=self._metadata())
                 await call.initial_metadata()
                 self.is_watching = True
+                self._on_watch_begun()
                 async for event in call:
                     self._changed(event)
             self.is_watching = False

@@ -33,7 +33,7 @@ from runtime.lifecycle import stop_event
 from runtime.logging import configure_logging
 from runtime.os_process import set_title
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("gateway.main")  # run as a program, __name__ is "__main__"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +75,7 @@ async def _serving(
         kvnode_file=options.run_dir / "kvnode.json",
         token_file=options.data_dir / "admin.token",
         on_tenant_gone=pool.tenant_gone,
+        on_watch_begun=pool.check_tenants,
     )
     intake = ClientIntake(
         config.gateway,

@@ -209,6 +209,11 @@ class PoolManager:
         for pid in self._pool.retire_tenant(tenant_id):
             self._peers[pid].channel.send(wire.Drain(deadline_s=deadline_s))
 
+    def check_tenants(self) -> None:
+        """Ask soon, for each process, whether its tenant still is what it was."""
+        for peer in self._peers.values():
+            peer.renew_at_s = 0.0
+
     # -- life
 
     async def run(self, logins: LoginDirectory) -> None:

@@ -15,6 +15,7 @@ import socket
 from typing import Final, Protocol
 
 from kvapi.errors import KvError
+from pgwire.errors import AdminShutdown
 from pgwire.sql_error import SqlError
 from runtime.control_channel import ControlChannel, connect_control
 from runtime.control_wire import (
@@ -209,6 +210,8 @@ class ControlClient:
 
     async def _drain(self, deadline_s: float) -> None:
         self._registry.drain()
+        if not self._is_bound:
+            self._refuse_early(AdminShutdown("terminating connection due to administrator command"))
         await self._end_sessions(deadline_s)
         self.stop()
 

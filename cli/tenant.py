@@ -1,0 +1,106 @@
+"""`insula tenant`: create, list, show, set, drop."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cli.errors import USAGE, CommandFailed
+from cli.options import DataDir, Output, Password, PasswordFile, TenantName, User
+from cli.output import OutputFormat, show_record, show_records
+from cli.running_stack import find_stack, resolve_data_dir
+
+app = typer.Typer(no_args_is_help=True, help="Create, list, show, set and drop tenants.")
+_COLUMNS = ("name", "id", "users", "suspended", "live_bytes", "key_count", "created")
+
+
+@app.command()
+def create(
+    name: TenantName,
+    user: Annotated[str, typer.Option(help="The tenant's first user; owns `defaultdb`.")],
+    password: Password = None,
+    password_file: PasswordFile = None,
+    data_dir: DataDir = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Create a tenant with one user, who owns its database `defaultdb`."""
+    from cli.admin_client import administering
+    from cli.connection_url import connection_url
+    from cli.passwords import make_verifier, read_password
+
+    stack = find_stack(resolve_data_dir(data_dir))
+    verifier = make_verifier(read_password(password, password_file, who=f"{name}.{user}"))
+    with administering(stack) as admin:
+        tenant = admin.create(name, user=user, verifier=verifier)
+    show_record({**tenant, "url": connection_url(stack, name, user=user)}, output)
+
+
+@app.command("list")
+def list_tenants(data_dir: DataDir = None, output: Output = OutputFormat.TABLE) -> None:
+    """List all tenants."""
+    from cli.admin_client import administering
+
+    with administering(find_stack(resolve_data_dir(data_dir))) as admin:
+        show_records(admin.list(), _COLUMNS, output)
+
+
+@app.command()
+def show(name: TenantName, data_dir: DataDir = None, output: Output = OutputFormat.TABLE) -> None:
+    """Show everything about one tenant."""
+    from cli.admin_client import administering
+
+    with administering(find_stack(resolve_data_dir(data_dir))) as admin:
+        show_record(admin.get(name), output)
+
+
+@app.command("set")
+def set_tenant(
+    name: TenantName,
+    suspended: Annotated[
+        bool | None,
+        typer.Option("--suspend/--resume", help="End its processes and refuse it, or let it in."),
+    ] = None,
+    gc_ttl_s: Annotated[
+        float | None, typer.Option("--gc-ttl-s", help="Seconds that old versions are kept.")
+    ] = None,
+    user: User = None,
+    password: Password = None,
+    password_file: PasswordFile = None,
+    data_dir: DataDir = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Change a tenant: suspend or resume it, its history's age, or (with --user) a password."""
+    from cli.admin_client import administering
+    from cli.passwords import make_verifier, read_password
+
+    if user is None and (password is not None or password_file is not None):
+        raise CommandFailed("a password needs its user", exit_code=USAGE, hint="give --user")
+    if suspended is None and gc_ttl_s is None and user is None:
+        raise CommandFailed(
+            "nothing to set", exit_code=USAGE, hint="see `insula tenant set --help`"
+        )
+    with administering(find_stack(resolve_data_dir(data_dir))) as admin:
+        if user is not None:
+            text = read_password(password, password_file, who=f"{name}.{user}")
+            admin.set_password(name, user=user, verifier=make_verifier(text))
+        if suspended is not None or gc_ttl_s is not None:
+            admin.set(name, is_suspended=suspended, gc_ttl_s=gc_ttl_s)
+        show_record(admin.get(name), output)
+
+
+@app.command()
+def drop(
+    name: TenantName,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    data_dir: DataDir = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Remove a tenant and every byte of it."""
+    from cli.admin_client import administering
+
+    stack = find_stack(resolve_data_dir(data_dir))
+    if not yes and sys.stdin.isatty():
+        typer.confirm(f"Remove tenant {name!r} with all its data?", abort=True)
+    with administering(stack) as admin:
+        removed = admin.drop(name)
+    show_record({"name": name, "keys_removed": removed}, output)

@@ -1,0 +1,1 @@
+"""Tests with real processes and ports; every wait has a deadline."""

@@ -1,0 +1,36 @@
+"""Fixtures of end-to-end tests: a stack for each module, and PostgreSQL's client programs."""
+
+import pytest
+
+from tests.e2e.pg_programs import find_program
+from tests.e2e.stack import FakeStack, Stack
+
+
+@pytest.fixture(scope="module")
+def stack():
+    """A running stack with the tenants acme and globex."""
+    with Stack() as running:
+        running.create_tenant("acme")
+        running.create_tenant("globex")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def fake_stack():
+    """A stack whose KV node and SQL processes are fakes."""
+    with FakeStack() as running:
+        running.create_tenant("acme")
+        running.create_tenant("globex")
+        yield running
+
+
+@pytest.fixture(scope="session")
+def psql():
+    """The path of psql."""
+    return find_program("psql") or pytest.skip("psql is not installed")
+
+
+@pytest.fixture(scope="session")
+def pgbench():
+    """The path of pgbench."""
+    return find_program("pgbench") or pytest.skip("pgbench is not installed")
