@@ -15,14 +15,16 @@ wrote since.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from kvapi.client import operations as ops
+from kvapi.client.commit_resolver import CommitResolver
 from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
-from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, TxnOutcome, TxnState
-from kvapi.errors import BadRequest, CommitAmbiguous, ConnectionLost, KvError
+from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, TxnState
+from kvapi.client.txn_ties import TxnTies, broken_error
+from kvapi.errors import BadRequest, KvError
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
@@ -35,7 +37,6 @@ _LOCK_WAITS = {
     "nowait": kv_pb2.NOWAIT,
     "skip": kv_pb2.SKIP_LOCKED,
 }
-_STATUS_POLL_S = 0.05
 
 
 class MonotonicClock(Protocol):
@@ -51,17 +52,14 @@ class KvClient:
 
     def __init__(self, address: str, *, config: ClientConfig, clock: MonotonicClock) -> None:
         self.address = address
-        self._config = config
         self._loop = asyncio.get_running_loop()
         self._stream = RequestStream(config, clock.monotonic_s)
-        self._stream.on_unresolved = self._on_unresolved
         self._connection = Connection(address, config, self._stream)
         self._request = self._stream.request
         self._create_future = self._loop.create_future
-        self._tied: set[bytes] = set()  # transactions with locks or staged writes on this stream
-        self._broken: set[bytes] = set()  # the same, on a stream that is gone
-        self._tied_at = 0  # loss_count when _tied was filled
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._ties = TxnTies(self._stream)
+        self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
+        self._stream.on_unresolved = self._resolver.resolve
 
     # --- connection ---------------------------------------------------------------------------
 
@@ -83,9 +81,7 @@ class KvClient:
     async def close(self) -> None:
         """End the connection; what is outstanding fails."""
         await self._connection.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._resolver.close()
 
     @property
     def catalog_version(self) -> int:
@@ -187,9 +183,9 @@ class KvClient:
 
         Fails with LockTimeout, LockNotAvailable, Deadlock, ConnectionLost.
         """
-        if self._is_broken(txn_id):
-            return self._failed(_broken_error())
-        self._tied.add(txn_id)
+        if self._ties.is_broken(txn_id):
+            return self._failed(broken_error())
+        self._ties.tie(txn_id)
         size = _keys_bytes(keys) + 4 * len(statement)
         future, request = self._long(ops.LOCK, size)
         request.txn_id = txn_id
@@ -206,8 +202,8 @@ class KvClient:
         self, *, txn_id: bytes, read_ts: int, footprint: Footprint, catalog_version: int = 0
     ) -> Future[int]:
         """Validate a footprint now; the result is the new read_ts. Fails with WriteConflict."""
-        if self._is_broken(txn_id):
-            return self._failed(_broken_error())
+        if self._ties.is_broken(txn_id):
+            return self._failed(broken_error())
         future, request = self._long(ops.REFRESH, ops.footprint_bytes(footprint))
         request.txn_id = txn_id
         request.read_ts = read_ts
@@ -252,18 +248,12 @@ class KvClient:
 
         if size <= self._stream.send_bytes_max // 2:
             return send(writes)
-        task = self._loop.create_task(self._commit_staged(txn_id, writes, send))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+        return self._loop.create_task(self._commit_staged(txn_id, writes, send), name="kv-commit")
 
     def rollback(self, *, txn_id: bytes) -> Future[None]:
         """Free the transaction's locks and staged writes; safe to call twice."""
-        was_broken = self._is_broken(txn_id)
-        self._broken.discard(txn_id)
-        self._tied.discard(txn_id)
         future = self._create_future()
-        if was_broken:
+        if self._ties.forget(txn_id):
             future.set_result(None)  # the end of the stream freed them
             return future
         request = self._request(ops.ROLLBACK, future, 0)
@@ -342,9 +332,9 @@ class KvClient:
         return future, request
 
     def _stage(self, txn_id: bytes, writes: list[tuple[bytes, bytes | None]]) -> Future[None]:
-        if self._is_broken(txn_id):
-            return self._failed(_broken_error())
-        self._tied.add(txn_id)
+        if self._ties.is_broken(txn_id):
+            return self._failed(broken_error())
+        self._ties.tie(txn_id)
         size = sum(ops.write_bytes(key, value) for key, value in writes)
         future, request = self._long(ops.STAGE, size)
         request.txn_id = txn_id
@@ -358,9 +348,9 @@ class KvClient:
         content: tuple[Footprint, Writes, Sequence[bytes]],
         size: int,
     ) -> Future[int]:
-        if self._is_broken(txn_id):
-            return self._failed(_broken_error())
-        self._tied.discard(txn_id)
+        if self._ties.is_broken(txn_id):
+            return self._failed(broken_error())
+        self._ties.untie(txn_id)
         future = self._create_future()
         request = self._request(ops.COMMIT, future, size)
         request.txn_id = txn_id
@@ -380,52 +370,11 @@ class KvClient:
             await self._stage(txn_id, chunk)
         return await send({})
 
-    def _is_broken(self, txn_id: bytes) -> bool:
-        if self._tied_at != self._stream.loss_count:
-            self._broken |= self._tied
-            self._tied.clear()
-            self._tied_at = self._stream.loss_count
-        return txn_id in self._broken
-
     def _failed(self, error: KvError) -> AnyFuture:
         future = self._create_future()
         future.set_exception(error)
         return future
 
-    def _on_unresolved(self, future: AnyFuture, txn_id: bytes) -> None:
-        task = self._loop.create_task(self._resolve(future, txn_id), name="kv-resolve-commit")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _resolve(self, future: AnyFuture, txn_id: bytes) -> None:
-        """Learn what became of a commit that was on its way when the connection broke."""
-        ambiguous = CommitAmbiguous("connection lost during commit, and its outcome is unknown")
-        try:
-            async with asyncio.timeout(self._config.resolve_wait_s):
-                state = await self.txn_status(txn_id)
-                while state.state is TxnOutcome.IN_FLIGHT:
-                    await asyncio.sleep(_STATUS_POLL_S)
-                    state = await self.txn_status(txn_id)
-        except (KvError, TimeoutError):
-            outcome: Exception | int = ambiguous
-        except asyncio.CancelledError:
-            if not future.done():
-                future.set_exception(ambiguous)
-            raise
-        else:
-            lost = ConnectionLost("connection lost before the commit; it did not happen")
-            outcome = state.commit_ts if state.state is TxnOutcome.COMMITTED else lost
-        if future.done():
-            return
-        if isinstance(outcome, int):
-            future.set_result(outcome)
-        else:
-            future.set_exception(outcome)
-
 
 def _keys_bytes(keys: Sequence[bytes]) -> int:
     return sum(map(len, keys)) + 8 * len(keys)
-
-
-def _broken_error() -> ConnectionLost:
-    return ConnectionLost("the connection that held the transaction's locks was lost")
