@@ -9,6 +9,7 @@ each native call.
 Source: numeric.c (numeric_avg, numeric_stddev_internal).
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -17,13 +18,23 @@ from typing import Any, Final
 from pgwire.errors import FeatureNotSupported
 from sqlnode.functions import decimals
 from sqlnode.functions.registry import Aggregate
-from sqlnode.plan.scalar import AggregateCall
+from sqlnode.plan.scalar import AggregateCall, SortKey
 from sqlnode.types import INT8, NUMERIC, SqlType
 from sqlnode.vecexec import numeric_forms
 from sqlnode.vecexec.physical import PRECISION_MAX, Expr, Physical, fixed, physical_of, record_of
 from sqlnode.vecexec.scalars_render import ScalarRenderer
 
-_INTEGERS: Final = frozenset((20, 21, 23))
+ORDER_SENSITIVE: Final = frozenset(
+    (
+        "string_agg",
+        "array_agg",
+        "json_agg",
+        "jsonb_agg",
+        "json_object_agg",
+        "jsonb_object_agg",
+    )
+)
+_QUOTED: Final = re.compile(r"'(?:[^']|'')*'::VARCHAR")
 _SMALL_INTEGERS: Final = frozenset((21, 23))
 _FLOATS: Final = frozenset((700, 701))
 # A sum of DECIMAL(p, s) has 38 digits: this leaves room for 10**10 rows.
@@ -66,6 +77,7 @@ class AggregateRenderer:
     def __init__(self, scalars: ScalarRenderer) -> None:
         self.scalars = scalars
         self.udfs = scalars.udfs
+        self.row_order = ""  # the column that numbers input rows, where render_aggregation made one
 
     def render(self, call: AggregateCall, over: str = "") -> Expr:
         """Return an aggregate call; `over` is an OVER clause or empty."""
@@ -73,7 +85,7 @@ class AggregateRenderer:
 
     def _render(self, call: AggregateCall, over: str) -> Expr:
         where = f" FILTER (WHERE {self.scalars.condition(call.filter)})" if call.filter else ""
-        order = f" ORDER BY {self.scalars.sort_keys(call.order_by)}" if call.order_by else ""
+        order = self._order(call, over)
         native = Native("DISTINCT " if call.distinct else "", order, where + over)
         name = call.aggregate.name
         if call.star or (name == "count" and not call.args):
@@ -87,6 +99,16 @@ class AggregateRenderer:
         if aggregate.duck is not None and not any(arg.physical.is_numeric for arg in args):
             return self._template(aggregate, call, args, native)
         return self._collected(call, args, native)
+
+    def _order(self, call: AggregateCall, over: str) -> str:
+        """Return ORDER BY: as asked for, or as PostgreSQL happens to collect rows."""
+        if call.order_by:
+            return f" ORDER BY {self.scalars.sort_keys(call.order_by)}"
+        if call.aggregate.name not in ORDER_SENSITIVE or over:
+            return ""
+        if call.distinct:  # PostgreSQL sorts to find what is distinct
+            return f" ORDER BY {self.scalars.sort_key(SortKey(call.args[0]))}"
+        return f" ORDER BY {self.row_order}" if self.row_order else ""
 
     def _typed(self, arg: Expr, node: Any) -> Expr:
         if not arg.physical.is_null:
@@ -118,12 +140,15 @@ class AggregateRenderer:
             pairs = ", ".join(f"f{i} := {arg.text}" for i, arg in enumerate(plain))
             item = f"struct_pack({pairs})"
         collected = Physical(SqlType(2287), element=element)  # record[]: never shown
+        is_deduplicated = call.distinct and any(arg.physical.is_numeric for arg in plain)
+        if is_deduplicated:  # texts of equal numerics differ: Python tells
+            native = Native("", native.order, native.suffix)
         lists = Expr(native.call("list", item), collected)
         make = call.aggregate.python
         if call.type.oid == 2249:
             raise FeatureNotSupported(f"aggregate {call.aggregate.name} of records")
-        run = _accumulate(make, is_tuple=len(plain) > 1)
-        key = ("aggregate", id(call.aggregate), len(plain))
+        run = _accumulate(make, is_tuple=len(plain) > 1, is_deduplicated=is_deduplicated)
+        key = ("aggregate", id(call.aggregate), len(plain), is_deduplicated)
         return self.udfs.call(run, [lists], physical_of(call.type), key=key, strict=False)
 
     # The functions below return None where the registry's own rendering does.
@@ -200,10 +225,20 @@ class AggregateRenderer:
 
     def listed(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
         form = physical_of(call.type)
+        if native.distinct and arg.physical.is_numeric:
+            return None
         if arg.physical.element is not None:
             raise FeatureNotSupported("multidimensional arrays are not supported in this query")
         item = numeric_forms.to_text(arg) if arg.physical.is_numeric else arg
         return Expr(native.call("list", item.text), form)
+
+    def joined(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
+        if call.type.oid == 17 or len(call.args) != 2:
+            return None
+        delimiter = self.scalars.render(call.args[1])
+        if not _QUOTED.fullmatch(delimiter.text):  # DuckDB wants a constant
+            return None
+        return Expr(native.call("string_agg", arg.text, delimiter.text), physical_of(call.type))
 
     def truth(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
         name = "bool_or" if call.aggregate.name == "bool_or" else "bool_and"
@@ -217,6 +252,7 @@ _OWN: Final[dict[str, Own]] = {
     "avg": AggregateRenderer.avg,
     "min": AggregateRenderer.extreme,
     "max": AggregateRenderer.extreme,
+    "string_agg": AggregateRenderer.joined,
     "array_agg": AggregateRenderer.listed,
     "bool_and": AggregateRenderer.truth,
     "every": AggregateRenderer.truth,
@@ -258,11 +294,13 @@ def spread(
     return decimals.rounded(context.sqrt(variance), scale)
 
 
-def _accumulate(make: Callable[[], Any], *, is_tuple: bool) -> Callable[[Any], Any]:
+def _accumulate(
+    make: Callable[[], Any], *, is_tuple: bool, is_deduplicated: bool
+) -> Callable[[Any], Any]:
     def run(rows: list[Any] | None) -> Any:
         accumulator = make()
         step = accumulator.step
-        for row in rows or ():
+        for row in _distinct(rows or ()) if is_deduplicated else rows or ():
             if is_tuple:
                 step(*row)
             else:
@@ -270,3 +308,14 @@ def _accumulate(make: Callable[[], Any], *, is_tuple: bool) -> Callable[[Any], A
         return accumulator.final()
 
     return run
+
+
+def _distinct(rows: Sequence[Any]) -> list[Any]:
+    """Return the first of equal rows; NaN equals itself."""
+    return list({_equality_key(row): row for row in reversed(rows)}.values())[::-1]
+
+
+def _equality_key(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_equality_key, value))
+    return "NaN" if isinstance(value, Decimal) and value.is_nan() else value

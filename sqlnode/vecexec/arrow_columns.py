@@ -9,8 +9,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+import pyarrow
+import pyarrow.compute
 
 from kvapi.row_columns import Column, FixedColumn, VarColumn
 from kvapi.row_layout import DEC64_NAN, StorageKind
@@ -28,6 +28,8 @@ from sqlnode.types import SqlType
 from sqlnode.vecexec.numeric_forms import TEXT_FORM, column_form
 from sqlnode.vecexec.physical import NUMERIC_OID, PRECISION_MAX, Physical, fixed, physical_of
 
+pa: Any = pyarrow  # its stubs do not know buffers of NumPy
+pc: Any = pyarrow.compute
 _DATE: Final = 1082
 _TIME: Final = 1083
 _TIMESTAMPS: Final = (1114, 1184)

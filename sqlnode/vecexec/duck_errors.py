@@ -10,6 +10,7 @@ from typing import Final
 
 from pgwire.errors import (
     CardinalityViolation,
+    DatetimeFieldOverflow,
     FeatureNotSupported,
     InternalError,
     NumericValueOutOfRange,
@@ -23,6 +24,11 @@ _DETAIL: Final = "[[detail]]"
 _INTEGER: Final = re.compile(r"\bU?INT(16|32|64|128)\b")
 _NAMES: Final = {"16": "smallint", "32": "integer", "64": "bigint"}
 _NARROW: Final = re.compile(r"destination type INT(16|32|64)\b")
+_CALENDAR_WORDS: Final = (
+    ("timestamp", "timestamp out of range"),
+    ("date", "date out of range"),
+    ("interval", "interval out of range"),
+)
 _MANY_ROWS: Final = "More than one row returned by a subquery"
 
 
@@ -49,23 +55,22 @@ def _first_line(text: str) -> str:
 
 
 def _out_of_range(text: str) -> SqlError:
-    if "DECIMAL" in text or "INT128" in text:
-        target = _NARROW.search(text)
-        if target is None:
-            return NumericValueOutOfRange("value overflows numeric format")
+    target = _NARROW.search(text)
+    if target is not None:
         return NumericValueOutOfRange(f"{_NAMES[target[1]]} out of range")
+    if "DECIMAL" in text or "INT128" in text:
+        return NumericValueOutOfRange("value overflows numeric format")
     found = _INTEGER.findall(text)
-    if found:  # the destination comes last in conversion errors
+    if found:
         return NumericValueOutOfRange(f"{_NAMES.get(found[-1], 'value')} out of range")
     lower = text.lower()
-    if "timestamp" in lower:
-        return SqlError("timestamp out of range", sqlstate="22008")
-    if "date" in lower:
-        return SqlError("date out of range", sqlstate="22008")
-    if "interval" in lower:
-        return SqlError("interval out of range", sqlstate="22008")
+    for word, message in _CALENDAR_WORDS:
+        if word in lower:
+            return DatetimeFieldOverflow(message)
     if "double" in lower or "float" in lower:
         return NumericValueOutOfRange("value out of range: overflow")
+    said = _first_line(text).partition(":")[2].strip()
+    return NumericValueOutOfRange(said or "value out of range")
 
 
 def _unsupported(text: str) -> SqlError:

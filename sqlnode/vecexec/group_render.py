@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from sqlnode.plan.logical import Aggregation
-from sqlnode.plan.scalar import ColumnRef, GroupingCall
+from sqlnode.plan.scalar import AggregateCall, ColumnRef, GroupingCall
 from sqlnode.types import INT4
+from sqlnode.vecexec.aggregates import ORDER_SENSITIVE
 from sqlnode.vecexec.physical import Expr, physical_of
 
 if TYPE_CHECKING:
@@ -32,15 +33,29 @@ def render_aggregation(renderer: "PlanRenderer", plan: Aggregation) -> str:
         named = ", ".join(f"{key} AS gk{index}" for index, key in enumerate(keys))
         source = f"SELECT *, {named} FROM ({source}) q"
         keys = [f"gk{index}" for index in range(len(keys))]
+    outer_order, renderer.aggregates.row_order = renderer.aggregates.row_order, ""
+    if any(_wants_row_order(call) for call in plan.aggregates):
+        source = f"SELECT *, row_number() OVER () AS rn FROM ({source}) q"
+        renderer.aggregates.row_order = "rn"
     groups = [
         _group_value(name, key, has_sets=plan.grouping_sets is not None)
         for name, key in zip(names, keys, strict=True)
     ]
     aggregates = [_aggregate(renderer, plan, call, keys) for call in plan.aggregates]
+    renderer.aggregates.row_order = outer_order
     items = renderer.assign(plan.columns, [*groups, *aggregates])
     if not plan.columns:
         items = ["count(*) AS none"] if not plan.groups else items
     return f"SELECT {', '.join(items)} FROM ({source}) q{_group_by(plan, keys)}"
+
+
+def _wants_row_order(call: object) -> bool:
+    return (
+        isinstance(call, AggregateCall)
+        and call.aggregate.name in ORDER_SENSITIVE
+        and not call.order_by
+        and not call.distinct
+    )
 
 
 def _group_value(name: Expr, key: str, *, has_sets: bool) -> Expr:

@@ -6,13 +6,11 @@ call of its Python callable (`udfs`). Columns are named `c<id>`; ids are unique 
 correlated reference needs nothing but its name.
 """
 
-import re
 from collections.abc import Callable, Sequence
 from functools import singledispatchmethod
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pgwire.errors import FeatureNotSupported
-from sqlnode.functions.registry import Function, Volatility
 from sqlnode.plan.scalar import (
     And,
     AnyAll,
@@ -44,20 +42,25 @@ from sqlnode.plan.scalar import (
 from sqlnode.rowexec.coercion import coercion
 from sqlnode.types import BOOL, SqlType
 from sqlnode.vecexec import numeric_forms
-from sqlnode.vecexec.date_parts import render_extract
+from sqlnode.vecexec.call_render import CallRenderer, boolean
 from sqlnode.vecexec.fold import NOT_CONSTANT, fold
 from sqlnode.vecexec.literals import literal
 from sqlnode.vecexec.physical import (
     BPCHAR_OID,
     JSON_OID,
     JSONB_OID,
+    NUMERIC_OID,
     TEXT_KIND_OIDS,
     Expr,
     Physical,
     common,
-    comparable,
     physical_of,
     record_of,
+)
+from sqlnode.vecexec.quantified import (
+    NATIVE_EQUAL,
+    render_any_all,
+    render_subquery_any_all,
 )
 from sqlnode.vecexec.udfs import UdfSet
 
@@ -65,13 +68,6 @@ if TYPE_CHECKING:
     from sqlnode.context import ExecContext
     from sqlnode.plan.logical import Plan
 
-_BOOL: Final = physical_of(BOOL)
-_EACH: Final = re.compile(
-    r"list_transform\(\[struct_pack\((?P<names>[^)]*)\)\], lambda v: (?P<body>.*)\)\[1\]", re.DOTALL
-)
-_EACH_NAME: Final = re.compile(r"(\w+) := \{(\d+)\}")
-_INLINE_CHARS_MAX: Final = 400
-_NATIVE_EQUAL: Final = "({0} = {1})"
 _NATIVE_MINMAX: Final = ("({0} < {1})",)
 
 
@@ -93,6 +89,7 @@ class ScalarRenderer:
         self.ctx = ctx
         self.udfs = udfs
         self.plans = plans
+        self.calls = CallRenderer(ctx, udfs)
 
     def render(self, node: Scalar) -> Expr:
         """Return the text and form of a scalar. Raises: FeatureNotSupported."""
@@ -165,7 +162,9 @@ class ScalarRenderer:
     def _call(self, node: Call) -> Expr:
         if node.function.returns_set:
             raise FeatureNotSupported(f"{node.function.name}() returns a set here")
-        return self.function(node.function, [self.render(arg) for arg in node.args], node.type)
+        return self.calls.function(
+            node.function, [self.render(arg) for arg in node.args], node.type
+        )
 
     @_render.register
     def _cast(self, node: Cast) -> Expr:
@@ -176,11 +175,11 @@ class ScalarRenderer:
         if function is None:
             return Expr(arg.text, _relabelled(arg.physical, node.type), volatile=arg.volatile)
         special = None
-        if node.type.oid == numeric_forms.NUMERIC.oid:
+        if node.type.oid == NUMERIC_OID:
             special = numeric_forms.from_integer(arg)
         elif arg.physical.is_fixed:
             special = numeric_forms.cast_fixed(arg, node.type)
-        return special or self.function(function, [arg], node.type)
+        return special or self.calls.function(function, [arg], node.type)
 
     @_render.register
     def _coerce(self, node: Coerce) -> Expr:
@@ -200,15 +199,15 @@ class ScalarRenderer:
 
     @_render.register
     def _and(self, node: And) -> Expr:
-        return _boolean(" AND ".join(self.condition(arg) for arg in node.args))
+        return boolean(" AND ".join(self.condition(arg) for arg in node.args))
 
     @_render.register
     def _or(self, node: Or) -> Expr:
-        return _boolean(" OR ".join(self.condition(arg) for arg in node.args))
+        return boolean(" OR ".join(self.condition(arg) for arg in node.args))
 
     @_render.register
     def _not(self, node: Not) -> Expr:
-        return _boolean(f"NOT {self.condition(node.arg)}")
+        return boolean(f"NOT {self.condition(node.arg)}")
 
     @_render.register
     def _is_null(self, node: IsNull) -> Expr:
@@ -218,22 +217,22 @@ class ScalarRenderer:
                 f"({arg.text}).f{i} IS {'NOT ' if node.negated else ''}NULL"
                 for i in range(len(arg.physical.fields))
             ]
-            return _boolean(" AND ".join(tests))
-        return _boolean(f"{arg.text} IS {'NOT ' if node.negated else ''}NULL")
+            return boolean(" AND ".join(tests))
+        return boolean(f"{arg.text} IS {'NOT ' if node.negated else ''}NULL")
 
     @_render.register
     def _bool_test(self, node: BoolTest) -> Expr:
         value = {True: "TRUE", False: "FALSE", None: "NULL"}[node.wanted]
         verb = "IS DISTINCT FROM" if node.negated else "IS NOT DISTINCT FROM"
-        return _boolean(f"{self.condition(node.arg)} {verb} {value}::BOOLEAN")
+        return boolean(f"{self.condition(node.arg)} {verb} {value}::BOOLEAN")
 
     @_render.register
     def _is_distinct(self, node: IsDistinct) -> Expr:
         verb = "IS NOT DISTINCT FROM" if node.negated else "IS DISTINCT FROM"
         left, right = self.render(node.left), self.render(node.right)
         if left.physical.is_numeric and right.physical.is_numeric:
-            return _boolean(numeric_forms.compare(verb, left, right, self.udfs))
-        return _boolean(f"{self.grouped(left)} {verb} {self.grouped(right)}")
+            return boolean(numeric_forms.compare(verb, left, right, self.udfs))
+        return boolean(f"{self.grouped(left)} {verb} {self.grouped(right)}")
 
     @_render.register
     def _case(self, node: Case) -> Expr:
@@ -257,7 +256,7 @@ class ScalarRenderer:
     def _null_if(self, node: NullIf) -> Expr:
         left = self.render(node.left)
         compared, right = self.render(node.compared_left), self.render(node.right)
-        equal = self.function(node.equals, [compared, right], BOOL).text
+        equal = self.calls.function(node.equals, [compared, right], BOOL).text
         return Expr(
             f"(CASE WHEN {equal} THEN NULL ELSE {left.text} END)",
             left.physical,
@@ -282,37 +281,20 @@ class ScalarRenderer:
         arg = self.render(node.arg)
         items = [self.render(item) for item in node.items]
         word = "NOT IN" if node.negated else "IN"
-        if node.equals.duck == _NATIVE_EQUAL and not arg.physical.element:
-            return _boolean(f"{arg.text} {word} ({', '.join(item.text for item in items)})")
-        equal = " OR ".join(self.function(node.equals, [arg, item], BOOL).text for item in items)
-        return _boolean(f"{'NOT ' if node.negated else ''}({equal})")
+        if node.equals.duck == NATIVE_EQUAL and not arg.physical.element:
+            return boolean(f"{arg.text} {word} ({', '.join(item.text for item in items)})")
+        equal = " OR ".join(
+            self.calls.function(node.equals, [arg, item], BOOL).text for item in items
+        )
+        return boolean(f"{'NOT ' if node.negated else ''}({equal})")
 
     @_render.register
     def _any_all(self, node: AnyAll) -> Expr:
-        array = fold(node.array, self.ctx)
-        if array is not NOT_CONSTANT:
-            return self._any_all_constant(node, array)
-        rendered = self.render(node.array)
-        element = rendered.physical.element
-        if element is None:
-            raise FeatureNotSupported("ANY or ALL over this array is not supported")
-        source = f"SELECT unnest({rendered.text}) AS e0"
-        test = self.function(node.function, [self.render(node.arg), Expr("e0", element)], BOOL)
-        found = _quantified(source, test.text, is_all=node.is_all)
-        return _boolean(f"CASE WHEN {rendered.text} IS NULL THEN NULL ELSE {found} END")
+        return render_any_all(self, node)
 
-    def _any_all_constant(self, node: AnyAll, array: Any) -> Expr:
-        if array is None:
-            return literal(None, BOOL)
-        if not array:
-            return literal(node.is_all, BOOL)
-        element = node.function.arguments[-1]
-        arg = self.render(node.arg)
-        items = [literal(item, element) for item in _flat(array)]
-        if node.function.duck == _NATIVE_EQUAL and not node.is_all:
-            return _boolean(f"{arg.text} IN ({', '.join(item.text for item in items)})")
-        tests = [self.function(node.function, [arg, item], BOOL).text for item in items]
-        return _boolean((" AND " if node.is_all else " OR ").join(tests))
+    @_render.register
+    def _subquery_any_all(self, node: SubqueryAnyAll) -> Expr:
+        return render_subquery_any_all(self, node)
 
     @_render.register
     def _array_items(self, node: ArrayItems) -> Expr:
@@ -338,7 +320,7 @@ class ScalarRenderer:
 
     @_render.register
     def _exists(self, node: Exists) -> Expr:
-        return _boolean(f"EXISTS ({self.plans.select(node.plan)})")
+        return boolean(f"EXISTS ({self.plans.select(node.plan)})")
 
     @_render.register
     def _array_subquery(self, node: ArraySubquery) -> Expr:
@@ -349,124 +331,6 @@ class ScalarRenderer:
         assert form.element is not None, "ARRAY() has an array type"
         inner = f"SELECT {item.cast(form.element).text} AS e0 FROM ({text}) q"
         return Expr(f"coalesce(ARRAY({inner}), []::{form.duck})", form)
-
-    @_render.register
-    def _subquery_any_all(self, node: SubqueryAnyAll) -> Expr:
-        text = self.plans.select(node.plan)
-        args = [self.render(arg) for arg in node.args]
-        columns = [
-            Expr(f"c{column.id}", self.plans.form(column.id)) for column in node.plan.columns
-        ][: len(args)]
-        if len(args) == 1 and (native := self._native_in(node, args[0], columns[0], text)):
-            return native
-        tests = [
-            self.function(function, [arg, column], BOOL).text
-            for function, arg, column in zip(node.functions, args, columns, strict=True)
-        ]
-        source = f"SELECT * FROM ({text}) q"
-        return _boolean(_quantified(source, f"({' AND '.join(tests)})", is_all=node.is_all))
-
-    def _native_in(self, node: SubqueryAnyAll, arg: Expr, column: Expr, text: str) -> Expr | None:
-        """Render `= ANY` as IN, which DuckDB runs as a semi-join."""
-        function = node.functions[0]
-        if node.is_all:
-            return None
-        if function.name == "numeric_eq":
-            left, right = arg.text, column.text
-            if comparable(arg.physical, column.physical) is None:
-                left = numeric_forms.order_key(arg, self.udfs).text
-                right = numeric_forms.order_key(column, self.udfs).text
-            return _boolean(f"{left} IN (SELECT {right} FROM ({text}) q)")
-        if function.duck != _NATIVE_EQUAL:
-            return None
-        return _boolean(f"{arg.text} IN (SELECT {column.text} FROM ({text}) q)")
-
-    def function(self, function: Function, args: Sequence[Expr], result: SqlType) -> Expr:
-        """Render a call of a scalar function over rendered arguments."""
-        special = self._special(function, args)
-        if special is not None:
-            return special
-        if function.duck is not None and self._natural(args):
-            text = _fill(function.duck, args)
-            volatile = function.volatility is Volatility.VOLATILE
-            return Expr(
-                text,
-                _result_form(result, args),
-                volatile=volatile or any(arg.volatile for arg in args),
-            )
-        return self._python_call(function, args, result)
-
-    def _natural(self, args: Sequence[Expr]) -> bool:
-        return not any(arg.physical.is_numeric for arg in args)
-
-    def _special(self, function: Function, args: Sequence[Expr]) -> Expr | None:
-        symbol = numeric_forms.COMPARISONS.get(function.name)
-        if symbol is not None:
-            return _boolean(numeric_forms.compare(symbol, args[0], args[1], self.udfs))
-        if function.name in ("extract", "date_part") and len(args) == 2:
-            return render_extract(function, args)
-        if function.name == "round" and len(args) == 2 and args[0].physical.is_fixed:
-            digits = re.fullmatch(r"(\d+)::INTEGER", args[1].text)
-            return numeric_forms.round_fixed(args[0], int(digits[1])) if digits else None
-        if any(arg.physical.is_fixed for arg in args):
-            return numeric_forms.arithmetic(function.name, args)
-        return None
-
-    def _python_call(self, function: Function, args: Sequence[Expr], result: SqlType) -> Expr:
-        python = function.python
-        if python is None:
-            raise FeatureNotSupported(f"function {function.name} is not supported in this query")
-        volatile = function.volatility is Volatility.VOLATILE
-        if function.is_async:
-            python = self.udfs.awaiting(python)
-        if function.needs_context:
-            python = _with_context(python, self.ctx)
-        forms = [
-            _known(arg, wanted) for arg, wanted in zip(args, _wanted(function, args), strict=True)
-        ]
-        return self.udfs.call(
-            python,
-            forms,
-            _result_form(result, args),
-            key=id(function),
-            strict=function.strict,
-            is_volatile=volatile,
-        )
-
-
-def _boolean(text: str) -> Expr:
-    return Expr(f"({text})", _BOOL)
-
-
-def _with_context(python: Callable[..., Any], ctx: Any) -> Callable[..., Any]:
-    return lambda *args: python(ctx, *args)
-
-
-def _wanted(function: Function, args: Sequence[Expr]) -> list[SqlType]:
-    declared = list(function.arguments[: len(args)])
-    last = function.arguments[-1] if function.arguments else None
-    while last is not None and len(declared) < len(args):
-        declared.append(last)
-    return declared
-
-
-def _known(arg: Expr, _wanted_type: SqlType) -> Expr:
-    """Give a bare NULL a DuckDB type of its own, so that the function can be registered."""
-    if arg.physical.is_null:
-        form = arg.physical
-        plain = Physical(form.type, form.precision, form.scale, form.element, form.fields)
-        if form.type.oid == 2249:
-            plain = Physical(SqlType(25))
-        return Expr(f"CAST(NULL AS {plain.duck})", plain)
-    return arg
-
-
-def _result_form(result: SqlType, args: Sequence[Expr]) -> Physical:
-    if result.oid == 2249:
-        records = [arg.physical for arg in args if arg.physical.fields]
-        if records:
-            return records[0]
-    return physical_of(result)
 
 
 def _relabelled(form: Physical, target: SqlType) -> Physical:
@@ -501,32 +365,3 @@ def _picker(less: Callable[[Any, Any], bool], greatest: bool) -> Callable[..., A
         return best
 
     return pick
-
-
-def _flat(array: list[Any]) -> list[Any]:
-    out: list[Any] = []
-    for item in array:
-        out.extend(_flat(item) if isinstance(item, list) else [item])
-    return out
-
-
-def _quantified(source: str, test: str, *, is_all: bool) -> str:
-    """Return three-valued ANY or ALL of `test` over the rows of `source`."""
-    stop = f"NOT {test}" if is_all else test
-    found, otherwise = ("FALSE", "TRUE") if is_all else ("TRUE", "FALSE")
-    return (
-        f"(SELECT CASE WHEN coalesce(bool_or({stop}), FALSE) THEN {found} "
-        f"WHEN coalesce(bool_or(({test}) IS NULL), FALSE) THEN NULL ELSE {otherwise} END "
-        f"FROM ({source}) s)"
-    )
-
-
-def _fill(template: str, args: Sequence[Expr]) -> str:
-    """Put arguments into a template; its once-only wrapper goes if they may be repeated."""
-    each = _EACH.fullmatch(template)
-    if each is None or any(arg.volatile or len(arg.text) > _INLINE_CHARS_MAX for arg in args):
-        return template.format(*[arg.text for arg in args])
-    body = each["body"]
-    for name, index in _EACH_NAME.findall(each["names"]):
-        body = re.sub(rf"\bv\.{name}\b", lambda _m, i=int(index): args[i].text, body)  # type: ignore[misc]
-    return f"({body})"

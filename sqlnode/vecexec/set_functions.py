@@ -16,6 +16,7 @@ from sqlnode.plan.logical import FunctionScan, ProjectSet
 from sqlnode.plan.scalar import Call, Scalar
 from sqlnode.types import INT8, SqlType
 from sqlnode.vecexec.arrow_values import to_arrow
+from sqlnode.vecexec.call_render import with_context
 from sqlnode.vecexec.fold import NOT_CONSTANT, fold
 from sqlnode.vecexec.physical import Expr, Physical, physical_of, record_of
 from sqlnode.vecexec.select_text import Relation, read_relation
@@ -64,7 +65,7 @@ def list_of(
     if python is None or function.is_async:
         raise FeatureNotSupported(f"function {function.name} is not supported in this query")
     if function.needs_context:
-        python = _with_context(python, renderer.ctx)
+        python = with_context(python, renderer.ctx)
     return renderer.udfs.call(
         _listing(python), rendered, form, key=("list", id(function)), strict=function.strict
     )
@@ -89,10 +90,6 @@ def _listing(python: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *args: list(python(*args) or ())
 
 
-def _with_context(python: Callable[..., Any], ctx: Any) -> Callable[..., Any]:
-    return lambda *args: python(ctx, *args)
-
-
 def render_function_scan(renderer: "PlanRenderer", plan: FunctionScan) -> str:
     """Render a function in FROM."""
     function = plan.function
@@ -109,7 +106,7 @@ def render_function_scan(renderer: "PlanRenderer", plan: FunctionScan) -> str:
         rows = list_of(renderer, function, plan.args, element)
     else:
         rendered = [renderer.scalars.render(arg) for arg in plan.args]
-        one = renderer.scalars.function(function, rendered, element.type)
+        one = renderer.scalars.calls.function(function, rendered, element.type)
         rows = Expr(f"[{one.text}]", Physical(_ANY_LIST, element=one.physical))
     assert rows.physical.element is not None, "a list has elements"
     element = rows.physical.element
