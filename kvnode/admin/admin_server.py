@@ -27,7 +27,7 @@ _KINDS: Final = {
 _HEALTH_PREFIX: Final = "/grpc.health.v1."
 
 
-class TokenGuard(grpc.aio.ServerInterceptor[Any, Any]):
+class TokenGuard(grpc.aio.ServerInterceptor):  # type: ignore[type-arg]  # not so at run time
     """Lets nobody in without the admin token; health checks are open."""
 
     def __init__(self, token: str) -> None:
@@ -117,9 +117,10 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
         )
 
     async def WatchTenants(self, request: Any, context: Any) -> AsyncIterator[Any]:
-        del request, context
+        del request
         queue: asyncio.Queue[admin_pb2.TenantEvent | None] = asyncio.Queue(_EVENTS_MAX)
         self._watchers.add(queue)
+        await context.send_initial_metadata(())  # the watcher learns that it misses nothing now
         try:
             while (event := await queue.get()) is not None:
                 yield event
