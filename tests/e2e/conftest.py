@@ -17,7 +17,7 @@ def stack():
 
 @pytest.fixture(scope="module")
 def fake_stack():
-    """A stack whose KV node and SQL processes are fakes."""
+    """A stack whose SQL processes are fakes."""
     with FakeStack() as running:
         running.create_tenant("acme")
         running.create_tenant("globex")

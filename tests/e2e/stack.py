@@ -262,7 +262,7 @@ class Stack:
 
 
 class FakeStack(Stack):
-    """The same with a fake KV node and echoing SQL processes: gateway, zygote and pool are real."""
+    """The same with echoing SQL processes; supervisor, KV node, gateway, zygote, pool are real."""
 
     def connect(self, tenant, **options):
         # The fake sessions know simple queries only; psycopg would prepare what it sees often.

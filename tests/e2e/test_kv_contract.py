@@ -30,6 +30,7 @@ from kvnode.main import Addresses, running_kvnode
 from kvnode.node_config import NodeConfig
 from runtime.clock import SystemClock
 from sqlnode.txn import Transaction
+from tests.sim.txn_history import History
 
 pytestmark = pytest.mark.e2e
 
@@ -229,3 +230,12 @@ async def test_transactions_keep_the_sum(client):
     await asyncio.gather(*[move(turn) for turn in range(16)])
     block = await client.scan(Span(b"\x02", b"\x03"))
     assert sum(map(int, block.values_list())) == 400
+
+
+async def test_some_serial_order_explains_everything(client):
+    """Anything else is a lost update, a phantom or a torn read at a customer."""
+    history = History(1)
+    await history.run(client, worker_count=8, txn_count=60)
+    history.check()
+    assert len(history.committed) > 100
+    assert history.failed_count

@@ -1,4 +1,4 @@
-"""Gateway, zygote, pool and supervisor as real processes; KV node and sessions are fakes."""
+"""Supervisor, KV node, gateway, zygote and pool as real processes; sessions are fakes."""
 
 import os
 import signal
@@ -173,7 +173,7 @@ def test_bad_start_ups_end_quickly_and_hurt_nobody(fake_stack):
 def test_health_and_metrics(fake_stack):
     """A load balancer or Prometheus would see nothing."""
     assert fake_stack.http("/health") == (200, "ok\n")
-    assert fake_stack.http("/readyz")[0] == 200
+    wait_until(fake_stack.is_ready, 10, "ready")
     text = fake_stack.http("/metrics")[1]
     assert "insula_pool_processes" in text
     assert "insula_gateway_hand_over_seconds_bucket" in text

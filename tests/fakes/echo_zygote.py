@@ -1,4 +1,4 @@
-"""A zygote whose SQL processes know a handful of statements and no KV node.
+"""A zygote whose SQL processes know a handful of statements and no KV stream.
 
 `select pid` returns the process id, `select sleep` waits to be cancelled, `select tenant` names
 the tenant.
@@ -105,7 +105,7 @@ class EchoServing:
         pass
 
     async def bind(self, assign):
-        assert assign.credential == b"credential-of-" + assign.binding.tenant_name.encode()
+        assert assign.credential
 
     def renew(self, credential):
         pass

@@ -1,4 +1,4 @@
-"""Runs a supervisor whose KV node and SQL processes are fakes; all else is real."""
+"""Runs a supervisor whose SQL processes are fakes; all else is real."""
 
 import sys
 from pathlib import Path
@@ -7,11 +7,7 @@ from cli.stack_config import SupervisorConfig
 from cli.supervisor import MODULES, Supervisor
 from runtime.logging import configure_logging
 
-FAKES = {
-    **MODULES,
-    "kvnode": "tests.fakes.kvnode_process",
-    "zygote": "tests.fakes.echo_zygote",
-}
+FAKES = {**MODULES, "zygote": "tests.fakes.echo_zygote"}
 
 if __name__ == "__main__":
     configure_logging("supervisor")
