@@ -146,6 +146,11 @@ class LockedRows:
         return self._filter is None or self._filter(row, ctx) is True
 
 
+def _is_same(newest: Row, row: Row) -> bool:
+    """Compare datum by datum, NaN being itself."""
+    return all(a == b or (a != a and b != b) for a, b in zip(newest, row, strict=False))
+
+
 Recheck = Callable[[Row, "ExecContext"], bool]
 
 
@@ -169,7 +174,7 @@ class RowLocker:
             if value is None or got.found[n] == SKIPPED:
                 continue  # deleted meanwhile, or locked by another and SKIP LOCKED
             newest = codec.decode_row(value)
-            if newest != tuple(row[:width]):
+            if newest != tuple(row[:width]) and not _is_same(newest, row):
                 changed = (*newest, *row[width:])
                 if not recheck(changed, ctx):
                     continue

@@ -9,6 +9,7 @@ from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.plan.logical import Columns, FunctionScan, Scan, Values, VirtualScan
 from sqlnode.plan.scalar import Scalar, SortKey
 from sqlnode.rowexec.access_path import choose_path
+from sqlnode.rowexec.async_calls import AsyncCalls
 from sqlnode.rowexec.conditions import conjunction
 from sqlnode.rowexec.evals import Eval
 from sqlnode.rowexec.node import BATCH_ROWS, Batches, Run
@@ -63,12 +64,17 @@ class ValuesRows:
 
     def __init__(self, plan: Values | None) -> None:
         self.layout = positions(plan.columns) if plan else {}
-        self._rows = [compile_row(row, {}) for row in plan.rows] if plan else [lambda _r, _c: ()]
+        self._calls = AsyncCalls({}, 0)  # of all rows: INSERT … VALUES (nextval('s')), …
+        rows = [[self._calls.take(item) for item in row] for row in plan.rows] if plan else [[]]
+        self._rows = [compile_row(row, self._calls.layout) for row in rows]
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
         """Yield the rows."""
+        results: Sequence[Any] = ()
+        if self._calls:
+            (results,) = await self._calls.extend([()], run.ctx)
         for start in range(0, len(self._rows), BATCH_ROWS):
-            yield [row((), run.ctx) for row in self._rows[start : start + BATCH_ROWS]]
+            yield [row(results, run.ctx) for row in self._rows[start : start + BATCH_ROWS]]
 
 
 class FunctionRows:

@@ -80,9 +80,7 @@ async def test_the_bound_is_reached_exactly():
     """The last values of a sequence are lost, or the error has no name."""
     _, a, _ = make(max_value=3, cache=10)
     assert await a.nextvals(500, 3) == [1, 2, 3]
-    with pytest.raises(
-        SequenceGeneratorLimitExceeded, match=r'maximum value of .*"s" \(3\)'
-    ):
+    with pytest.raises(SequenceGeneratorLimitExceeded, match=r'maximum value of .*"s" \(3\)'):
         await a.nextval(500)
     _, c, _ = make(max_value=2, cycle=True, cache=10)
     assert await c.nextvals(500, 4) == [1, 2, 1, 2]

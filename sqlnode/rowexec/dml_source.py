@@ -1,0 +1,171 @@
+"""Where the rows of a DML statement come from: rowexec if it can, else vecexec.
+
+**Model.** UPDATE and DELETE over one table find, lock and re-check rows here, however many. With
+FROM or USING the source is any query; its rows are locked afterwards, and if one of them has
+changed since the snapshot the statement fails with 40001: the join cannot be looked at again.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pgwire.errors import SerializationFailure
+from sqlnode.catalog.descriptors import TableDesc
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.plan.logical import Columns, Filter, Plan, Scan, walk_plans
+from sqlnode.plan.scalar import Scalar
+from sqlnode.plan.statement import Query
+from sqlnode.rowexec.conditions import conjuncts
+from sqlnode.rowexec.evals import Row
+from sqlnode.rowexec.node import BATCH_ROWS, Run
+from sqlnode.rowexec.not_row_shape import NotRowShape
+from sqlnode.rowexec.plan_compiler import with_all_columns
+from sqlnode.rowexec.query import Executable, compile_query
+from sqlnode.rowexec.row_locks import (
+    EXCLUSIVE,
+    LockedRows,
+    PointLocks,
+    RowLocker,
+    is_lockable_point,
+)
+from sqlnode.rowexec.sources import TableScan
+from sqlnode.rowexec.table_codec import codec_of
+
+if TYPE_CHECKING:
+    from sqlnode.context import ExecContext
+
+SourceCompiler = Callable[[Query], Executable]
+Batches = AsyncIterator[list[Any]]
+
+
+def compile_source(plan: Plan, catalog: Catalog, compiler: SourceCompiler) -> Executable:
+    """Compile a source whose rows are just its columns."""
+    query = Query(plan, plan.columns)
+    try:
+        return compile_query(query, catalog, lambda: compiler(query))
+    except NotRowShape:
+        return compiler(query)
+
+
+def reads_table(plan: Plan, table: TableDesc) -> bool:
+    """Tell whether a plan reads `table`; subqueries in scalars may hide a read, so they count."""
+    return any(isinstance(p, Scan) and p.table.id == table.id for p in walk_plans(plan))
+
+
+class Targets(Protocol):
+    """Rows to change: locked, newest, each once. A row begins with the full row of the table."""
+
+    layout: dict[int, int]
+
+    def batches(self, ctx: "ExecContext") -> Batches:
+        """Yield batches of at most BATCH_ROWS rows."""
+        ...
+
+
+def compile_targets(
+    table: TableDesc,
+    source: Plan,
+    row_columns: Columns,
+    catalog: Catalog,
+    compiler: SourceCompiler,
+    *,
+    assigned: frozenset[int] = frozenset(),
+) -> Targets:
+    """Compile the source of UPDATE or DELETE. `assigned`: attnums that change."""
+    found = _single_table(source)
+    if found is not None:
+        try:
+            return TableTargets(found[0], found[1], row_columns, assigned)
+        except NotRowShape:  # a subquery in WHERE
+            pass
+    return JoinedTargets(table, row_columns, source, compile_source(source, catalog, compiler))
+
+
+def _single_table(source: Plan) -> tuple[Scan, tuple[Scalar, ...]] | None:
+    condition: tuple[Scalar, ...] = ()
+    while isinstance(source, Filter):
+        condition = (*conjuncts(source.condition), *condition)
+        source = source.input
+    return (source, condition) if isinstance(source, Scan) else None
+
+
+class TableTargets:
+    """Rows of one table that meet a condition."""
+
+    def __init__(
+        self,
+        scan: Scan,
+        condition: Sequence[Scalar],
+        row_columns: Columns,
+        assigned: frozenset[int],
+    ) -> None:
+        scan = with_all_columns(scan)
+        codec = codec_of(scan.table)
+        self._moves = False
+        if is_lockable_point(scan, condition):
+            self._node: PointLocks | LockedRows = PointLocks(scan, condition, EXCLUSIVE)
+        else:
+            found = TableScan(scan, condition, (), has_limit=False)
+            self._node = LockedRows(found, scan, condition, EXCLUSIVE)
+            # A row whose key in the scanned index changes could be met again further on.
+            keys = {*found.path.index.attnums, *codec.primary.attnums}
+            self._moves = not assigned.isdisjoint(keys)
+        self.layout = dict(self._node.layout)
+        for n, column in enumerate(row_columns):
+            self.layout[column.id] = codec.position_of.get(column.attnum, n)
+
+    async def batches(self, ctx: "ExecContext") -> Batches:
+        """Yield locked rows."""
+        if not self._moves:
+            async with aclosing(self._node.batches(Run(ctx))) as batches:
+                async for rows in batches:
+                    yield rows
+            return
+        everything = [row async for rows in self._node.batches(Run(ctx)) for row in rows]
+        for start in range(0, len(everything), BATCH_ROWS):
+            yield everything[start : start + BATCH_ROWS]
+
+
+class JoinedTargets:
+    """Rows that a query found: the target's columns, then those of FROM or USING."""
+
+    def __init__(
+        self, table: TableDesc, row_columns: Columns, source: Plan, executable: Executable
+    ) -> None:
+        codec = codec_of(table)
+        self._codec = codec
+        self._executable = executable
+        self._locker = RowLocker(codec)
+        place = {column.id: n for n, column in enumerate(source.columns)}
+        by_attnum = {
+            column.attnum or codec.attnums[n]: place[column.id]
+            for n, column in enumerate(row_columns)
+        }
+        missing = [a for a in codec.attnums if a not in by_attnum]
+        assert not missing, f"the source of a change gives every column, not {missing}"
+        own = [by_attnum[attnum] for attnum in codec.attnums]
+        rest = [n for n in range(len(source.columns)) if n not in set(own)]
+        self._order = own + rest
+        self._is_ordered = self._order == list(range(len(self._order)))
+        new_place = {old: new for new, old in enumerate(self._order)}
+        self.layout = {column_id: new_place[n] for column_id, n in place.items()}
+
+    async def batches(self, ctx: "ExecContext") -> Batches:
+        """Yield locked rows; of several matches for one row the first counts."""
+        seen: set[bytes] = set()
+        found: list[Row] = []
+        # The source is read to its end first: it must not see what the statement writes.
+        async for rows in self._executable.run(ctx):
+            for row in rows:
+                ordered = row if self._is_ordered else tuple([row[n] for n in self._order])
+                key = self._codec.row_key(ordered)
+                if key not in seen:
+                    seen.add(key)
+                    found.append(ordered)
+        for start in range(0, len(found), BATCH_ROWS):
+            part = found[start : start + BATCH_ROWS]
+            yield await self._locker.lock(part, ctx, _refuse_changed)
+
+
+def _refuse_changed(_row: Row, _ctx: "ExecContext") -> bool:
+    raise SerializationFailure("could not serialize access due to concurrent update")

@@ -1,0 +1,231 @@
+"""Referential integrity of one statement: cascades at once, checks when all rows are written.
+
+**Model.** A statement tells what it inserted, updated and deleted. Cascading actions run
+immediately and report their own changes the same way. What must hold is noted and checked by
+`finish`, over the transaction's own writes: so a row may reference one that the same statement
+inserts later, and NO ACTION sees what the cascades removed.
+
+Under SERIALIZABLE the reads of a check are validated at commit. Otherwise parents are locked, as
+PostgreSQL's FOR KEY SHARE does.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from pgwire.errors import FeatureNotSupported
+from sqlnode.catalog.descriptors import FkAction, TableDesc
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.rowexec.constraint_errors import ConstraintErrors
+from sqlnode.rowexec.evals import Row
+from sqlnode.rowexec.foreign_keys import ForeignKey, Values
+from sqlnode.rowexec.node import BATCH_ROWS
+from sqlnode.rowexec.row_checks import RowChecks
+from sqlnode.rowexec.row_locks import RowLocker
+from sqlnode.rowexec.row_writer import RowWriter
+from sqlnode.rowexec.scalars import compile_scalar
+
+if TYPE_CHECKING:
+    from sqlnode.context import ExecContext
+    from sqlnode.plan.scalar import Scalar
+
+Pairs = Sequence[tuple[Row, Row]]
+BindDefault = Callable[[TableDesc, int], "Scalar | None"]
+_REFUSALS: Final = (FkAction.NO_ACTION, FkAction.RESTRICT)
+
+
+class TableKeys:
+    """The foreign keys that touch one table: its own, and those of others to it."""
+
+    def __init__(self, table: TableDesc, catalog: Catalog) -> None:
+        self.own = [
+            ForeignKey(desc, table, parent)
+            for desc in table.foreign_keys
+            if isinstance(parent := catalog.by_id.get(desc.target_table_id), TableDesc)
+        ]
+        self.others = [
+            ForeignKey(desc, child, table)
+            for child in catalog.referencing.get(table.id, ())
+            for desc in child.foreign_keys
+            if desc.target_table_id == table.id
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self.own or self.others)
+
+
+class Referential:
+    """The referential work of one execution of one statement."""
+
+    def __init__(self, ctx: "ExecContext", bind_default: BindDefault | None = None) -> None:
+        self._ctx = ctx
+        self._bind_default = bind_default
+        self._keys: dict[int, TableKeys] = {}
+        self._parents: list[tuple[ForeignKey, dict[bytes, Values]]] = []
+        self._orphans: list[tuple[ForeignKey, FkAction, list[Values]]] = []
+
+    def keys_of(self, table: TableDesc) -> TableKeys:
+        """Return the foreign keys that touch a table."""
+        if table.id not in self._keys:
+            self._keys[table.id] = TableKeys(table, self._ctx.catalog)
+        return self._keys[table.id]
+
+    def inserted(self, table: TableDesc, rows: Iterable[Row]) -> None:
+        """Take note of new rows."""
+        for key in self.keys_of(table).own:
+            self._note_parents(key, rows)
+
+    async def updated(self, table: TableDesc, pairs: Pairs) -> None:
+        """Take note of changed rows, and follow ON UPDATE."""
+        keys = self.keys_of(table)
+        for key in keys.own:
+            changed = [new for old, new in pairs if key.child_values(old) != key.child_values(new)]
+            self._note_parents(key, changed)
+        for key in keys.others:
+            moved = [
+                (before, key.parent_values(new))
+                for old, new in pairs
+                if None not in (before := key.parent_values(old))
+                and before != key.parent_values(new)
+            ]
+            if moved:
+                await self._parents_moved(key, moved)
+
+    async def deleted(self, table: TableDesc, rows: Sequence[Row]) -> None:
+        """Take note of deleted rows, and follow ON DELETE."""
+        for key in self.keys_of(table).others:
+            gone = [v for v in map(key.parent_values, rows) if None not in v]
+            if not gone:
+                continue
+            if key.desc.on_delete in _REFUSALS:
+                self._orphans.append((key, key.desc.on_delete, gone))
+            elif key.desc.on_delete is FkAction.CASCADE:
+                await self._delete_children(key, gone)
+            else:
+                await self._reset_children(key, gone, key.desc.on_delete)
+
+    async def finish(self) -> None:
+        """Check everything noted. Raises: ForeignKeyViolation."""
+        for key, wanted in self._parents:
+            keys = list(wanted)
+            for start in range(0, len(keys), BATCH_ROWS):
+                await self._check_parents(key, keys[start : start + BATCH_ROWS], wanted)
+        for key, action, gone in self._orphans:
+            await self._check_orphans(key, action, gone)
+
+    # --- checks -------------------------------------------------------------------------------
+
+    def _note_parents(self, key: ForeignKey, rows: Iterable[Row]) -> None:
+        wanted: dict[bytes, Values] = {}
+        for row in rows:
+            values = key.child_values(row)
+            if None not in values:
+                wanted[key.parent_key(values)] = values
+            elif key.desc.match_full and any(value is not None for value in values):
+                raise self._errors(key.child).half_null(key.desc)
+        if wanted:
+            self._parents.append((key, wanted))
+
+    async def _check_parents(
+        self, key: ForeignKey, keys: list[bytes], wanted: dict[bytes, Values]
+    ) -> None:
+        found = await self._ctx.txn.multi_get(keys)
+        for entry, value in zip(keys, found, strict=True):
+            if value is None:
+                raise self._errors(key.child).missing_parent(key.desc, wanted[entry], key.parent)
+        if self._ctx.txn.isolation != "serializable":
+            rows = [
+                key.row_key_of_parent(entry, value)
+                for entry, value in zip(keys, found, strict=True)
+                if value is not None
+            ]
+            locked = await self._ctx.txn.lock_rows(rows, shared=True)
+            for entry, value in zip(keys, locked.values, strict=True):
+                if value is None:
+                    raise self._errors(key.child).missing_parent(
+                        key.desc, wanted[entry], key.parent
+                    )
+
+    async def _check_orphans(self, key: ForeignKey, action: FkAction, gone: list[Values]) -> None:
+        if action is not FkAction.RESTRICT:
+            # Another row may have taken the key meanwhile.
+            again = await self._ctx.txn.multi_get([key.parent_key(values) for values in gone])
+            gone = [v for v, value in zip(gone, again, strict=True) if value is None]
+        children = await key.children(gone, self._ctx)
+        if children:
+            values = key.child_values(children[0])
+            raise self._errors(key.parent).still_referenced(key.desc, values, key.child)
+
+    # --- actions ------------------------------------------------------------------------------
+
+    async def _parents_moved(self, key: ForeignKey, moved: Sequence[tuple[Values, Values]]) -> None:
+        before = [old for old, _ in moved]
+        action = key.desc.on_update
+        if action in _REFUSALS:
+            self._orphans.append((key, action, before))
+        elif action is FkAction.CASCADE:
+            new_values = {key.parent_key(old): new for old, new in moved}
+            children = await self._locked_children(key, before)
+            await self._change_children(
+                key,
+                [(row, new_values[key.parent_key(key.child_values(row))]) for row in children],
+            )
+        else:
+            await self._reset_children(key, before, action)
+
+    async def _delete_children(self, key: ForeignKey, gone: list[Values]) -> None:
+        rows = await self._locked_children(key, gone)
+        if rows:
+            RowWriter(key.child).delete(rows, self._ctx)
+            await self.deleted(key.child, rows)
+
+    async def _reset_children(self, key: ForeignKey, gone: list[Values], action: FkAction) -> None:
+        rows = await self._locked_children(key, gone)
+        if rows:
+            values: Values = (None,) * len(key.desc.columns)
+            if action is FkAction.SET_DEFAULT:
+                values = tuple(self._default(key.child, attnum) for attnum in key.desc.columns)
+            await self._change_children(key, [(row, values) for row in rows])
+
+    async def _change_children(
+        self, key: ForeignKey, changes: Sequence[tuple[Row, Values]]
+    ) -> None:
+        if not changes:
+            return
+        for check in key.child.checks:
+            if not check.columns or not set(check.columns).isdisjoint(key.desc.columns):
+                raise FeatureNotSupported(
+                    f'referential action on a column of check constraint "{check.name}"'
+                )
+        pairs = []
+        for old, values in changes:
+            new = list(old)
+            for n, value in zip(key.child_positions, values, strict=True):
+                new[n] = value
+            pairs.append((old, tuple(new)))
+        RowChecks(key.child, (), {}).check([new for _, new in pairs], self._ctx)
+        await RowWriter(key.child).moves(key.desc.columns).update(pairs, self._ctx)
+        await self.updated(key.child, pairs)
+
+    async def _locked_children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
+        rows = await key.children(parents, self._ctx)
+        if not rows:
+            return []
+        wanted = set(map(key.parent_key, parents))
+
+        def still_refers(row: Row, _ctx: "ExecContext") -> bool:
+            values = key.child_values(row)
+            return None not in values and key.parent_key(values) in wanted
+
+        return await RowLocker(RowWriter(key.child).codec).lock(rows, self._ctx, still_refers)
+
+    def _default(self, table: TableDesc, attnum: int) -> object:
+        column = table.column(attnum)
+        if column.default_sql is None:
+            return None
+        if self._bind_default is None:
+            raise FeatureNotSupported("SET DEFAULT with a default value")
+        scalar = self._bind_default(table, attnum)
+        return None if scalar is None else compile_scalar(scalar, {})((), self._ctx)
+
+    def _errors(self, table: TableDesc) -> ConstraintErrors:
+        return ConstraintErrors(table, self._ctx.catalog, self._ctx.settings)

@@ -1,0 +1,143 @@
+"""Writes of one table: rows and their index entries, unique keys guarded.
+
+**Model.** Every new key of a unique index is announced with `require_absent`, so that the commit
+refuses it if another transaction was first, whatever the isolation level. Where the client expects
+the error now, the keys are read as well, all of a batch with one MultiGet.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from kvapi.errors import KeyExists
+from sqlnode.catalog.descriptors import TableDesc
+from sqlnode.rowexec.constraint_errors import ConstraintErrors
+from sqlnode.rowexec.evals import Row
+from sqlnode.rowexec.index_codec import IndexCodec, SecondaryIndexCodec
+from sqlnode.rowexec.table_codec import TableCodec, codec_of
+
+if TYPE_CHECKING:
+    from sqlnode.context import ExecContext
+
+Claim = tuple[bytes, IndexCodec, Row]
+"""A key that must be new, and what an error about it needs."""
+
+
+class RowWriter:
+    """Puts and deletes full rows of one table. Immutable."""
+
+    def __init__(self, table: TableDesc) -> None:
+        self.table = table
+        self.codec: TableCodec = codec_of(table)
+        self._has_hidden_key = self.codec.row_id_position in self.codec.primary.positions
+        self._unique = tuple(index for index in self.codec.indexes if index.desc.unique)
+
+    def errors(self, ctx: "ExecContext") -> ConstraintErrors:
+        """Return the builder of this table's errors."""
+        return ConstraintErrors(self.table, ctx.catalog, ctx.settings)
+
+    def claims(self, row: Row) -> list[Claim]:
+        """Return the unique keys that a new row takes."""
+        claims: list[Claim] = []
+        if not self._has_hidden_key:  # row ids are unique by the way they are made
+            claims.append((self.codec.row_key(row), self.codec.primary, row))
+        for index in self._unique:
+            if index.is_exclusive(row):
+                claims.append((index.key_of_row(row), index, row))
+        return claims
+
+    async def insert(self, rows: Sequence[Row], ctx: "ExecContext") -> None:
+        """Write new rows. Raises: UniqueViolation."""
+        claims = [self.claims(row) for row in rows]
+        if not ctx.commit_follows:
+            await self.require_new([claim for of_row in claims for claim in of_row], ctx)
+        txn, codec = ctx.txn, self.codec
+        # Row by row, so that a key claimed twice within the batch is found by require_absent.
+        for row, of_row in zip(rows, claims, strict=True):
+            for key, index, _ in of_row:
+                self.require_absent(key, index, row, ctx)
+            txn.put(codec.row_key(row), codec.encode_row(row))
+            for key, value in codec.entries(row):
+                txn.put(key, value)
+
+    async def require_new(self, claims: list[Claim], ctx: "ExecContext") -> None:
+        """Look whether the keys exist, unless the commit is about to. Raises: UniqueViolation."""
+        if ctx.commit_follows or not claims:
+            return
+        values = await ctx.txn.multi_get([key for key, _, _ in claims])
+        for (_, index, row), value in zip(claims, values, strict=True):
+            if value is not None:
+                raise self.errors(ctx).unique(index, index.values(row))
+
+    def require_absent(self, key: bytes, index: IndexCodec, row: Row, ctx: "ExecContext") -> None:
+        """Make the commit refuse a key that exists. Raises: UniqueViolation if we wrote it."""
+        try:
+            ctx.txn.require_absent(key)
+        except KeyExists:
+            raise self.errors(ctx).unique(index, index.values(row)) from None
+
+    def delete(self, rows: Iterable[Row], ctx: "ExecContext") -> None:
+        """Delete locked rows."""
+        txn, codec = ctx.txn, self.codec
+        for row in rows:
+            txn.delete(codec.row_key(row))
+            for key, _ in codec.entries(row):
+                txn.delete(key)
+
+    def moves(self, attnums: Iterable[int]) -> "Moves":
+        """Return the writer of updates that assign `attnums`."""
+        return Moves(self, frozenset(attnums))
+
+
+class Moves:
+    """Updates of a fixed set of columns: which keys they can change is known beforehand."""
+
+    def __init__(self, writer: RowWriter, attnums: frozenset[int]) -> None:
+        self._writer = writer
+        codec = writer.codec
+        self.changes_key = not attnums.isdisjoint(codec.primary.attnums)
+        self._indexes: tuple[SecondaryIndexCodec, ...] = tuple(
+            index
+            for index in codec.indexes
+            if self.changes_key or not attnums.isdisjoint(index.attnums)
+        )
+
+    async def update(self, pairs: Sequence[tuple[Row, Row]], ctx: "ExecContext") -> None:
+        """Replace locked old rows by new ones. Raises: UniqueViolation.
+
+        What goes is deleted first, so that rows of one batch may exchange keys.
+        """
+        codec, txn = self._writer.codec, ctx.txn
+        if self.changes_key or self._indexes:
+            await self._move(pairs, ctx)
+        else:
+            for _, new in pairs:
+                txn.put(codec.row_key(new), codec.encode_row(new))
+
+    async def _move(self, pairs: Sequence[tuple[Row, Row]], ctx: "ExecContext") -> None:
+        writer, codec, txn = self._writer, self._writer.codec, ctx.txn
+        claims: list[Claim] = []
+        puts: list[tuple[bytes, bytes]] = []
+        for old, new in pairs:
+            old_key, new_key = codec.row_key(old), codec.row_key(new)
+            if new_key != old_key:
+                txn.delete(old_key)
+                claims.append((new_key, codec.primary, new))
+            puts.append((new_key, codec.encode_row(new)))
+            for index in self._indexes:
+                (gone, gone_value), (key, value) = index.entry(old), index.entry(new)
+                if key != gone:
+                    txn.delete(gone)
+                    if index.is_exclusive(new):
+                        claims.append((key, index, new))
+                if (key, value) != (gone, gone_value):
+                    puts.append((key, value))
+        await writer.require_new(claims, ctx)
+        claimed: dict[bytes, Claim] = {}
+        for claim in claims:
+            key, owner, row = claim
+            if key in claimed:
+                raise writer.errors(ctx).unique(owner, owner.values(row))
+            claimed[key] = claim
+            writer.require_absent(key, owner, row, ctx)
+        for key, value in puts:
+            txn.put(key, value)
