@@ -29,8 +29,8 @@ from typing import Any, Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient, LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
-from kvapi.errors import KeyExists, WriteConflict
-from kvapi.footprint import EMPTY_FOOTPRINT
+from kvapi.errors import KeyExists, SnapshotTooOld, WriteConflict
+from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.spans import Span
 from sqlnode.locked_rows import from_buffer, joined, with_own_writes
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
@@ -197,6 +197,34 @@ class Transaction:
         """True if a scan keeps its first snapshot because READ COMMITTED moves on meanwhile."""
         return self.isolation == "read committed"
 
+    def has_writes_in(self, span: Span) -> bool:
+        """Tell whether this transaction wrote in `span`."""
+        return any(True for _ in self._buffer.keys_in(span))
+
+    async def unchanged_since(self, span: Span, read_ts: int) -> int:
+        """Return a timestamp until which `span` is as it was at `read_ts`; it counts as read then.
+
+        One short round trip, for whoever still has what it read. 0: something changed, or nobody
+        knows. Requires: no own writes in `span`.
+        """
+        if not self.read_ts:
+            await self._wait_snapshot()
+        since = min(read_ts, self.read_ts) if self.read_ts else read_ts
+        try:
+            newest = await self._client.refresh(
+                txn_id=self.txn_id,
+                read_ts=since,
+                footprint=Footprint([], [span]),
+                catalog_version=self.catalog_version,
+            )
+        except (WriteConflict, SnapshotTooOld):
+            return 0
+        finally:
+            self._snapshot_known()
+        self._at(newest)
+        self.record_span(span)
+        return newest
+
     def record_span(self, span: Span) -> None:
         """Take note that all rows of `span` were read."""
         if self._is_tracking:
@@ -280,15 +308,16 @@ class Transaction:
             elif state == ABSENT and got.read_ts > self.read_ts:
                 is_overtaken = True
         if is_overtaken:
-            await self._refresh(got.read_ts)
+            if self._reads:
+                await self._refresh()
+            # Not the refresh's own, later time: a row that this lock found absent may exist then.
+            self.read_ts = got.read_ts
 
-    async def _refresh(self, newest_ts: int) -> None:
-        """Move the snapshot to `newest_ts` or later. Raises: WriteConflict."""
-        if self._reads:
-            newest_ts = await self._client.refresh(
-                txn_id=self.txn_id, read_ts=self.read_ts, footprint=self._reads.footprint()
-            )
-        self.read_ts = max(self.read_ts, newest_ts)
+    async def _refresh(self) -> int:
+        """Validate everything read so far now; return the time. Raises: WriteConflict."""
+        return await self._client.refresh(
+            txn_id=self.txn_id, read_ts=self.read_ts, footprint=self._reads.footprint()
+        )
 
     # --- writes -------------------------------------------------------------------------------
 
@@ -336,10 +365,7 @@ class Transaction:
         """
         self._buffer.undo_to(mark.writes)
         self._reads.forget_to(mark.reads)
-        if self._reads:
-            await self._refresh(self.read_ts)
-        else:
-            self.read_ts = 0
+        self.read_ts = await self._refresh() if self._reads else 0
 
     # --- the end ------------------------------------------------------------------------------
 
