@@ -1,7 +1,6 @@
 """The KV node's process: builds everything, says that it is ready, ends cleanly.
 
-    python -m kvnode.main --data-dir DIR --unix PATH --kv HOST:PORT --admin HOST:PORT \\
-        --http HOST:PORT
+    python -m kvnode.main --data-dir DIR --unix PATH [--kv, --admin, --http HOST:PORT]
 
 When all ports serve, one line of JSON {pid, kv, admin, unix, http} goes to the file descriptor of
 `--ready-fd`. SIGTERM, SIGINT or the supervisor's end drain the node: streams are told, queued
@@ -78,7 +77,6 @@ async def running_kvnode(
         lifecycle = TenantLifecycle(core)
         maintenance = Maintenance(core)
         admin = TenantAdminService(core, lifecycle)
-        stack.push_async_callback(_drain, core)
         unix = await _serve_unix(stack, core, addresses.unix)
         kv = await _serve_kv(stack, core, addresses.kv)
         admin_at = await _serve_admin(stack, admin, files.admin_token, addresses.admin)
@@ -88,6 +86,7 @@ async def running_kvnode(
         stack.callback(upkeep.cancel)
         drops = spawn(lifecycle.finish_drops(), name="finish-drops")
         stack.callback(drops.cancel)
+        stack.push_async_callback(_drain, core)
         yield Addresses(unix=unix, kv=kv, admin=admin_at, http=http)
 
 
@@ -113,9 +112,11 @@ async def _drain(core: Core) -> None:
     """Tell the streams, then wait until what was accepted is durable."""
     core.is_draining = True
     core.close_streams(ShuttingDown("the node is shutting down"))
-    deadline_s = core.clock.monotonic_s() + core.config.drain_s
-    while not core.group.is_idle and core.clock.monotonic_s() < deadline_s:
-        await asyncio.sleep(0.005)
+    durable = asyncio.Event()
+    core.group.after_queued(durable.set)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(core.config.drain_s):
+            await durable.wait()
     _log.info("drained", extra={"writes_lost": core.group.queued_count})
 
 
@@ -143,7 +144,7 @@ async def _serve_admin(
 ) -> str:
     server = grpc.aio.server(interceptors=[TokenGuard(token)], options=[("grpc.so_reuseport", 0)])
     admin_pb2_grpc.add_TenantAdminServicer_to_server(admin, server)
-    servicer = health.aio.HealthServicer()
+    servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stub forgets aio
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     port = _bind(server, address)

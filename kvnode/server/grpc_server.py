@@ -100,13 +100,10 @@ class KvService:
         finally:
             outlet.session.closed()
 
-    def handler(self) -> grpc.GenericRpcHandler[bytes, bytes]:
+    def handler(self) -> Any:
         """Return the handler to add to a server; it leaves messages as bytes."""
         method = grpc.stream_stream_rpc_method_handler(self.stream)
-        handler: grpc.GenericRpcHandler[bytes, bytes] = grpc.method_handlers_generic_handler(
-            _SERVICE, {"Stream": method}
-        )
-        return handler
+        return grpc.method_handlers_generic_handler(_SERVICE, {"Stream": method})
 
 
 def server_options(frame_bytes_max: int) -> list[tuple[str, int]]:
