@@ -1,26 +1,20 @@
 """One SQL transaction's view of the KV store.
 
 **Model.** Reads see one snapshot, the newest durable commit at the first read, with the
-transaction's own buffered
-writes laid over it. Writes leave with the commit in one request, together with what was read. Rows
-that will be
-changed are locked first, so that contended rows queue instead of failing.
+transaction's own buffered writes laid over it. Writes leave with the commit in one request,
+together with what was read. Rows that will be changed are locked first, so that contended rows
+queue instead of failing.
 
 A lock answers the newest value. If the row changed since the snapshot, everything read so far is
-validated at the
-present (a *refresh*) and the snapshot moves there: the transaction goes on as if it had begun
-later. That fails with
-WriteConflict only if something it really read has changed. A locked key cannot change any more, so
-it needs no
-validation; hence a transaction that locks rows without reading them before never fails under
-contention.
+validated at the present (a *refresh*) and the snapshot moves there: the transaction goes on as if
+it had begun later. That fails with WriteConflict only if something it really read has changed. A
+locked key cannot change any more, so it needs no validation; hence a transaction that locks rows
+without reading them before never fails under contention.
 
 Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ does not; READ COMMITTED
-takes a new snapshot
-for each statement as well.
+takes a new snapshot for each statement as well.
 
-**Concurrency.** Belongs to one session. Several reads may be in flight together; a lock waits
-alone.
+**Concurrency.** Belongs to one session. Several reads may be in flight; a lock waits alone.
 """
 
 import asyncio
@@ -29,12 +23,13 @@ from typing import Any, Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient, LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
-from kvapi.errors import KeyExists, SnapshotTooOld, WriteConflict
-from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
+from kvapi.errors import KeyExists, WriteConflict
+from kvapi.footprint import EMPTY_FOOTPRINT
 from kvapi.spans import Span
 from sqlnode.locked_rows import from_buffer, joined, with_own_writes
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
+from sqlnode.span_validation import valid_until
 from sqlnode.txn_scan import overlaid, store_blocks
 from sqlnode.write_buffer import BufferMark, WriteBuffer
 
@@ -199,31 +194,22 @@ class Transaction:
 
     def has_writes_in(self, span: Span) -> bool:
         """Tell whether this transaction wrote in `span`."""
-        return any(True for _ in self._buffer.keys_in(span))
+        return bool(self._buffer.keys_in(span))
 
     async def unchanged_since(self, span: Span, read_ts: int) -> int:
-        """Return a timestamp until which `span` is as it was at `read_ts`; it counts as read then.
-
-        One short round trip, for whoever still has what it read. 0: something changed, or nobody
-        knows. Requires: no own writes in `span`.
-        """
+        """Return until when `span` is as at `read_ts` (0: unknown); it counts as read now."""
         if not self.read_ts:
             await self._wait_snapshot()
-        since = min(read_ts, self.read_ts) if self.read_ts else read_ts
+        since, version = min(read_ts, self.read_ts or read_ts), self.catalog_version
         try:
-            newest = await self._client.refresh(
-                txn_id=self.txn_id,
-                read_ts=since,
-                footprint=Footprint([], [span]),
-                catalog_version=self.catalog_version,
+            until = await valid_until(
+                self._client, span, txn_id=self.txn_id, read_ts=since, catalog_version=version
             )
-        except (WriteConflict, SnapshotTooOld):
-            return 0
         finally:
             self._snapshot_known()
-        self._at(newest)
+        self._at(until)
         self.record_span(span)
-        return newest
+        return until
 
     def record_span(self, span: Span) -> None:
         """Take note that all rows of `span` were read."""

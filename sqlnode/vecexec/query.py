@@ -24,6 +24,7 @@ from sqlnode.vecexec.engine import Engine, EngineConfig, Statement, engine
 from sqlnode.vecexec.physical import Physical
 from sqlnode.vecexec.plan_walk import deep_plans
 from sqlnode.vecexec.render import PlanRenderer
+from sqlnode.vecexec.scan_spans import narrowed_scans
 from sqlnode.vecexec.select_text import Relation
 from sqlnode.vecexec.udfs import UdfSet
 
@@ -52,6 +53,7 @@ class VecQuery:
         self.plan = plan
         self.columns = columns
         self._source = source
+        self._narrowed = narrowed_scans(plan)
         self._leaves = [leaf for leaf in deep_plans(plan) if isinstance(leaf, Scan | VirtualScan)]
 
     async def run(self, ctx: "ExecContext") -> AsyncIterator[Rows]:
@@ -97,7 +99,7 @@ class VecQuery:
         statement_id = duck.next_id()
         relations = {}
         for number, leaf in enumerate(self._leaves):
-            table, forms = await self._source.read(leaf, ctx)
+            table, forms = await self._source.read(leaf, ctx, self._narrowed.get(id(leaf)))
             names = tuple(f"a{i}" for i in range(len(forms)))
             relations[id(leaf)] = Relation(f"t{statement_id}_{number}", names, forms, table)
         return relations
