@@ -34,7 +34,19 @@ from sqlnode.parse.type_names import TypeNameParser
 _CONSTANTS: Final = {"true": ("bool", True), "false": ("bool", False), "null": ("null", None)}
 _UNITS: Final = ("year", "month", "day", "hour", "minute", "second")
 _UNSUPPORTED: Final = frozenset(
-    ["treat", "normalize", "xmlconcat", "xmlelement", "xmlexists", "xmlforest", "xmlparse", "xmlpi", "xmlroot", "xmlserialize", "xmltable"]
+    [
+        "treat",
+        "normalize",
+        "xmlconcat",
+        "xmlelement",
+        "xmlexists",
+        "xmlforest",
+        "xmlparse",
+        "xmlpi",
+        "xmlroot",
+        "xmlserialize",
+        "xmltable",
+    ]
 )
 
 

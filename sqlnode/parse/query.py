@@ -181,10 +181,14 @@ class QueryParser(FromParser):
             return Target(Star((), position), None, position)
         expr = self.expression()
         alias = None
-        if self.accept("as") or self.token.kind is TokenKind.QUOTED or (
-            self.token.kind is TokenKind.WORD
-            and self.token.value not in NEEDS_AS
-            and not self._ends_target()
+        if (
+            self.accept("as")
+            or self.token.kind is TokenKind.QUOTED
+            or (
+                self.token.kind is TokenKind.WORD
+                and self.token.value not in NEEDS_AS
+                and not self._ends_target()
+            )
         ):
             alias = self.label()
         return Target(expr, alias, position)

@@ -271,4 +271,31 @@ class SetDefault(Node, frozen=True):
     position: int = 0
 
 
-Expr: TypeAlias = Literal | ParamRef | ColumnName | Star | FieldSelect | Subscript | Operation | Logical | Test | DistinctTest | Like | Between | In | Quantified | CaseWhen | CastTo | CollateTo | FunctionCall | SpecialCall | SqlValue | RowOf | ArrayOf | ArrayQuery | ExistsQuery | ScalarQuery | SetDefault
+Expr: TypeAlias = (
+    Literal
+    | ParamRef
+    | ColumnName
+    | Star
+    | FieldSelect
+    | Subscript
+    | Operation
+    | Logical
+    | Test
+    | DistinctTest
+    | Like
+    | Between
+    | In
+    | Quantified
+    | CaseWhen
+    | CastTo
+    | CollateTo
+    | FunctionCall
+    | SpecialCall
+    | SqlValue
+    | RowOf
+    | ArrayOf
+    | ArrayQuery
+    | ExistsQuery
+    | ScalarQuery
+    | SetDefault
+)

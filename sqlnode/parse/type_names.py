@@ -38,7 +38,36 @@ _SIMPLE: Final = {
 _PSEUDO: Final = frozenset({"any", "anyarray", "anyelement", "void", "record", "cstring"})
 _INTERVAL_UNITS: Final = ("year", "month", "day", "hour", "minute", "second")
 _KNOWN_UNSUPPORTED: Final = frozenset(
-    ["bit", "varbit", "money", "timetz", "point", "line", "lseg", "box", "path", "polygon", "circle", "cidr", "inet", "macaddr", "macaddr8", "tsvector", "tsquery", "xml", "int4range", "int8range", "numrange", "tsrange", "tstzrange", "daterange", "jsonpath", "pg_lsn", "txid_snapshot", "pg_snapshot"]
+    [
+        "bit",
+        "varbit",
+        "money",
+        "timetz",
+        "point",
+        "line",
+        "lseg",
+        "box",
+        "path",
+        "polygon",
+        "circle",
+        "cidr",
+        "inet",
+        "macaddr",
+        "macaddr8",
+        "tsvector",
+        "tsquery",
+        "xml",
+        "int4range",
+        "int8range",
+        "numrange",
+        "tsrange",
+        "tstzrange",
+        "daterange",
+        "jsonpath",
+        "pg_lsn",
+        "txid_snapshot",
+        "pg_snapshot",
+    ]
 )
 
 

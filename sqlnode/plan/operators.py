@@ -1,0 +1,119 @@
+"""Operators: from a symbol and operand types to the function behind it.
+
+**Source.** PostgreSQL docs, section 10.2; parse_oper.c oper(), left_oper().
+"""
+
+from functools import lru_cache
+
+from pgwire.errors import AmbiguousFunction, DatatypeMismatch, SqlError, UndefinedFunction
+from sqlnode.functions.registry import REGISTRY, CastContext, Function, Operator
+from sqlnode.plan.coerce import coerce, resolve_unknown
+from sqlnode.plan.env import Env
+from sqlnode.plan.resolve import Candidate, matching, polymorphic, select_candidate, substitute
+from sqlnode.plan.scalar import Call, Scalar
+from sqlnode.types import ANY, UNKNOWN, SqlType, format_type
+
+_HINT = (
+    "No operator matches the given name and argument types. You might need to add explicit "
+    "type casts."
+)
+_AMBIGUOUS_HINT = (
+    "Could not choose a best candidate operator. You might need to add explicit type casts."
+)
+
+
+def find_operator(
+    symbol: str, left: SqlType | None, right: SqlType, position: int | None = None
+) -> Operator:
+    """Return the operator that `left symbol right` means. Raises: UndefinedFunction, AmbiguousFunction."""
+    found = _find(symbol, left.bare if left is not None else None, right.bare)
+    if isinstance(found, Operator):
+        return found
+    raise _error(found, symbol, left, right, position)
+
+
+def _error(
+    ambiguous: bool, symbol: str, left: SqlType | None, right: SqlType, position: int | None
+) -> SqlError:
+    shown = f"{symbol} {format_type(right.bare)}"
+    if left is not None:
+        shown = f"{format_type(left.bare)} {shown}"
+    if ambiguous:
+        return AmbiguousFunction(
+            f"operator is not unique: {shown}", hint=_AMBIGUOUS_HINT, position=position
+        )
+    return UndefinedFunction(f"operator does not exist: {shown}", hint=_HINT, position=position)
+
+
+@lru_cache(maxsize=4096)
+def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
+    """Return the operator, or False if none fits, True if several do."""
+    entries = [o for o in REGISTRY.operators.get(symbol, ()) if (o.left is None) == (left is None)]
+    assumed_left, assumed_right = left, right
+    if left is not None and left.oid == UNKNOWN.oid:
+        assumed_left = right
+    elif left is not None and right.oid == UNKNOWN.oid:
+        assumed_right = left
+    for entry in entries:
+        if entry.left == assumed_left and entry.right == assumed_right:
+            return entry
+    args = (right,) if left is None else (left, right)
+    candidates = [
+        Candidate(o, (o.right,) if o.left is None else (o.left, o.right)) for o in entries
+    ]
+    usable = matching(candidates, args)
+    if not usable:
+        return False
+    chosen = usable[0] if len(usable) == 1 else select_candidate(usable, args)
+    if chosen is None:
+        return True
+    operator: Operator = chosen.entry
+    return operator
+
+
+def bind_operator(
+    env: Env, symbol: str, left: Scalar | None, right: Scalar, position: int | None
+) -> Scalar:
+    """Build the call that `left symbol right` means."""
+    operator = find_operator(symbol, left.type if left is not None else None, right.type, position)
+    args = (right,) if left is None else (left, right)
+    declared = operator.function.arguments
+    return call_function(env, operator.function, args, declared, position)
+
+
+def call_function(
+    env: Env,
+    function: Function,
+    args: tuple[Scalar, ...],
+    declared: tuple[SqlType, ...],
+    position: int | None,
+) -> Call:
+    """Build a call, arguments converted to `declared` with polymorphism resolved."""
+    resolved = substitute(declared, [arg.type for arg in args])
+    assert resolved is not None, "candidates with contradictions were dropped"
+    wanted, element = resolved
+    done = tuple(
+        coerce(env, arg, target, CastContext.IMPLICIT, position)
+        for arg, target in zip(args, wanted, strict=True)
+    )
+    done = tuple(
+        _no_unknown(env, arg, target, position) for arg, target in zip(done, wanted, strict=True)
+    )
+    return Call(function, done, polymorphic(function.result, element), position)
+
+
+def _no_unknown(env: Env, arg: Scalar, wanted: SqlType, position: int | None) -> Scalar:
+    """An untyped literal where any type will do is text; where types depend on it, it is an error."""
+    if arg.type.oid != UNKNOWN.oid:
+        return arg
+    if wanted.oid != ANY.oid:
+        raise DatatypeMismatch(
+            "could not determine polymorphic type because input has type unknown",
+            position=position,
+        )
+    return resolve_unknown(env, arg, position)
+
+
+def equality(left: SqlType, right: SqlType, position: int | None = None) -> Operator:
+    """Return the = operator of two types. Raises: UndefinedFunction."""
+    return find_operator("=", left, right, position)

@@ -1,0 +1,72 @@
+"""Column pruning: scans list only the columns that something refers to.
+
+**Model.** Column ids are unique within a statement, so one look at every reference tells which scan columns are needed.
+Projections are pruned first, from the top down, because a column that nothing reads does not need its inputs either.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from sqlnode.plan.logical import (
+    Columns,
+    Distinct,
+    Plan,
+    Project,
+    Scan,
+    SetOperation,
+    VirtualScan,
+)
+from sqlnode.plan.rewrite import every_node, rewrite
+from sqlnode.plan.scalar import ColumnRef
+
+_PASSES_MAX = 8
+
+
+def prune(plan: Plan, kept: Columns, others: tuple[Any, ...] = ()) -> Plan:
+    """Drop columns that neither `kept`, nor `others` (scalars outside the plan), nor the plan itself needs."""
+    for _ in range(_PASSES_MAX):
+        used = {column.id for column in kept}
+        fixed: set[int] = set()
+        for root in (plan, *others):
+            for node in every_node(root):
+                _note(node, used, fixed)
+        used |= fixed
+        pruned = _prune_once(plan, used)
+        if pruned is plan:
+            return plan
+        plan = pruned
+    return plan
+
+
+def _note(node: Any, used: set[int], fixed: set[int]) -> None:
+    kind = type(node)
+    if kind is ColumnRef:
+        used.add(node.id)
+    elif kind is SetOperation:  # its inputs match by position
+        fixed.update(c.id for side in (node.left, node.right) for c in side.columns)
+    elif kind is Distinct and not node.on:  # what is compared are all columns
+        fixed.update(c.id for c in node.input.columns)
+    elif kind.__name__ == "Cte":
+        fixed.update(c.id for c in node.plan.columns)
+        if node.recursive is not None:
+            fixed.update(c.id for c in node.recursive.columns)
+    elif kind.__name__ in ("ScalarSubquery", "SubqueryAnyAll", "ArraySubquery"):
+        fixed.update(c.id for c in node.plan.columns)
+
+
+def _prune_once(plan: Plan, used: set[int]) -> Plan:
+    def change(node: Any) -> Any:
+        kind = type(node)
+        if kind in (Scan, VirtualScan):
+            columns = tuple(c for c in node.columns if c.id in used)
+            return node if len(columns) == len(node.columns) else replace(node, columns=columns)
+        if kind is Project:
+            keep = [i for i, c in enumerate(node.columns) if c.id in used]
+            if len(keep) < len(node.columns):
+                columns = tuple(node.columns[i] for i in keep)
+                scalars = tuple(node.scalars[i] for i in keep)
+                return rewrite(Project(node.input, columns, scalars), change)
+        return None
+
+    result: Plan = rewrite(plan, change)
+    return result
