@@ -33,6 +33,7 @@ class MemoryTxn:
         self.catalog_version = 1
         self.writes: dict[bytes, bytes | None] = {}
         self.absent: list[bytes] = []
+        self._undo = []
         self.locked: list[bytes] = []
         self.round_trips: list[str] = []
         self.staged_bytes = 0
@@ -81,10 +82,11 @@ class MemoryTxn:
         return MultiGot(values, [1] * len(keys), 1, found)
 
     def put(self, key, value):
+        self._undo.append((key, key in self.writes, self.writes.get(key)))
         self.writes[key] = value
 
     def delete(self, key):
-        self.writes[key] = None
+        self.put(key, None)
 
     def require_absent(self, key):
         if key not in self.writes:
@@ -93,11 +95,16 @@ class MemoryTxn:
             raise KeyExists("written by this transaction already", key=key)
 
     def mark(self):
-        return dict(self.writes), len(self.absent)
+        return len(self._undo), len(self.absent)
 
     def undo_to(self, mark):
-        self.writes, absent = dict(mark[0]), mark[1]
-        del self.absent[absent:]
+        while len(self._undo) > mark[0]:
+            key, was_there, value = self._undo.pop()
+            if was_there:
+                self.writes[key] = value
+            else:
+                del self.writes[key]
+        del self.absent[mark[1] :]
 
     async def commit(self):
         self.round_trips.append("commit")

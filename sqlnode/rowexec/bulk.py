@@ -1,0 +1,158 @@
+"""Bulk load: text fields to stored rows, for COPY FROM.
+
+**Model.** Each column remembers what recent texts meant: real data repeats itself, and a dictionary
+hit is many times cheaper than reading a number or a timestamp again. Rows are completed, checked
+and written in batches like those of INSERT.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from pgwire.codecs.registry import text_in
+from pgwire.codecs.settings import Settings
+from pgwire.errors import BadCopyFileFormat, SqlError
+from sqlnode.catalog.descriptors import ColumnDesc
+from sqlnode.plan.logical import OutColumn, Values
+from sqlnode.plan.statement import Insert
+from sqlnode.rowexec.coercion import coercion
+from sqlnode.rowexec.dml_insert import RowBuilder, row_layout
+from sqlnode.rowexec.evals import Row
+from sqlnode.rowexec.node import BATCH_ROWS
+from sqlnode.rowexec.referential import Referential
+from sqlnode.rowexec.row_checks import RowChecks
+from sqlnode.rowexec.row_writer import RowWriter
+
+if TYPE_CHECKING:
+    from sqlnode.context import ExecContext
+
+_TEXTS_REMEMBERED_MAX: Final = 20_000  # for each column
+
+Fields = Sequence[str | None]
+"""One line's fields; None is NULL."""
+
+
+class _ColumnReader(dict[str | None, Any]):
+    """Text → datum of one column, read once for each text met (bounded)."""
+
+    def __init__(self, column: ColumnDesc, settings: Settings) -> None:
+        super().__init__({None: None})
+        self.column = column
+        self._read = text_in(column.type_oid)
+        self._coerce = coercion(column.type, explicit=False)
+        self._settings = settings
+
+    def __missing__(self, text: str) -> Any:
+        datum = self._read(text, self._settings)
+        if self._coerce is not None:
+            datum = self._coerce(datum)
+        if len(self) >= _TEXTS_REMEMBERED_MAX:
+            self.clear()
+            self[None] = None
+        self[text] = datum
+        return datum
+
+
+class BulkLoader:
+    """Loads rows into one table within the context's transaction.
+
+    `bound` says the table, the columns given (`attnums`), defaults of the others and checks, as an
+    INSERT of the same columns would; its source is not looked at (`empty_source` makes one).
+    """
+
+    def __init__(self, bound: Insert, ctx: "ExecContext") -> None:
+        table = bound.table
+        self._ctx = ctx
+        self._table = table
+        self._readers = [_ColumnReader(table.column(a), ctx.settings) for a in bound.attnums]
+        self._take: list[Callable[[Any], Any]] = [r.__getitem__ for r in self._readers]
+        self._is_whole = tuple(bound.attnums) == tuple(c.attnum for c in table.columns)
+        self._builder = RowBuilder(bound)
+        self._checks = RowChecks(table, bound.checks, row_layout(table, bound.row_columns))
+        self._writer = RowWriter(table)
+        self._references = Referential(ctx)
+        self._has_keys = bool(table.foreign_keys)
+        self._mark = ctx.txn.mark()
+        self.row_count = 0
+
+    async def add(self, lines: Sequence[Fields], *, first_line: int | None = None) -> None:
+        """Load lines. `first_line` is the first one's number, for errors: rows so far plus one.
+
+        Raises: SqlError with PostgreSQL's CONTEXT line; BadCopyFileFormat for too few or too many
+        fields. What was loaded before is taken back then.
+        """
+        number = self.row_count + 1 if first_line is None else first_line
+        try:
+            for start in range(0, len(lines), BATCH_ROWS):
+                await self._add(lines[start : start + BATCH_ROWS], number + start)
+        except BaseException:
+            self._ctx.txn.undo_to(self._mark)
+            raise
+
+    async def add_datums(self, rows: Sequence[Row]) -> None:
+        """Load rows whose values are datums already (binary COPY, generated data)."""
+        try:
+            for start in range(0, len(rows), BATCH_ROWS):
+                await self._write(rows[start : start + BATCH_ROWS])
+        except BaseException:
+            self._ctx.txn.undo_to(self._mark)
+            raise
+
+    async def finish(self) -> int:
+        """Check what had to wait for the last row; return the row count."""
+        try:
+            await self._references.finish()
+        except BaseException:
+            self._ctx.txn.undo_to(self._mark)
+            raise
+        return self.row_count
+
+    async def _add(self, lines: Sequence[Fields], number: int) -> None:
+        rows = self._read(lines, number)
+        try:
+            await self._write(rows)
+        except SqlError as error:
+            error.context = error.context or f"COPY {self._table.name}, line {number}"
+            raise
+
+    def _read(self, lines: Sequence[Fields], number: int) -> list[Row]:
+        take, width = self._take, len(self._take)
+        rows: list[Row] = []
+        try:
+            for fields in lines:
+                if len(fields) != width:
+                    raise self._wrong_width(fields)
+                rows.append([one(text) for one, text in zip(take, fields, strict=True)])
+        except SqlError as error:
+            self._add_context(error, lines[len(rows)], number + len(rows))
+            raise
+        return rows
+
+    def _wrong_width(self, fields: Fields) -> BadCopyFileFormat:
+        if len(fields) > len(self._take):
+            return BadCopyFileFormat("extra data after last expected column")
+        name = self._readers[len(fields)].column.name
+        return BadCopyFileFormat(f'missing data for column "{name}"')
+
+    def _add_context(self, error: SqlError, fields: Fields, number: int) -> None:
+        where = f"COPY {self._table.name}, line {number}"
+        error.context = where
+        for reader, text in zip(self._readers, fields, strict=False):
+            try:
+                reader[text]
+            except SqlError:
+                error.context = f'{where}, column {reader.column.name}: "{text}"'
+                return
+
+    async def _write(self, rows: Sequence[Row]) -> None:
+        if not self._is_whole:
+            rows = await self._builder.build(rows, self._ctx)
+        self._checks.check(rows, self._ctx)
+        await self._writer.insert(rows, self._ctx)
+        if self._has_keys:
+            self._references.inserted(self._table, rows)
+        self.row_count += len(rows)
+
+
+def empty_source(columns: Sequence[OutColumn]) -> Values:
+    """Return a source without rows, for the Insert that describes a load."""
+    return Values((), tuple(columns))
