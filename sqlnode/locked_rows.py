@@ -1,8 +1,24 @@
 """Answers to a lock, with the transaction's own writes laid over the newest values."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
+from kvapi.client.kv_client import LockWait
 from kvapi.client.results import ABSENT, FOUND, SKIPPED, MultiGot
+
+
+class LockOptions(NamedTuple):
+    """How to lock; `timeout_ms` 0 waits for ever."""
+
+    wait: LockWait
+    timeout_ms: int
+    shared: bool
+
+
+def halves(keys: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
+    """Return both halves of the keys, in order."""
+    middle = len(keys) // 2
+    return keys[:middle], keys[middle:]
 
 
 def from_buffer(

@@ -23,10 +23,11 @@ from typing import Any, Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient, LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
-from kvapi.errors import KeyExists, WriteConflict
+from kvapi.errors import KeyExists, RequestTooLarge, WriteConflict
 from kvapi.footprint import EMPTY_FOOTPRINT
 from kvapi.spans import Span
-from sqlnode.locked_rows import from_buffer, joined, with_own_writes
+from sqlnode.first_read import FirstRead
+from sqlnode.locked_rows import LockOptions, from_buffer, halves, joined, with_own_writes
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
 from sqlnode.span_validation import valid_until
@@ -73,7 +74,7 @@ class Transaction:
         self._locked: set[bytes] = set()  # exclusively
         self._has_locks = False
         self.savepoints = Savepoints(self)
-        self._first_read: asyncio.Future[None] | None = None
+        self._first = FirstRead()
         # Without validation at commit a READ COMMITTED transaction never looks at its footprint.
         self._is_tracking = isolation != "read committed" and not read_only
 
@@ -87,21 +88,19 @@ class Transaction:
         """About how much memory the buffered writes take."""
         return self._buffer.bytes_used
 
-    # --- reads --------------------------------------------------------------------------------
-
     async def get(self, key: bytes) -> bytes | None:
         """Read one key."""
         writes = self._buffer.writes
         if key in writes:
             return writes[key]
         if not self.read_ts:
-            await self._wait_snapshot()
+            await self._first.begin(self)
         try:
             got = await self._client.get(
                 key, read_ts=self.read_ts, catalog_version=self.catalog_version
             )
         finally:
-            self._snapshot_known()
+            self._first.end()
         self._at(got.read_ts)
         if self._is_tracking and key not in self._locked:
             self._reads.add_key(key)
@@ -114,18 +113,27 @@ class Transaction:
         values: dict[bytes, bytes | None] = {}
         for start in range(0, len(wanted), KEYS_PER_REQUEST):
             part = wanted[start : start + KEYS_PER_REQUEST]
-            values.update(zip(part, await self._multi_get(part), strict=True))
+            values.update(zip(part, await self._read_part(part), strict=True))
         return [writes[key] if key in writes else values[key] for key in keys]
+
+    async def _read_part(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        try:
+            return await self._multi_get(keys)
+        except RequestTooLarge:
+            if len(keys) == 1:
+                raise
+        first, second = halves(keys)  # rows too large for one answer
+        return await self._read_part(first) + await self._read_part(second)
 
     async def _multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if not self.read_ts:
-            await self._wait_snapshot()
+            await self._first.begin(self)
         try:
             got = await self._client.multi_get(
                 keys, read_ts=self.read_ts, catalog_version=self.catalog_version
             )
         finally:
-            self._snapshot_known()
+            self._first.end()
         self._at(got.read_ts)
         if self._is_tracking:
             for key in keys:
@@ -171,7 +179,7 @@ class Transaction:
         """
         while True:
             if not read_ts and not self.read_ts:
-                await self._wait_snapshot()
+                await self._first.begin(self)
             try:
                 block = await self._client.scan(
                     span,
@@ -182,7 +190,7 @@ class Transaction:
                     keys_only=keys_only,
                 )
             finally:
-                self._snapshot_known()
+                self._first.end()
             self._at(block.read_ts)
             if read_ts or block.read_ts == self.read_ts:
                 return block
@@ -199,14 +207,14 @@ class Transaction:
     async def unchanged_since(self, span: Span, read_ts: int) -> int:
         """Return until when `span` is as at `read_ts` (0: unknown); it counts as read now."""
         if not self.read_ts:
-            await self._wait_snapshot()
+            await self._first.begin(self)
         since, version = min(read_ts, self.read_ts or read_ts), self.catalog_version
         try:
             until = await valid_until(
                 self._client, span, txn_id=self.txn_id, read_ts=since, catalog_version=version
             )
         finally:
-            self._snapshot_known()
+            self._first.end()
         self._at(until)
         self.record_span(span)
         return until
@@ -216,24 +224,9 @@ class Transaction:
         if self._is_tracking:
             self._reads.add_span(span)
 
-    async def _wait_snapshot(self) -> None:
-        """Let one read fix the snapshot; others that start before its answer wait for it."""
-        while not self.read_ts and self._first_read is not None:
-            await asyncio.shield(self._first_read)
-        if not self.read_ts:
-            self._first_read = asyncio.get_running_loop().create_future()
-
-    def _snapshot_known(self) -> None:
-        if self._first_read is not None:
-            first, self._first_read = self._first_read, None
-            if not first.done():
-                first.set_result(None)
-
     def _at(self, read_ts: int) -> None:
         if not self.read_ts:
             self.read_ts = read_ts
-
-    # --- locks --------------------------------------------------------------------------------
 
     async def lock_rows(
         self,
@@ -251,22 +244,31 @@ class Transaction:
         writes = self._buffer.writes
         if all(key in self._locked and key in writes for key in keys):
             return from_buffer(keys, writes, self.read_ts)
+        self._has_locks = True
+        options = LockOptions(wait, timeout_ms, shared)
         parts = []
         for start in range(0, len(keys), KEYS_PER_REQUEST):
-            part = keys[start : start + KEYS_PER_REQUEST]
-            self._has_locks = True
+            parts += await self._lock(keys[start : start + KEYS_PER_REQUEST], options)
+        return parts[0] if len(parts) == 1 else joined(parts, self.read_ts)
+
+    async def _lock(self, keys: Sequence[bytes], options: LockOptions) -> list[MultiGot]:
+        try:
             got = await self._client.lock(
-                part,
+                keys,
                 txn_id=self.txn_id,
                 catalog_version=self.catalog_version,
-                shared=shared,
-                wait=wait,
-                timeout_ms=timeout_ms,
+                shared=options.shared,
+                wait=options.wait,
+                timeout_ms=options.timeout_ms,
                 statement=self.statement,
             )
-            await self._after_lock(part, got, is_exclusive=not shared)
-            parts.append(with_own_writes(part, got, writes))
-        return parts[0] if len(parts) == 1 else joined(parts, self.read_ts)
+        except RequestTooLarge:
+            if len(keys) == 1:
+                raise
+            first, second = halves(keys)  # rows too large for one answer
+            return await self._lock(first, options) + await self._lock(second, options)
+        await self._after_lock(keys, got, is_exclusive=not options.shared)
+        return [with_own_writes(keys, got, self._buffer.writes)]
 
     async def _after_lock(
         self, keys: Sequence[bytes], got: MultiGot, *, is_exclusive: bool
@@ -305,8 +307,6 @@ class Transaction:
             txn_id=self.txn_id, read_ts=self.read_ts, footprint=self._reads.footprint()
         )
 
-    # --- writes -------------------------------------------------------------------------------
-
     def put(self, key: bytes, value: bytes) -> None:
         """Write a row; one that exists already must have been locked by `lock_rows`."""
         self._buffer.set(key, value)
@@ -326,8 +326,6 @@ class Transaction:
         elif writes[key] is not None:
             raise KeyExists("written by this transaction already", key=key)
         # Deleted by ourselves: the row is there until the commit, and locked.
-
-    # --- statements and savepoints ------------------------------------------------------------
 
     def begin_statement(self) -> Mark:
         """Begin a statement, in READ COMMITTED with a new snapshot; the mark is for `undo_to`."""
@@ -352,8 +350,6 @@ class Transaction:
         self._buffer.undo_to(mark.writes)
         self._reads.forget_to(mark.reads)
         self.read_ts = await self._refresh() if self._reads else 0
-
-    # --- the end ------------------------------------------------------------------------------
 
     async def commit(self) -> int:
         """Commit; return the commit timestamp, or the snapshot if nothing was written.

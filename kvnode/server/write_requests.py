@@ -141,6 +141,11 @@ class WriteRequests:
             else read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
             for key in lock.keys
         ]
+        limit = self._core.config.frame_bytes_max // 2
+        if sum(len(v.value) for v in versions if v.value is not None) > limit:
+            message = "the locked rows do not fit into one answer"  # the client asks for fewer
+            session.answer_error(request_id, RequestTooLarge(message, number=limit))
+            return
         response = session.respond(request_id)
         response.read_ts = read_ts
         skipped = {index for index, key in enumerate(lock.keys) if key in lock.skipped}

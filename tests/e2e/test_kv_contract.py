@@ -34,7 +34,7 @@ from tests.sim.txn_history import History
 
 pytestmark = pytest.mark.e2e
 
-ALL = Span(b"", b"")
+ROWS = Span(b"\x02", b"\x03")
 TXN, OTHER = b"t" * 16, b"o" * 16
 
 
@@ -110,7 +110,7 @@ async def test_reads_and_scans(client):
             b"\x02000": b"new"
         }
         for reverse in (False, True):
-            span, rows = Span(b"\x02", b"\x03"), []
+            span, rows = ROWS, []
             while True:
                 block = await client.scan(span, read_ts=read_ts, reverse=reverse, limit_rows=70)
                 rows += block.rows()
@@ -118,8 +118,8 @@ async def test_reads_and_scans(client):
                     break
                 span = block.resume_span(span)
             assert rows == sorted(expected.items(), reverse=reverse)
-    assert (await client.scan(Span(b"\x02", b"\x03"), count_only=True)).row_count == 299
-    keys = await client.scan(Span(b"\x02", b"\x03"), keys_only=True, limit_rows=2)
+    assert (await client.scan(ROWS, count_only=True)).row_count == 299
+    keys = await client.scan(ROWS, keys_only=True, limit_rows=2)
     assert keys.keys_list() == [b"\x02000", b"\x02002"]
     assert len(keys.rows()) == 2
 
@@ -167,7 +167,21 @@ async def test_large_commit_is_staged(client):
     """40 MB in one transaction, through 16 MB frames, all or nothing."""
     writes = {b"\x02%05d" % n: bytes(100_000) for n in range(400)}
     await commit(client, writes)
-    assert (await client.scan(Span(b"\x02", b"\x03"), count_only=True)).row_count == 400
+    assert (await client.scan(ROWS, count_only=True)).row_count == 400
+
+
+async def test_many_large_rows_in_one_read(client):
+    """A batch whose rows exceed one frame is read in parts, not refused."""
+    keys = [b"\x02%05d" % n for n in range(200)]
+    await commit(client, dict.fromkeys(keys, bytes(100_000)))
+    txn = Transaction(client, txn_id=TXN, catalog_version=0)
+    assert [len(v) for v in await txn.multi_get(keys)] == [100_000] * 200
+    assert len((await txn.lock_rows(keys)).values) == 200
+    total = 0
+    async for block in txn.scan_blocks(ROWS):
+        total += len(block.values)
+    assert total == 200 * 100_000
+    await txn.rollback()
 
 
 async def test_counters(client):
@@ -228,7 +242,7 @@ async def test_transactions_keep_the_sum(client):
             await txn.commit()
 
     await asyncio.gather(*[move(turn) for turn in range(16)])
-    block = await client.scan(Span(b"\x02", b"\x03"))
+    block = await client.scan(ROWS)
     assert sum(map(int, block.values_list())) == 400
 
 
