@@ -104,8 +104,9 @@ def _decode_version(
     head_bytes = head_dtype.itemsize
     if int(np.min(ends - starts)) < head_bytes:
         raise RowCorrupt(f"row shorter than the {head_bytes} bytes of its head")
-    windows: Array = np.ndarray((len(raw) - head_bytes + 1,), head_dtype, raw, 0, (1,))
-    heads = windows[starts]
+    # Taken as plain bytes: NumPy copies structured elements field by field.
+    windows: Array = np.ndarray((len(raw) - head_bytes + 1,), f"V{head_bytes}", raw, 0, (1,))
+    heads = windows[starts].view(head_dtype)
     columns: list[Column] = []
     for n, position in enumerate(reader.positions(layout)):
         if position is None:
