@@ -32,7 +32,13 @@ class CommitResolver:
         """End the future `commit` when the outcome is known."""
         task = self._loop.create_task(self._resolve(commit, txn_id), name="kv-resolve-commit")
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+        def ended(task: "asyncio.Task[None]") -> None:
+            self._tasks.discard(task)
+            if not commit.done():  # closed, perhaps before the task's first step
+                _finish(commit, None)
+
+        task.add_done_callback(ended)
 
     async def close(self) -> None:
         """Give up; what is unresolved is ambiguous."""
@@ -41,15 +47,13 @@ class CommitResolver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _resolve(self, commit: "asyncio.Future[Any]", txn_id: bytes) -> None:
-        state: TxnState | None = None
         try:
             async with asyncio.timeout(self._wait_s_max):
                 state = await self._outcome(txn_id)
         except (KvError, TimeoutError):
-            pass
-        finally:  # also when cancelled by close
-            if not commit.done():
-                _finish(commit, state)
+            return  # `ended` says so
+        if not commit.done():
+            _finish(commit, state)
 
     async def _outcome(self, txn_id: bytes) -> TxnState:
         state = await self._ask(txn_id)

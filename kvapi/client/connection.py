@@ -178,8 +178,11 @@ class Connection:
 
     def _on_waiting(self) -> None:
         """Look for a connection; a request waits for one."""
+        if self._is_closed:
+            self._stream.fail_waiting(Unavailable("the KV client is closed"))
+            return
         self._ensure()
-        if self._expiry is None and not self._is_closed:
+        if self._expiry is None:
             self._expiry = self._loop.call_later(self._config.connect_wait_s, self._expire)
 
     def _ensure(self) -> None:

@@ -253,6 +253,25 @@ async def test_unresolvable_commit_is_ambiguous(server):
     await client.close()
 
 
+async def test_closing_ends_everything(server, transport):
+    """A session that ends while requests are on their way must not hang for ever."""
+    client = make_client(server, transport)
+    await client.authenticate(CREDENTIAL)
+    await client.lock([b"a"], txn_id=OTHER)
+    server.is_silent = True
+    commit = client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"1"})
+    get, lock = client.get(b"a"), client.lock([b"b"], txn_id=TXN)
+    await asyncio.sleep(0.01)
+    await client.close()
+    for future, error in ((commit, CommitAmbiguous), (get, Unavailable), (lock, ConnectionLost)):
+        with pytest.raises(error):
+            await asyncio.wait_for(future, 1)
+    with pytest.raises(Unavailable):
+        await client.connect()
+    with pytest.raises(Unavailable):
+        await asyncio.wait_for(client.get(b"a"), 1)
+
+
 async def test_increment_in_flight_is_ambiguous(client, server):
     """A sequence step may have happened; the caller decides whether a gap matters."""
     server.break_before = "increment"
