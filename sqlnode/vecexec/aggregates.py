@@ -19,7 +19,7 @@ from pgwire.errors import FeatureNotSupported
 from sqlnode.functions import decimals
 from sqlnode.functions.registry import Aggregate
 from sqlnode.plan.scalar import AggregateCall, SortKey
-from sqlnode.types import INT8, NUMERIC, SqlType
+from sqlnode.types import FLOAT8, INT8, NUMERIC, SqlType
 from sqlnode.vecexec import numeric_forms
 from sqlnode.vecexec.physical import PRECISION_MAX, Expr, Physical, fixed, physical_of, record_of
 from sqlnode.vecexec.scalars_render import ScalarRenderer
@@ -168,15 +168,16 @@ class AggregateRenderer:
             wide = fixed(PRECISION_MAX, form.scale)
             assert wide is not None, "38 digits are allowed"
             return Expr(f"CAST({native.call('sum', arg.text, order='')} AS {wide.duck})", wide)
-        if oid in _FLOATS:
-            form = physical_of(call.type)
-            return Expr(f"CAST({native.call('sum', arg.text)} AS {form.duck})", form)
+        if oid == FLOAT8.oid:  # float4 sums in single precision: the accumulator does
+            total = native.call("sum", arg.text, order="")
+            return Expr(_checked_sum(total, arg.text, native), physical_of(FLOAT8))
         return None
 
     def avg(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
         oid = arg.physical.type.oid
         if oid in _FLOATS:
-            return Expr(native.call("avg", arg.text), physical_of(call.type))
+            mean_text = native.call("avg", arg.text, order="")
+            return Expr(_checked_sum(mean_text, arg.text, native), physical_of(FLOAT8))
         total = self.sum(call, arg, native) if oid != 1186 else None
         if total is None:
             return None
@@ -223,6 +224,18 @@ class AggregateRenderer:
             return None
         return self.udfs.call(run, args, numeric_forms.TEXT_FORM, key=("spread", name))
 
+    def percentile(self, call: AggregateCall, fraction: Expr, native: Native) -> Expr | None:
+        """Render one constant fraction of float8; others collect a list."""
+        value = re.fullmatch(r"'([01](?:\.\d+)?)'::DOUBLE", fraction.text)
+        keys = call.order_by
+        if value is None or float(value[1]) > 1 or len(call.args) != 2 or len(keys) > 1:
+            return None
+        if call.type.oid != FLOAT8.oid or (keys and keys[0].descending):
+            return None
+        plain = Native(suffix=native.suffix)
+        text = plain.call("quantile_cont", self.scalars.render(call.args[1]).text, value[1])
+        return Expr(text, physical_of(FLOAT8))
+
     def listed(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:
         form = physical_of(call.type)
         if native.distinct and arg.physical.is_numeric:
@@ -252,6 +265,7 @@ _OWN: Final[dict[str, Own]] = {
     "avg": AggregateRenderer.avg,
     "min": AggregateRenderer.extreme,
     "max": AggregateRenderer.extreme,
+    "percentile_cont": AggregateRenderer.percentile,
     "string_agg": AggregateRenderer.joined,
     "array_agg": AggregateRenderer.listed,
     "bool_and": AggregateRenderer.truth,
@@ -259,6 +273,15 @@ _OWN: Final[dict[str, Own]] = {
     "bool_or": AggregateRenderer.truth,
     **dict.fromkeys(_SPREAD, AggregateRenderer.spread),
 }
+
+
+def _checked_sum(total: str, value: str, native: Native) -> str:
+    """Return a sum of float8, or 22003 where finite values have an infinite one."""
+    special = Native(suffix=native.suffix).call("bool_or", f"isinf({value})")
+    return (
+        f"(CASE WHEN isinf({total}) AND NOT coalesce({special}, FALSE) "
+        f"THEN error('[[22003]]value out of range: overflow') ELSE {total} END)"
+    )
 
 
 def mean(total: Decimal, count: int) -> Decimal | None:

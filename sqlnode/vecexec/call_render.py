@@ -23,6 +23,8 @@ _EACH: Final = re.compile(
     r"list_transform\(\[struct_pack\((?P<names>[^)]*)\)\], lambda v: (?P<body>.*)\)\[1\]", re.DOTALL
 )
 _EACH_NAME: Final = re.compile(r"(\w+) := \{(\d+)\}")
+_CONSTANT: Final = re.compile(r"(?!NULL)[-()\d]+::\w+|'(?:[^']|'')*'::\w+")
+_SEES_NULL: Final = re.compile("CASE|greatest|least|coalesce|concat")
 _INLINE_CHARS_MAX: Final = 400
 _BOOL: Final = physical_of(BOOL)
 
@@ -48,7 +50,7 @@ class CallRenderer:
         if function.duck is not None and is_natural and result.oid != NUMERIC_OID:
             volatile = function.volatility is Volatility.VOLATILE
             return Expr(
-                _fill(function.duck, args),
+                _fill(function, function.duck, args),
                 _result_form(function, result, args),
                 volatile=volatile or any(arg.volatile for arg in args),
             )
@@ -111,11 +113,18 @@ def _result_form(function: Function, result: SqlType, args: Sequence[Expr]) -> P
     return physical_of(result)
 
 
-def _fill(template: str, args: Sequence[Expr]) -> str:
+def _fill(function: Function, template: str, args: Sequence[Expr]) -> str:
     """Put arguments into a template; its once-only wrapper goes if they may be repeated."""
     each = _EACH.fullmatch(template)
-    if each is None or any(arg.volatile or len(arg.text) > _INLINE_CHARS_MAX for arg in args):
-        return template.format(*[arg.text for arg in args])
-    text_of = {name: args[int(index)].text for name, index in _EACH_NAME.findall(each["names"])}
-    body = re.sub(r"\bv\.(\w+)\b", lambda found: text_of[found[1]], each["body"])
-    return f"({body})"
+    may_repeat = not any(arg.volatile or len(arg.text) > _INLINE_CHARS_MAX for arg in args)
+    if each is None or not may_repeat:
+        text = template.format(*[arg.text for arg in args])
+    else:
+        text_of = {name: args[int(i)].text for name, i in _EACH_NAME.findall(each["names"])}
+        text = re.sub(r"\bv\.(\w+)\b", lambda found: text_of[found[1]], each["body"])
+        text = f"({text})"
+    # NULL / 0 is NULL: a strict function with conditions must not get to them.
+    if function.strict and may_repeat and _SEES_NULL.search(template):
+        nulls = " OR ".join(f"{a.text} IS NULL" for a in args if not _CONSTANT.fullmatch(a.text))
+        text = f"(CASE WHEN {nulls} THEN NULL ELSE {text} END)" if nulls else text
+    return text
