@@ -123,6 +123,17 @@ class WriteRequests:
         )
 
     def _locked(self, request_id: int, lock: LockRequest) -> None:
+        """Answer with the values; writes sequenced before the lock was granted come first.
+
+        Nobody else can write these keys now, so after those the values stand.
+        """
+        pending = self._session.tenant.pending
+        if lock.error is None and pending and not pending.keys().isdisjoint(lock.keys):
+            self._core.group.after_queued(lambda: self._answer_lock(request_id, lock))
+        else:
+            self._answer_lock(request_id, lock)
+
+    def _answer_lock(self, request_id: int, lock: LockRequest) -> None:
         session = self._session
         session.outstanding.pop(request_id, None)
         if session.is_closed:

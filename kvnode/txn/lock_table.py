@@ -255,7 +255,7 @@ def _describe(circle: list[LockRequest]) -> str:
         then = circle[(index + 1) % len(circle)]
         mode = request.mode.value
         lines.append(
-            f"Transaction {index + 1} waits for a {mode} lock held or awaited by transaction "
+            f"Transaction {index + 1} waits for the {mode} lock held or awaited by transaction "
             f"{circle.index(then) + 1}: {request.statement or '(statement unknown)'}"
         )
     return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Readable transcripts of state machines: `*.txt`, run by `runner.py`."""

@@ -1,0 +1,158 @@
+"""A KV node without threads, sockets or disk: the real core over the memory engine and a virtual loop."""
+
+import random
+
+from kvapi.credential import sign
+from kvapi.errors import ConnectionLost
+from kvapi.pb import kv_pb2
+from kvapi.wire import PROTOCOL_VERSION, error_from_proto
+from kvnode.core import Core, Identity
+from kvnode.node_config import NodeConfig
+from kvnode.server.stream_session import StreamSession
+from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.tenants.lifecycle import TenantLifecycle
+from kvnode.tenants.maintenance import Maintenance
+from kvnode.txn.group_commit import write_batch
+
+IDENTITY = Identity(b"c" * 16, b"s" * 32)
+
+
+class SimWriter:
+    """A writer whose sync takes random virtual time; a crash loses or keeps what was on its way."""
+
+    def __init__(self, engine, loop, rng):
+        self.engine, self.loop, self.rng = engine, loop, rng
+        self.running = None
+        self.is_dead = False
+
+    def run(self, operations, report):
+        self.running = operations
+        self.loop.call_later(self.rng.uniform(0.0001, 0.003), self.done, operations, report)
+
+    def done(self, operations, report):
+        if not self.is_dead:
+            self.running = None
+            report(write_batch(self.engine, operations))
+
+    def crash(self):
+        self.is_dead = True
+        if self.running and self.rng.random() < 0.5:
+            write_batch(self.engine, self.running)  # it was on disk, and nobody was told
+
+
+class SimNode:
+    """A node that can crash and start again on what was durable."""
+
+    def __init__(self, loop, seed=0, config=None, engine=None):
+        self.loop = loop
+        self.rng = random.Random(seed)
+        self.config = config or NodeConfig()
+        self.engine = engine or MemoryEngine()
+        self.streams = []
+        self.start()
+
+    def start(self):
+        self.writer = SimWriter(self.engine, self.loop, self.rng)
+        self.core = Core(
+            self.engine,
+            self.writer,
+            config=self.config,
+            identity=IDENTITY,
+            clock=self.loop,
+            loop=self.loop,
+        )
+        self.lifecycle = TenantLifecycle(self.core)
+        self.maintenance = Maintenance(self.core)
+
+    def crash(self):
+        """Lose everything volatile, then start again."""
+        self.writer.crash()
+        streams, self.streams = self.streams, []
+        for stream in streams:
+            stream.break_off()
+        self.start()
+
+    async def create(self, name):
+        """Create a tenant; return its id."""
+        return (await self.lifecycle.create(name, "owner", "x")).id
+
+    def credential(
+        self, tenant_id, *, secret=IDENTITY.secret, cluster_id=IDENTITY.cluster_id, life_s=60
+    ):
+        now_s = self.loop.now_ns() // 1_000_000_000
+        expires = int(now_s + life_s)
+        return sign(
+            secret,
+            cluster_id=cluster_id,
+            tenant_id=tenant_id,
+            expires_unix_s=expires,
+            nonce=b"n" * 8,
+        )
+
+    def stream(self, tenant_id):
+        """Return an authenticated stream."""
+        stream = SimStream(self)
+        stream.hello(self.credential(tenant_id))
+        assert stream.fatal is None, stream.fatal
+        return stream
+
+
+class SimStream:
+    """A client of one stream: requests as messages, answers as futures."""
+
+    def __init__(self, node):
+        self.node = node
+        self.fatal = None
+        self.is_open = True
+        self.frames = []
+        self.waiting = {}
+        self.next_id = 0
+        self.session = StreamSession(node.core, self)
+        node.streams.append(self)
+
+    def send(self, body):
+        frame = kv_pb2.ServerFrame()
+        frame.ParseFromString(body)
+        self.frames.append(frame)
+        if frame.HasField("fatal"):
+            self.fatal = error_from_proto(frame.fatal)
+        for response in frame.responses:
+            future = self.waiting.pop(response.id)
+            if future.done():
+                continue
+            if response.HasField("error"):
+                future.set_exception(error_from_proto(response.error))
+            else:
+                future.set_result(response)
+
+    def close(self):
+        self.is_open = False
+
+    def hello(self, credential):
+        hello = kv_pb2.Hello(protocol_version=PROTOCOL_VERSION, credential=credential)
+        self.receive(kv_pb2.ClientFrame(hello=hello))
+
+    def receive(self, frame):
+        self.session.begin_chunk()
+        self.session.receive(frame.SerializeToString())
+        self.session.end_chunk()
+
+    def request(self, **fields):
+        """Send one request; return the future of its response."""
+        self.next_id += 1
+        future = self.node.loop.create_future()
+        future.add_done_callback(lambda f: f.cancelled() or f.exception())
+        if self.session.is_closed:
+            future.set_exception(ConnectionLost("the stream is closed"))
+            return future
+        self.waiting[self.next_id] = future
+        self.receive(kv_pb2.ClientFrame(requests=[kv_pb2.Request(id=self.next_id, **fields)]))
+        return future
+
+    def break_off(self):
+        """Lose the connection: what waits for an answer never gets it."""
+        self.session.closed()
+        for future in self.waiting.values():
+            if not future.done():
+                future.set_exception(ConnectionLost("the node crashed"))
+        self.waiting.clear()
