@@ -38,7 +38,9 @@ from sqlnode.rowexec.node import Node
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.operators import FilterRows, LimitRows, ProjectRows, SortRows
 from sqlnode.rowexec.row_locks import (
+    LockedJoin,
     LockedRows,
+    LockMode,
     PointLocks,
     is_lockable_point,
     lock_mode,
@@ -196,13 +198,36 @@ def _lock(plan: LockRows, wanted: Wanted) -> Compiled:
         case Project():
             project = replace(plan.input, input=replace(plan, input=plan.input.input))
             return _project(project, wanted)
+        case Sort(input=Project() as project):
+            meaning = dict(zip((c.id for c in project.columns), project.scalars, strict=True))
+            below = Sort(
+                project.input,
+                tuple(replace(k, scalar=substitute(k.scalar, meaning)) for k in plan.input.keys),
+            )
+            return _project(replace(project, input=replace(plan, input=below)), wanted)
+    keys: tuple[SortKey, ...] = ()
+    source: Plan = plan.input
+    if isinstance(source, Sort):
+        keys, source = source.keys, source.input
     mode = lock_mode(plan.strength, plan.wait)
-    keys, below = (
-        (plan.input.keys, plan.input.input) if isinstance(plan.input, Sort) else ((), plan.input)
-    )
-    scan, own = _table_of(below)
-    condition = (*wanted.condition, *own)
-    scan = with_all_columns(scan)
+    if _is_table(source):
+        return _lock_table(_table_of(source), keys, mode, wanted)
+    return _lock_join(plan, source, keys, wanted)
+
+
+def _is_table(plan: Plan) -> bool:
+    while isinstance(plan, Filter):
+        plan = plan.input
+    return isinstance(plan, Scan)
+
+
+def _lock_table(
+    table: tuple[Scan, tuple[Scalar, ...]],
+    keys: tuple[SortKey, ...],
+    mode: LockMode,
+    wanted: Wanted,
+) -> Compiled:
+    scan, condition = with_all_columns(table[0]), (*wanted.condition, *table[1])
     if is_lockable_point(scan, condition):
         node: Node = PointLocks(scan, condition, mode)
         return Compiled(SortRows(node, keys) if keys else node)
@@ -211,12 +236,33 @@ def _lock(plan: LockRows, wanted: Wanted) -> Compiled:
     return Compiled(LockedRows(source, scan, condition, mode), found.is_ordered and not keys)
 
 
-def with_all_columns(scan: Scan) -> Scan:
+def _lock_join(plan: LockRows, source: Plan, keys: tuple[SortKey, ...], wanted: Wanted) -> Compiled:
+    """Lock the rows of some tables of a join."""
+    locked: list[Scan] = []
+
+    def widened(node: Plan) -> Plan:
+        if isinstance(node, Filter):
+            return replace(node, input=widened(node.input))
+        if isinstance(node, Join):
+            return replace(node, left=widened(node.left), right=widened(node.right))
+        if isinstance(node, Scan) and (not plan.tables or node.alias in plan.tables):
+            wide = with_all_columns(node, _OWN_COLUMNS - 2000 * len(locked))
+            locked.append(wide)
+            return wide
+        return node
+
+    joined = compile_plan(widened(source), Wanted(wanted.condition)).node
+    if keys:
+        joined = SortRows(joined, keys)
+    return Compiled(LockedJoin(joined, locked, lock_mode(plan.strength, plan.wait)))
+
+
+def with_all_columns(scan: Scan, first_id: int = _OWN_COLUMNS) -> Scan:
     """Return the scan with every column of the table, in its order: full rows."""
     listed = {column.attnum: column for column in scan.columns}
     columns = tuple(
-        listed.get(c.attnum) or OutColumn(_OWN_COLUMNS - c.attnum, c.name, c.type)
-        for c in scan.table.columns
+        listed.get(c.attnum) or OutColumn(first_id - n, c.name, c.type, 0, c.attnum)
+        for n, c in enumerate(scan.table.columns)
     )
     return replace(scan, columns=columns)
 

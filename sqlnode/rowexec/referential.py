@@ -9,28 +9,53 @@ Under SERIALIZABLE the reads of a check are validated at commit. Otherwise paren
 PostgreSQL's FOR KEY SHARE does.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 from pgwire.errors import FeatureNotSupported
 from sqlnode.catalog.descriptors import FkAction, TableDesc
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.plan.bind import bind_expression
+from sqlnode.plan.logical import OutColumn
 from sqlnode.rowexec.constraint_errors import ConstraintErrors
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.foreign_keys import ForeignKey, Values
 from sqlnode.rowexec.node import BATCH_ROWS
+from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.row_checks import RowChecks
 from sqlnode.rowexec.row_locks import RowLocker
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_scalar
+from sqlnode.types import BOOL
 
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
-    from sqlnode.plan.scalar import Scalar
 
 Pairs = Sequence[tuple[Row, Row]]
-BindDefault = Callable[[TableDesc, int], "Scalar | None"]
 _REFUSALS: Final = (FkAction.NO_ACTION, FkAction.RESTRICT)
+
+
+def bound_checks(table: TableDesc, ctx: "ExecContext") -> RowChecks:
+    """Return the constraints of a table that the statement does not name, bound here."""
+    columns = tuple(
+        OutColumn(n, column.name, column.type, table.id, column.attnum)
+        for n, column in enumerate(table.columns)
+    )
+    checks = [
+        (
+            check.name,
+            bind_expression(
+                check.sql,
+                columns,
+                catalog=ctx.catalog,
+                search_path=ctx.session.search_path,
+                wanted=BOOL,
+                clause="check constraints",
+            ),
+        )
+        for check in table.checks
+    ]
+    return RowChecks(table, checks, {n: n for n in range(len(columns))})
 
 
 class TableKeys:
@@ -56,9 +81,8 @@ class TableKeys:
 class Referential:
     """The referential work of one execution of one statement."""
 
-    def __init__(self, ctx: "ExecContext", bind_default: BindDefault | None = None) -> None:
+    def __init__(self, ctx: "ExecContext") -> None:
         self._ctx = ctx
-        self._bind_default = bind_default
         self._keys: dict[int, TableKeys] = {}
         self._parents: list[tuple[ForeignKey, dict[bytes, Values]]] = []
         self._orphans: list[tuple[ForeignKey, FkAction, list[Values]]] = []
@@ -191,18 +215,13 @@ class Referential:
     ) -> None:
         if not changes:
             return
-        for check in key.child.checks:
-            if not check.columns or not set(check.columns).isdisjoint(key.desc.columns):
-                raise FeatureNotSupported(
-                    f'referential action on a column of check constraint "{check.name}"'
-                )
         pairs = []
         for old, values in changes:
             new = list(old)
             for n, value in zip(key.child_positions, values, strict=True):
                 new[n] = value
             pairs.append((old, tuple(new)))
-        RowChecks(key.child, (), {}).check([new for _, new in pairs], self._ctx)
+        bound_checks(key.child, self._ctx).check([new for _, new in pairs], self._ctx)
         await RowWriter(key.child).moves(key.desc.columns).update(pairs, self._ctx)
         await self.updated(key.child, pairs)
 
@@ -222,10 +241,17 @@ class Referential:
         column = table.column(attnum)
         if column.default_sql is None:
             return None
-        if self._bind_default is None:
-            raise FeatureNotSupported("SET DEFAULT with a default value")
-        scalar = self._bind_default(table, attnum)
-        return None if scalar is None else compile_scalar(scalar, {})((), self._ctx)
+        scalar = bind_expression(
+            column.default_sql,
+            (),
+            catalog=self._ctx.catalog,
+            search_path=self._ctx.session.search_path,
+            wanted=column.type,
+        )
+        try:
+            return compile_scalar(scalar, {})((), self._ctx)
+        except NotRowShape:  # nextval: one value could not serve several rows
+            raise FeatureNotSupported("SET DEFAULT with a sequence") from None
 
     def _errors(self, table: TableDesc) -> ConstraintErrors:
         return ConstraintErrors(table, self._ctx.catalog, self._ctx.settings)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvapi.client.kv_client import LockWait
 from kvapi.client.results import SKIPPED, MultiGot
+from pgwire.errors import SerializationFailure
 from sqlnode.plan.logical import Scan
 from sqlnode.plan.scalar import Scalar
 from sqlnode.rowexec.access_path import choose_path
@@ -144,6 +145,65 @@ class LockedRows:
 
     def _recheck(self, row: Row, ctx: "ExecContext") -> bool:
         return self._filter is None or self._filter(row, ctx) is True
+
+
+class LockedJoin:
+    """Joined rows of which the parts from some tables are locked.
+
+    A row that changed since the snapshot fails the statement, for the join cannot be looked at
+    again. Requires: the source gives every column of the locked scans.
+    """
+
+    def __init__(self, source: Node, scans: Sequence[Scan], mode: LockMode) -> None:
+        self.layout = source.layout
+        self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
+        self._source = source
+        self._mode = mode
+        self._tables = [
+            (codec_of(scan.table), [source.layout[column.id] for column in scan.columns])
+            for scan in scans
+        ]
+
+    async def batches(self, run: Run, limit: int = 0) -> Batches:
+        """Yield rows whose parts are locked."""
+        taken = 0
+        async with aclosing(self._source.batches(run)) as batches:
+            async for rows in batches:
+                start = 0
+                while start < len(rows) and not (limit and taken >= limit):
+                    step = min(BATCH_ROWS, limit - taken) if limit else BATCH_ROWS
+                    part = rows[start : start + step]
+                    start += len(part)
+                    for codec, places in self._tables:
+                        part = await self._lock(part, codec, places, run.ctx)
+                    taken += len(part)
+                    if part:
+                        yield part
+
+    async def _lock(
+        self, rows: list[Row], codec: TableCodec, places: list[int], ctx: "ExecContext"
+    ) -> list[Row]:
+        """Return the rows that were not skipped. Raises: SerializationFailure."""
+        key_places = [places[n] for n in codec.primary.positions]
+        full: dict[bytes, Row] = {}
+        keys: list[bytes | None] = []
+        for row in rows:
+            # An outer join may have found no row of this table.
+            has_row = all(row[n] is not None for n in key_places)
+            own = tuple([row[n] for n in places])
+            keys.append(codec.row_key(own) if has_row else None)
+            if has_row:
+                full[codec.row_key(own)] = own
+        got = await lock_keys(list(full), self._mode, ctx) if full else None
+        skipped = set()
+        for n, (key, newest) in enumerate(full.items()):
+            assert got is not None, "there are keys"
+            value = got.values[n]
+            if got.found[n] == SKIPPED:
+                skipped.add(key)
+            elif value is None or not _is_same(codec.decode_row(value), newest):
+                raise SerializationFailure("could not serialize access due to concurrent update")
+        return [row for row, key in zip(rows, keys, strict=True) if key not in skipped]
 
 
 def _is_same(newest: Row, row: Row) -> bool:
