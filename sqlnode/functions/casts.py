@@ -233,7 +233,8 @@ def date_to_timestamp(days: int) -> int:
     return micros
 
 
-def _in_range(micros: int) -> int:
+def timestamp_in_range(micros: int) -> int:
+    """Return `micros` if a timestamp can hold it. Raises: DatetimeFieldOverflow."""
     if TIMESTAMP_MIN <= micros < TIMESTAMP_END:
         return micros
     raise DatetimeFieldOverflow("timestamp out of range")
@@ -244,7 +245,7 @@ def timestamp_to_timestamptz(ctx: Any, micros: int) -> int:
     if micros in (TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY):
         return micros
     zone = ctx.settings.zone
-    return _in_range(micros - zone.offset_s_of_local(micros) * MICROS_PER_SECOND)
+    return timestamp_in_range(micros - zone.offset_s_of_local(micros) * MICROS_PER_SECOND)
 
 
 def timestamptz_to_timestamp(ctx: Any, micros: int) -> int:
@@ -252,7 +253,7 @@ def timestamptz_to_timestamp(ctx: Any, micros: int) -> int:
     if micros in (TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY):
         return micros
     zone = ctx.settings.zone
-    return _in_range(micros + zone.offset_s_at(micros) * MICROS_PER_SECOND)
+    return timestamp_in_range(micros + zone.offset_s_at(micros) * MICROS_PER_SECOND)
 
 
 def date_to_timestamptz(ctx: Any, days: int) -> int:
