@@ -90,10 +90,12 @@ class AggregateRenderer:
         name = call.aggregate.name
         if call.star or (name == "count" and not call.args):
             return Expr(f"count(*){native.suffix}", physical_of(INT8))
-        args = [self.scalars.render(arg) for arg in call.args]
-        args = [self._typed(arg, wanted) for arg, wanted in zip(args, call.args, strict=True)]
+        given = call.args
+        if call.aggregate.ordered_set:  # the accumulators take the sorted values as well
+            given = (*given, *(key.scalar for key in call.order_by))
+        args = [self._typed(self.scalars.render(arg), arg) for arg in given]
         own = _OWN.get(name)
-        if own is not None and (found := own(self, call, args[0], native)) is not None:
+        if own is not None and args and (found := own(self, call, args[0], native)):
             return found
         aggregate = call.aggregate
         if aggregate.duck is not None and not any(arg.physical.is_numeric for arg in args):
@@ -228,12 +230,12 @@ class AggregateRenderer:
         """Render one constant fraction of float8; others collect a list."""
         value = re.fullmatch(r"'([01](?:\.\d+)?)'::DOUBLE", fraction.text)
         keys = call.order_by
-        if value is None or float(value[1]) > 1 or len(call.args) != 2 or len(keys) > 1:
+        if value is None or float(value[1]) > 1 or len(keys) != 1:
             return None
-        if call.type.oid != FLOAT8.oid or (keys and keys[0].descending):
+        if call.type.oid != FLOAT8.oid or keys[0].descending:
             return None
         plain = Native(suffix=native.suffix)
-        text = plain.call("quantile_cont", self.scalars.render(call.args[1]).text, value[1])
+        text = plain.call("quantile_cont", self.scalars.render(keys[0].scalar).text, value[1])
         return Expr(text, physical_of(FLOAT8))
 
     def listed(self, call: AggregateCall, arg: Expr, native: Native) -> Expr | None:

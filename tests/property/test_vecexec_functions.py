@@ -54,9 +54,10 @@ def _candidates():
                 yield function
     for rule in REGISTRY.casts.values():
         function = rule.function
-        if function and function.duck and function.python and not function.needs_context:
-            if all(_pool(t) for t in function.arguments):
-                yield function
+        if function is None or function.needs_context or not (function.duck and function.python):
+            continue
+        if all(_pool(t) for t in function.arguments):
+            yield function
 
 
 def _pool(sql_type):
@@ -92,7 +93,9 @@ async def _outcome(function, rows):
     source = values(function.arguments, rows)
     args = tuple(ColumnRef(c.id, c.type) for c in source.columns)
     try:
-        return [row[0] for row in await collect(project(source, Call(function, args, function.result)))]
+        return [
+            row[0] for row in await collect(project(source, Call(function, args, function.result)))
+        ]
     except SqlError as error:
         return error
 

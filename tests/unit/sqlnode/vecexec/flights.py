@@ -63,17 +63,27 @@ def _columns(name):
 
 @cache
 def table(name):
-    """Return a table's descriptor; its first column is the primary key as far as anyone asks."""
+    """Return a table's descriptor: fares has a primary key, the others a hidden row id."""
     columns = tuple(
         ColumnDesc(i, column, (t := column_type(text)).oid, t.typmod)
         for i, (column, text) in enumerate(_columns(name), 1)
     )
+    key = 1
+    if name != "fares":
+        key = len(columns) + 1
+        columns += (ColumnDesc(key, "rowid", 20, not_null=True, hidden=True),)
     oid = 20_000 + list(_TYPES).index(name)
-    primary = IndexDesc(1, oid + 100, f"{name}_pkey", (IndexColumn(1),), True, True)
+    primary = IndexDesc(1, oid + 100, f"{name}_pkey", (IndexColumn(key),), True, True)
     return TableDesc(
         oid, 2200, name, "postgres", columns, primary,
         layouts=(LayoutDesc(1, tuple(c.attnum for c in columns)),),
     )  # fmt: skip
+
+
+def stored_rows(name):
+    """Return full rows, hidden columns included."""
+    rows = datum_rows(name)
+    return rows if name == "fares" else [(*row, i) for i, row in enumerate(rows)]
 
 
 @cache
@@ -144,7 +154,7 @@ def _fares():
 @cache
 def datum_rows(name):
     """Return the rows as tuples of datums."""
-    readers = [(text_in(c.type_oid), c.type) for c in table(name).columns]
+    readers = [(text_in(c.type_oid), c.type) for c in table(name).columns if not c.hidden]
     return [
         tuple(
             None if cell is None else _padded(read(cell, None), sql_type)

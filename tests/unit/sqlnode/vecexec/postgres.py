@@ -38,7 +38,17 @@ def running():
         user = {"user": nobody.pw_uid, "group": nobody.pw_gid}
     run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder, **user}
     data = folder / "data"
-    options = ["-U", "postgres", "--no-locale", "-E", "UTF8", "-A", "trust", "--no-sync"]
+    options = [
+        "-U",
+        "postgres",
+        "--lc-collate=C",
+        "--lc-ctype=C.UTF-8",
+        "-E",
+        "UTF8",
+        "-A",
+        "trust",
+        "--no-sync",
+    ]
     subprocess.run([_bin_dir() / "initdb", "-D", data, *options], **run)
     server = subprocess.Popen(
         [_bin_dir() / "postgres", "-D", data, "-k", folder, "-h", "", "-F"],

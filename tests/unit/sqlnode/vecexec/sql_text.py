@@ -20,8 +20,8 @@ def store():
     made = MemoryStore()
     for name in flights.names():
         codec = codec_of(flights.table(name))
-        for number, row in enumerate(flights.datum_rows(name)):
-            made.values[codec.span.start + number.to_bytes(4, "big")] = codec.encode_row(row)
+        for row in flights.stored_rows(name):
+            made.values[codec.row_key(row)] = codec.encode_row(row)
     return made
 
 

@@ -1,0 +1,113 @@
+-- Analytical queries over the flights tables, one a line.
+-- Those without a final ORDER BY are compared as sets of rows.
+
+-- joins
+select a.name, count(*) as n, avg(f.dep_delay) as delay from flights f join airlines a on a.carrier = f.carrier group by a.name order by n desc, a.name
+select f.flight, p.model from flights f left join planes p on p.tailnum = f.tailnum where f.month = 1 and f.day = 1 order by f.flight, f.dep_time, p.model limit 20
+select count(*) from flights f left join planes p using (tailnum) where p.tailnum is null
+select count(*) from planes p where not exists (select 1 from flights f where f.tailnum = p.tailnum)
+select p.manufacturer, count(distinct f.tailnum) from flights f inner join planes p on p.tailnum = f.tailnum and p.year > 2000 group by 1 having count(*) > 5 order by 2 desc, 1
+select o.name, d.name, count(*) from flights f join airports o on o.faa = f.origin join airports d on d.faa = f.dest group by o.name, d.name order by 3 desc, 1, 2 limit 10
+select a.carrier, x.n from airlines a left join lateral (select count(*) as n from flights f where f.carrier = a.carrier and f.dep_delay > 60) x on true order by a.carrier
+select a.faa, b.faa from airports a full join airports b on a.faa = b.tzone where a.faa like 'A%' order by 1, 2 limit 5
+select count(*) from airlines a cross join airlines b where a.carrier < b.carrier
+select x.origin, x.dest, x.distance from airlines a, lateral (select f.origin, f.dest, f.distance from flights f where f.carrier = a.carrier order by f.distance desc, f.dest, f.origin limit 1) x order by 3 desc, 1, 2
+
+-- groups
+select origin, month, count(*), sum(distance), avg(distance), min(dep_delay), max(arr_delay) from flights group by origin, month order by origin, month
+select carrier, round(avg(dep_delay), 2) as d from flights where dep_delay is not null group by carrier order by d desc, carrier
+select origin, 100.0 * sum(case when arr_delay > 15 then 1 else 0 end) / count(*) as pct from flights group by origin order by origin
+select origin, month, count(*) from flights group by rollup (origin, month) order by origin nulls last, month nulls last
+select origin, carrier, grouping(origin, carrier), sum(air_time) from flights where month < 3 group by cube (origin, carrier) order by 1, 2, 3
+select month, origin, count(*) from flights group by grouping sets ((month), (origin), ()) order by 1, 2
+select carrier, stddev(dep_delay), variance(dep_delay), stddev_pop(distance), var_pop(air_time) from flights group by carrier order by carrier
+select count(*), count(dep_delay), count(distinct dest), sum(dep_delay), avg(air_time), sum(air_time) from flights
+select count(*) filter (where dep_delay > 0) as late, count(*) filter (where dep_delay <= 0) as early, sum(distance) filter (where origin = 'JFK') from flights
+select percentile_cont(0.5) within group (order by distance), percentile_disc(0.9) within group (order by dep_delay), mode() within group (order by carrier) from flights
+select origin, string_agg(distinct carrier, ',' order by carrier) from flights group by origin order by origin
+select origin, array_agg(distinct month order by month desc) from flights where day = 5 group by origin order by origin
+select tzone, bool_and(alt > 0), bool_or(alt > 5000), every(tz < 0) from airports group by tzone order by tzone
+select dest, sum(distance) as total from flights group by dest having sum(distance) > 100000 order by total desc, dest
+select hour / 6 as quarter, count(*) from flights group by hour / 6 order by quarter
+select corr(dep_delay, arr_delay), covar_samp(dep_delay, arr_delay), regr_slope(arr_delay, dep_delay) from flights
+select sum(price), avg(price), min(price), max(price), sum(tax), avg(tax), max(tax), sum(mixed), avg(mixed) from fares
+select stddev(price), variance(tax), stddev_pop(mixed), sum(big), avg(big), stddev(small) from fares
+select code, sum(price * 1.19), avg(price / 3), sum(mixed + 1) from fares group by code order by code
+select mixed, count(*) from fares group by mixed order by mixed, 2
+select count(distinct mixed), count(distinct tax), sum(distinct small), count(distinct price) from fares
+select ok, sum(price) filter (where ok is not null), count(*) from fares group by ok order by ok nulls first
+select avg(ratio), sum(ratio), min(ratio), max(ratio) from fares where ratio > 0
+select sum(wait), avg(wait), min(wait), max(wait) from fares
+select date_trunc('month', paid_on::timestamp) as m, sum(price) from fares group by 1 order by 1
+select extract(year from time_hour) as y, extract(month from time_hour) as m, count(*) from flights group by 1, 2 order by 1, 2
+select count(*) from flights where false
+select sum(dep_delay), avg(dep_delay), max(carrier) from flights where false
+
+-- windows
+select carrier, month, n, rank() over (partition by month order by n desc, carrier) as r from (select carrier, month, count(*) as n from flights group by carrier, month) q order by month, r, carrier
+select id, price, sum(price) over (order by id) as running, avg(price) over (order by id rows between 2 preceding and current row) as mean3 from fares order by id limit 50
+select id, lag(price) over (order by id), lead(price, 2, 0.00) over (order by id), first_value(note) over (order by id), nth_value(code, 3) over (order by id) from fares order by id limit 30
+select id, row_number() over (order by mixed, id), dense_rank() over (order by mixed), ntile(7) over (order by id), percent_rank() over (order by small), cume_dist() over (order by small) from fares order by id limit 60
+select id, count(*) over (order by small range between 10 preceding and 10 following) from fares order by id limit 40
+select id, sum(small) over (partition by code order by id groups between 1 preceding and 1 following exclude current row) from fares order by id limit 40
+select id, max(ratio) over (partition by ok order by id rows between unbounded preceding and 1 preceding) from fares order by id limit 40
+select origin, month, sum(count(*)) over (partition by origin order by month) from flights group by origin, month order by 1, 2
+select id, sum(mixed) over (order by id rows 3 preceding) from fares order by id limit 30
+select id, string_agg(code, '-') over (order by id rows 2 preceding) from fares order by id limit 10
+select distinct on (carrier) carrier, flight, distance from flights order by carrier, distance desc, flight
+select id, sum(price) filter (where ok) over (order by id) from fares order by id limit 30
+select id, last_value(id) over (partition by code order by id rows between unbounded preceding and unbounded following) from fares order by id limit 20
+
+-- nested
+select name from airlines where carrier in (select carrier from flights where dest = 'HNL') order by name
+select name from airlines a where (select count(*) from flights f where f.carrier = a.carrier) > 500 order by name
+select carrier, (select max(distance) from flights f where f.carrier = a.carrier) as far from airlines a order by far desc nulls last, carrier
+with late as (select * from flights where dep_delay > 60), n as (select origin, count(*) as c from late group by origin) select n.origin, n.c, round(100.0 * n.c / (select count(*) from late), 3) from n order by 1
+with recursive t(n, f) as (select 1, 1::numeric union all select n + 1, f * (n + 1) from t where n < 30) select n, f from t order by n
+with recursive hop(dest, depth) as (select 'JFK', 0 union select f.dest, depth + 1 from hop join flights f on f.origin = hop.dest where depth < 1) select depth, count(*) from hop group by depth order by depth
+select origin from flights where month = 1 union select faa from airports where faa like 'A%' order by 1 limit 12
+select dest from flights where origin = 'JFK' intersect select dest from flights where origin = 'LGA' order by 1
+select dest from flights where origin = 'EWR' except select dest from flights where origin = 'LGA' order by 1
+select month from flights except all select month from fares cross join (values (1)) v(month) order by 1 limit 10
+select price from fares union select tax from fares order by 1 limit 30
+select 1.0 as x union all select 2.00 union all select null order by x
+select x, x > all (select small from fares where id < 5), x = any (array[1, -150, null]) from (values (1), (-150), (200)) v(x) order by x
+select id from fares where small = any ('{1,2,3}'::int2[]) order by id
+select id from fares where price > (select avg(price) from fares) order by id limit 10
+select array(select distinct month from flights order by month)
+select exists (select 1 from flights where dep_delay > 1000), not exists (select 1 from airlines)
+select q.m, (select count(*) from fares f where extract(month from f.paid_on) = q.m) from generate_series(1, 12) q(m) order by 1
+select g, sum(g) over (order by g) from generate_series(1, 5) g
+select generate_series(1, 3) as a, generate_series(10, 11) as b
+select u.x, u.n from unnest(array['a', 'b', null]) with ordinality as u(x, n) order by n
+select id, price from fares order by price desc nulls last, id fetch first 3 rows with ties
+select id from fares order by id offset 395
+select * from (values (1, 'a'), (2, null)) v(x, y) order by x desc
+select coalesce(tax, price, 0), nullif(code, 'ab'), greatest(price, tax), least(small, 3) from fares order by id limit 20
+select case when price > 5000 then 'high' when price is null then null else 'low' end as band, count(*) from fares group by 1 order by 1
+
+-- scalars
+select upper(note), length(note), note || '!', substring(note from 2 for 2), position('e' in note), replace(note, 'e', 'X') from fares order by id limit 20
+select lower(code), code || '|', char_length(code), code = 'ab' from fares order by id limit 10
+select note like '%e%', note ilike 'b%', note similar to '(red|blue)', note ~ '^G' from fares order by id limit 20
+select paid_on + 7, paid_on - date '2013-01-01', extract(dow from paid_on), to_char(paid_on, 'YYYY-MM-DD'), date_trunc('year', at) from fares order by id limit 20
+select at + interval '1 month 2 days', at - timestamp '2013-01-01', extract(epoch from at), extract(second from at), date_part('hour', at) from fares order by id limit 20
+select wait * 2, wait + interval '1 day', paid_on + wait, wait > interval '2 months' from fares order by id limit 20
+select price * 2, price + tax, price - 1, price / 7, -price, abs(price), round(price / 3, 4), trunc(price), ceil(price), floor(price), price % 10 from fares order by id limit 40
+select tax * mixed, tax + mixed, tax / nullif(mixed, 0), round(tax, 1), tax::int, tax::float8, tax::text, mixed::numeric(12,3) from fares order by id limit 40
+select small + 1, small * 2, small / 7, small % 7, small::text, big / 1000, big::float8, abs(small) from fares order by id limit 20
+select ratio * 2, round(ratio::numeric, 3), ratio::int, sqrt(abs(ratio)), power(ratio, 2), ratio::text, floor(ratio) from fares where ratio is not null order by id limit 20
+select not ok, ok and small > 0, ok or null, ok is true, ok is not false, ok is unknown from fares order by id limit 20
+select id from fares where price between 100 and 2000.5 and note is not null and code in ('ab', 'x') order by id limit 20
+select id, price::int4, price::text, mixed = 1, mixed is distinct from tax from fares order by id limit 30
+select 7 / 2, -7 / 2, 7 % 3, 7.0 / 2, 1 / 3.0, 2 ^ 10, 10 / 4.0::float8
+select sum(dep_delay) / count(*) as whole, sum(dep_delay)::numeric / count(*) as exact, avg(dep_delay)::numeric(10,3) from flights
+select substr(tailnum, 1, 2) as p, count(*) from flights group by 1 order by 2 desc, 1 limit 10
+select concat(origin, '-', dest), concat_ws('/', year, month, day) from flights order by time_hour, flight limit 5
+select to_char(time_hour, 'Mon DD') as d, count(*) from flights where month = 2 group by 1 order by 1 limit 5
+select price::numeric(4,2) from fares where price is not null order by price limit 1
+select small / 0 from fares
+select 2147483647 + small::int from fares where small > 100
+select (select id from fares)
+select sum(big) from fares where big > 0
+select row(1, 'a'), row(id, price) from fares order by id limit 2
