@@ -12,9 +12,8 @@ Layout of a descriptor's key: layout.descriptor_key(kind, id); kinds below, neve
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from kvapi.client.stream import KvClient
-
 from kvapi import layout
+from kvapi.client.kv_client import KvClient
 from kvapi.errors import SchemaChanged
 from kvapi.role_record import decode_role
 from kvapi.spans import Span
@@ -34,9 +33,11 @@ from sqlnode.catalog.descriptors import (
 from sqlnode.catalog.snapshot import Catalog, RoleInfo, build_catalog
 from sqlnode.txn import Transaction
 
+TABLE_KIND: Final = 1
+SEQUENCE_KIND: Final = 2
 _KINDS: Final[dict[type[Descriptor], int]] = {
-    TableDesc: 1,
-    SequenceDesc: 2,
+    TableDesc: TABLE_KIND,
+    SequenceDesc: SEQUENCE_KIND,
     ViewDesc: 3,
     SchemaDesc: 4,
     DatabaseDesc: 5,

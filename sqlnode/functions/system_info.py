@@ -74,7 +74,7 @@ function("pg_get_userbyid(oid) name", _user_name, **_CONTEXT)
 
 
 def _expression(ctx: ExecContext, text: str, relation: int, pretty: bool = False) -> str:
-    """Stored expressions are text already."""
+    """Return a stored expression, which is text already."""
     return _pretty(text) if pretty else text
 
 

@@ -1,0 +1,1 @@
+"""pg_catalog and information_schema: definitions.py, then one module of rows for each subject."""

@@ -1,0 +1,136 @@
+"""Rows about the tenant's server: databases, roles, settings, this session."""
+
+from collections.abc import Iterator
+from typing import Any
+from zoneinfo import available_timezones
+
+from pgwire.codecs.zones import zone_by_name
+from pgwire.datum import Interval
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.system.definitions import rows_of
+from sqlnode.catalog.system.oids import (
+    BOOTSTRAP_ROLE_OID,
+    DEFAULT_TABLESPACE_OID,
+    UTF8_ENCODING,
+)
+from sqlnode.catalog.system.rows_relations import owner_oid
+from sqlnode.context import ExecContext
+
+Rows = Iterator[dict[str, Any]]
+_MICROS_PER_S = 1_000_000
+_UNIX_OF_2000_S = 946_684_800
+
+
+@rows_of("pg_catalog.pg_database")
+def _databases(catalog: Catalog, context: ExecContext) -> Rows:
+    for database in catalog.databases.values():
+        yield {
+            "oid": database.id,
+            "datname": database.name,
+            "datdba": owner_oid(catalog, database.owner),
+            "encoding": UTF8_ENCODING,
+            "datlocprovider": "c",
+            "datallowconn": True,
+            "datconnlimit": -1,
+            "dattablespace": DEFAULT_TABLESPACE_OID,
+            "datcollate": "C",
+            "datctype": "C",
+        }
+
+
+@rows_of("pg_catalog.pg_tablespace")
+def _tablespaces(catalog: Catalog, context: ExecContext) -> Rows:
+    for oid, name in ((DEFAULT_TABLESPACE_OID, "pg_default"), (1664, "pg_global")):
+        yield {"oid": oid, "spcname": name, "spcowner": BOOTSTRAP_ROLE_OID}
+
+
+@rows_of("pg_catalog.pg_roles")
+def _roles(catalog: Catalog, context: ExecContext) -> Rows:
+    for role in catalog.roles:
+        yield {
+            "oid": role.oid,
+            "rolname": role.name,
+            "rolsuper": role.superuser,
+            "rolinherit": True,
+            "rolcreaterole": role.superuser,
+            "rolcreatedb": role.superuser,
+            "rolcanlogin": role.can_login,
+            "rolconnlimit": -1,
+            "rolpassword": "********",
+        }
+
+
+@rows_of("pg_catalog.pg_user")
+def _users(catalog: Catalog, context: ExecContext) -> Rows:
+    for role in catalog.roles:
+        if role.can_login:
+            yield {
+                "usename": role.name,
+                "usesysid": role.oid,
+                "usecreatedb": role.superuser,
+                "usesuper": role.superuser,
+                "passwd": "********",
+            }
+
+
+@rows_of("pg_catalog.pg_group")
+def _groups(catalog: Catalog, context: ExecContext) -> Rows:
+    for role in catalog.roles:
+        if not role.can_login:
+            yield {"groname": role.name, "grosysid": role.oid, "grolist": []}
+
+
+@rows_of("pg_catalog.pg_settings")
+def _settings(catalog: Catalog, context: ExecContext) -> Rows:
+    for name, value in sorted(context.session.variables.items()):
+        yield {
+            "name": name,
+            "setting": value,
+            "category": "Client Connection Defaults",
+            "context": "user",
+            "vartype": _kind(value),
+            "source": "session",
+            "boot_val": None,
+            "reset_val": None,
+        }
+
+
+def _kind(value: str) -> str:
+    if value in ("on", "off"):
+        return "bool"
+    return "integer" if value.lstrip("-").isdigit() else "string"
+
+
+@rows_of("pg_catalog.pg_stat_activity")
+def _activity(catalog: Catalog, context: ExecContext) -> Rows:
+    """Yield the present session; those of other processes only the gateway knows."""
+    session = context.session
+    database = catalog.databases.get(session.database)
+    yield {
+        "datid": database.id if database is not None else 0,
+        "datname": session.database,
+        "pid": session.backend_pid,
+        "usesysid": owner_oid(catalog, session.user),
+        "usename": session.user,
+        "application_name": session.application_name,
+        "client_addr": session.client_address,
+        "backend_start": None,
+        "xact_start": context.txn_start_micros,
+        "query_start": context.statement_micros,
+        "state_change": context.statement_micros,
+        "state": "active",
+        "backend_type": "client backend",
+    }
+
+
+@rows_of("pg_catalog.pg_timezone_names")
+def _time_zones(catalog: Catalog, context: ExecContext) -> Rows:
+    now_s = context.statement_micros // _MICROS_PER_S
+    for name in sorted(available_timezones()):
+        offset_s = zone_by_name(name).offset_s_at(now_s * _MICROS_PER_S)
+        yield {
+            "name": name,
+            "abbrev": name.rsplit("/", 1)[-1],
+            "utc_offset": Interval(0, 0, offset_s * _MICROS_PER_S),
+            "is_dst": False,
+        }
