@@ -104,7 +104,7 @@ def _execute(connection: psycopg.Connection[Any], statement: str) -> list[Result
 
 def _result_set(result: Any) -> ResultSet:
     status = (result.command_status or b"").decode()
-    if result.status is not ExecStatus.TUPLES_OK:
+    if result.status != ExecStatus.TUPLES_OK:
         return ResultSet((), (), (), status)
     names = tuple((result.fname(i) or b"").decode() for i in range(result.nfields))
     oids = tuple(result.ftype(i) for i in range(result.nfields))

@@ -19,6 +19,7 @@ The gateway does not wait for `Assigned` before it sends sessions: the SQL proce
 """
 
 import array
+import os
 import socket
 from typing import Final
 
@@ -202,9 +203,15 @@ def receive_packet(sock: socket.socket) -> tuple[bytes, list[int]]:
 
     Raises: ControlViolation for a packet that was cut off. The caller owns the descriptors.
     """
-    packet, fds, flags, _ = socket.recv_fds(
-        sock, PACKET_BYTES_MAX, _FDS_MAX, socket.MSG_CMSG_CLOEXEC
-    )
+    # NB: socket.recv_fds ignores its flags in Python 3.11: descriptors would survive exec.
+    space = socket.CMSG_LEN(_FDS_MAX * array.array("i").itemsize)
+    packet, ancillary, flags, _ = sock.recvmsg(PACKET_BYTES_MAX, space, socket.MSG_CMSG_CLOEXEC)
+    fds = array.array("i")
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        for fd in fds:
+            os.close(fd)
         raise ControlViolation("a control packet was cut off")
     return packet, list(fds)
