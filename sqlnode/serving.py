@@ -77,5 +77,7 @@ class SqlServing:
         sock.close()
 
     async def close(self) -> None:
-        """Close the KV connection."""
+        """End the engine's background work and close the KV connection."""
+        if self._engine is not None:
+            await self._engine.close()
         await self._client.close()
