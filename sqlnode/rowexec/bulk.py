@@ -72,7 +72,9 @@ class BulkLoader:
         self._references = Referential(ctx)
         self._has_keys = bool(table.foreign_keys)
         self._mark = ctx.txn.mark()
-        self.row_count = 0
+        self._waiting: list[Row] = []  # read, not yet written
+        self._waiting_line = 1
+        self.row_count = 0  # written
 
     async def add(self, lines: Sequence[Fields], *, first_line: int | None = None) -> None:
         """Load lines. `first_line` is the first one's number, for errors: rows so far plus one.
@@ -80,10 +82,15 @@ class BulkLoader:
         Raises: SqlError with PostgreSQL's CONTEXT line; BadCopyFileFormat for too few or too many
         fields. What was loaded before is taken back then.
         """
-        number = self.row_count + 1 if first_line is None else first_line
+        if first_line is None:
+            first_line = self.row_count + len(self._waiting) + 1
         try:
-            for start in range(0, len(lines), BATCH_ROWS):
-                await self._add(lines[start : start + BATCH_ROWS], number + start)
+            rows = self._read(lines, first_line)
+            if not self._waiting:
+                self._waiting_line = first_line
+            self._waiting += rows
+            if len(self._waiting) >= BATCH_ROWS:
+                await self._write_waiting()
         except BaseException:
             self._ctx.txn.undo_to(self._mark)
             raise
@@ -91,28 +98,33 @@ class BulkLoader:
     async def add_datums(self, rows: Sequence[Row]) -> None:
         """Load rows whose values are datums already (binary COPY, generated data)."""
         try:
-            for start in range(0, len(rows), BATCH_ROWS):
-                await self._write(rows[start : start + BATCH_ROWS])
+            self._waiting += rows
+            if len(self._waiting) >= BATCH_ROWS:
+                await self._write_waiting()
         except BaseException:
             self._ctx.txn.undo_to(self._mark)
             raise
 
     async def finish(self) -> int:
-        """Check what had to wait for the last row; return the row count."""
+        """Write and check what had to wait for the last row; return the row count."""
         try:
+            await self._write_waiting()
             await self._references.finish()
         except BaseException:
             self._ctx.txn.undo_to(self._mark)
             raise
         return self.row_count
 
-    async def _add(self, lines: Sequence[Fields], number: int) -> None:
-        rows = self._read(lines, number)
-        try:
-            await self._write(rows)
-        except SqlError as error:
-            error.context = error.context or f"COPY {self._table.name}, line {number}"
-            raise
+    async def _write_waiting(self) -> None:
+        """Write what was read; small pieces of a stream become whole batches here."""
+        rows, self._waiting = self._waiting, []
+        for start in range(0, len(rows), BATCH_ROWS):
+            try:
+                await self._write(rows[start : start + BATCH_ROWS])
+            except SqlError as error:
+                line = self._waiting_line + start
+                error.context = error.context or f"COPY {self._table.name}, line {line}"
+                raise
 
     def _read(self, lines: Sequence[Fields], number: int) -> list[Row]:
         take, width = self._take, len(self._take)

@@ -1,6 +1,7 @@
 """INSERT: from source rows to full rows, checked, written, and what RETURNING says of them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from sqlnode.catalog.descriptors import TableDesc
@@ -57,12 +58,19 @@ class RowBuilder:
                 else compile_scalar(self._calls.take(default), self._calls.layout)
             )
         self._is_plain = not (self._sequences or self._calls or self._row_id is not None)
+        # Nothing to compute: every column is given, at one of these places.
+        self._picks: Callable[[Row], tuple[Any, ...]] | None = None
+        places = [given.get(column.attnum) for column in table.columns]
+        if self._is_plain and len(places) > 1 and None not in places:
+            self._picks = itemgetter(*places)
 
     async def build(self, rows: Sequence[Row], ctx: "ExecContext") -> list[Row]:
         """Return the full rows."""
         if self._calls:
             rows = await self._calls.extend(rows, ctx)
         evals = self._evals
+        if self._picks is not None:
+            return list(map(self._picks, rows))
         if self._is_plain:
             return [tuple([evaluate(row, ctx) for evaluate in evals]) for row in rows]
         full = [[evaluate(row, ctx) for evaluate in evals] for row in rows]

@@ -125,6 +125,34 @@ class SortRows:
         yield everything
 
 
+class DistinctRows:
+    """The first row of each set of equal rows, or of equal keys (DISTINCT ON)."""
+
+    def __init__(self, source: Node, keys: Sequence[Scalar]) -> None:
+        self.layout = source.layout
+        self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
+        self._source = source
+        self._keys = compile_row(keys, source.layout)
+        self._equal_by = [order_key(key.type.oid) for key in keys]
+
+    async def batches(self, run: Run, limit: int = 0) -> Batches:
+        """Yield rows whose key was not met before."""
+        seen: set[Any] = set()
+        keys, equal_by = self._keys, self._equal_by
+        async with aclosing(self._source.batches(run)) as batches:
+            async for rows in batches:
+                fresh = []
+                for row in rows:
+                    key = tuple(
+                        datum if by is None or datum is None else by(datum)
+                        for datum, by in zip(keys(row, run.ctx), equal_by, strict=True)
+                    )
+                    if key not in seen:
+                        seen.add(key)
+                        fresh.append(row)
+                yield fresh
+
+
 class LimitRows:
     """LIMIT and OFFSET."""
 

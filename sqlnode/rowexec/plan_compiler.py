@@ -10,6 +10,7 @@ from typing import Final
 
 from sqlnode.plan.logical import (
     Aggregation,
+    Distinct,
     Filter,
     FunctionScan,
     Join,
@@ -36,7 +37,7 @@ from sqlnode.rowexec.conditions import (
 from sqlnode.rowexec.index_join import IndexJoin
 from sqlnode.rowexec.node import Node
 from sqlnode.rowexec.not_row_shape import NotRowShape
-from sqlnode.rowexec.operators import FilterRows, LimitRows, ProjectRows, SortRows
+from sqlnode.rowexec.operators import DistinctRows, FilterRows, LimitRows, ProjectRows, SortRows
 from sqlnode.rowexec.row_locks import (
     LockedJoin,
     LockedRows,
@@ -98,6 +99,10 @@ def _other(plan: Plan) -> Node:
             return LimitRows(compile_plan(plan.input, Wanted(has_limit=True)).node, plan)
         case Aggregation():
             return AggregateRows(compile_plan(plan.input).node, plan)
+        case Distinct():
+            ordered = Sort(plan.input, plan.order) if plan.on and plan.order else plan.input
+            keys = plan.on or column_refs(plan.input.columns)
+            return DistinctRows(compile_plan(ordered).node, keys)
         case SingleRow():
             return ValuesRows(None)
         case Values():

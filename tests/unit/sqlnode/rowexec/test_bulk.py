@@ -33,6 +33,7 @@ async def test_texts_become_rows():
     assert [row[1:] for row in stored(store, T)] == [(1, "abc", 1), (2, None, None), (1, "abc", 1)]
     ctx, bulk = loader(store, (2,))
     await bulk.add([["9"]])
+    await bulk.finish()
     await ctx.txn.commit()
     assert (9, None, None) in [row[1:] for row in stored(store, T)]
 
@@ -52,6 +53,7 @@ async def test_errors_name_line_and_column(line, sqlstate, context):
     ctx, bulk = loader(MemoryStore())
     with pytest.raises(SqlError) as caught:
         await bulk.add([["1", "abc", None], line])
+        await bulk.finish()
     assert caught.value.sqlstate == sqlstate
     assert caught.value.context == context
     assert not ctx.txn.writes
