@@ -65,7 +65,7 @@ class WriteRequests:
         self._core = session.core
         self._staged: dict[bytes, _Staged] = {}
         self._staged_bytes = 0
-        self._lock_owners: set[Owner] = set()
+        self._lock_owners: dict[Owner, None] = {}
         self._committing: dict[int, CommitRequest] = {}
 
     def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
@@ -115,7 +115,7 @@ class WriteRequests:
         )
         request_id = request.id
         session.track(request_id, lambda error: self._core.locks.withdraw(acquiring, error))
-        self._lock_owners.add(owner)
+        self._lock_owners[owner] = None
         self._core.locks.acquire(
             acquiring,
             lambda settled: self._locked(request_id, settled),
@@ -252,7 +252,7 @@ class WriteRequests:
         session = self._session
         session.outstanding.pop(request_id, None)
         self._committing.pop(request_id, None)
-        self._lock_owners.discard(owner)
+        self._lock_owners.pop(owner, None)
         self._drop_staged(unit)
         if session.is_closed:
             return
@@ -266,7 +266,7 @@ class WriteRequests:
     def _give_up(self, unit: bytes, owner: Owner) -> None:
         """End a transaction that did not come as far as the sequencer."""
         self._drop_staged(unit)
-        self._lock_owners.discard(owner)
+        self._lock_owners.pop(owner, None)
         self._core.locks.release(owner)
 
     def _rollback(self, request: kv_pb2.Request) -> None:

@@ -76,7 +76,7 @@ class LockTable:
 
     def __init__(self) -> None:
         self._keys: dict[bytes, _Locked] = {}
-        self._held: dict[Owner, set[bytes]] = {}
+        self._held: dict[Owner, dict[bytes, None]] = {}  # in order of acquisition
         self._waiting: dict[Owner, list[LockRequest]] = {}
 
     def __len__(self) -> int:
@@ -166,7 +166,7 @@ class LockTable:
         if held is None and self._queued_before(locked, request):
             return False
         locked.holders[request.owner] = request.mode
-        self._held.setdefault(request.owner, set()).add(key)
+        self._held.setdefault(request.owner, {})[key] = None
         return True
 
     def _queued_before(self, locked: _Locked, request: LockRequest) -> bool:

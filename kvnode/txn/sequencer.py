@@ -89,14 +89,7 @@ class Sequencer:
             if committed_ts := self._outcome(request.tenant, request.txn_id):
                 self._finish(request, committed_ts, None)
                 return
-        contended = self._locks.table.held_by_others(
-            request.owner, [*request.puts, *request.deletes]
-        )
-        if contended:
-            request.lock_request = LockRequest(request.owner, contended, statement="COMMIT")
-            self._locks.acquire(request.lock_request, lambda lock: self._locked(request, lock))
-        else:
-            self._sequence(request)
+        self._pass_locks(request)
 
     def cancel(self, request: CommitRequest) -> None:
         """Give up a commit that still waits for a lock; one that is queued goes on."""
@@ -129,11 +122,24 @@ class Sequencer:
         stored = self._timeline.snapshot().get(Table.TXNS, txn_key(tenant.prefix, txn_id))
         return int.from_bytes(stored, "big") if stored is not None else 0
 
+    def _pass_locks(self, request: CommitRequest) -> None:
+        """Sequence when nobody else holds a lock on a written key.
+
+        After a wait one looks again: others may have locked what was free before it.
+        """
+        written = [*request.puts, *request.deletes]
+        contended = self._locks.table.held_by_others(request.owner, written)
+        if not contended:
+            self._sequence(request)
+            return
+        request.lock_request = LockRequest(request.owner, contended, statement="COMMIT")
+        self._locks.acquire(request.lock_request, lambda lock: self._locked(request, lock))
+
     def _locked(self, request: CommitRequest, lock: LockRequest) -> None:
         if lock.error is not None:
             self._finish(request, 0, lock.error)
         else:
-            self._sequence(request)
+            self._pass_locks(request)
 
     def _sequence(self, request: CommitRequest) -> None:
         tenant = request.tenant
