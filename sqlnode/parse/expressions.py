@@ -8,7 +8,7 @@ comparison, IS DISTINCT and the LIKE family do not associate, so that `1 < 2 < 3
 
 from typing import Final
 
-from pgwire.errors import SqlSyntaxError
+from pgwire.errors import FeatureNotSupported, SqlSyntaxError
 from sqlnode.parse.calls import CallParser
 from sqlnode.parse.query_syntax import Query
 from sqlnode.parse.special_calls import system_call
@@ -331,11 +331,11 @@ class ExpressionParser(CallParser):
 
     def query(self) -> Query:
         """Take a query; the query parser implements it."""
-        raise NotImplementedError
+        raise FeatureNotSupported("a subquery is not supported here", position=self.position)
 
     def query_from(self, first: Query) -> Query:
         """Go on with a query whose first, parenthesized operand is already read."""
-        raise NotImplementedError
+        raise FeatureNotSupported("a subquery is not supported here", position=self.position)
 
 
 _NUMBERS: Final = ("integer", "numeric")
