@@ -23,7 +23,6 @@ from pgwire.errors import DatetimeFieldOverflow
 from sqlnode.functions.casts import (
     date_to_timestamp,
     timestamp_in_range,
-    timestamp_to_timestamptz,
 )
 from sqlnode.functions.comparison import PLAIN
 from sqlnode.functions.datetime_parts import fields_of
@@ -163,6 +162,12 @@ def _as_large_timestamp(days: int) -> int:
     return days * MICROS_PER_DAY
 
 
+def _instant_of(ctx: Any, micros: int) -> int:
+    if micros in _INFINITE:
+        return micros
+    return micros - int(ctx.settings.zone.offset_s_of_local(micros)) * MICROS_PER_SECOND
+
+
 def _instant_of_date(ctx: Any, days: int) -> int:
     large = _as_large_timestamp(days)
     if large in _INFINITE:
@@ -184,10 +189,10 @@ def _mixed(symbol: str, suffix: str, commutator: str, negator: str) -> None:
              lambda ctx, a, b: compare(a, _instant_of_date(ctx, b)),
              **options, **_SESSION)  # fmt: skip
     operator(symbol, f"timestamp_{suffix}_timestamptz(timestamp, timestamptz) bool",
-             lambda ctx, a, b: compare(timestamp_to_timestamptz(ctx, a), b),
+             lambda ctx, a, b: compare(_instant_of(ctx, a), b),
              **options, **_SESSION)  # fmt: skip
     operator(symbol, f"timestamptz_{suffix}_timestamp(timestamptz, timestamp) bool",
-             lambda ctx, a, b: compare(a, timestamp_to_timestamptz(ctx, b)),
+             lambda ctx, a, b: compare(a, _instant_of(ctx, b)),
              **options, **_SESSION)  # fmt: skip
 
 
@@ -210,9 +215,7 @@ def age(newer: int, older: int) -> Interval:
     if micros < 0:
         micros, days = micros + MICROS_PER_DAY, days - 1
     while days < 0:
-        # The days missing come from the month of the earlier date, or of the later if negative.
-        source = late if is_negative else early
-        days += days_in_month(source.year, source.month)
+        days += days_in_month(early.year, early.month)
         months -= 1
     if months < 0:
         months, years = months + 12, years - 1

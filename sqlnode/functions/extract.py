@@ -21,6 +21,7 @@ from pgwire.datum import (
 )
 from pgwire.errors import DatetimeFieldOverflow, FeatureNotSupported, InvalidParameterValue
 from pgwire.sql_error import SqlError
+from sqlnode.functions.casts import date_to_timestamp
 from sqlnode.functions.datetime_parts import (
     DATE_PARTS,
     MONOTONIC,
@@ -50,6 +51,14 @@ def _refuse(word: str, type_name: str) -> SqlError:
     if unit_named(word) is None:
         return InvalidParameterValue(f'unit "{word.lower()}" not recognized for type {shown}')
     return FeatureNotSupported(f'unit "{word.lower()}" not supported for type {shown}')
+
+
+def _refuse_trunc(word: str, type_name: str) -> SqlError:
+    if (unit_named(word) or "").startswith("timezone"):
+        return _refuse(word, type_name)
+    return InvalidParameterValue(
+        f'unit "{word.lower()}" not recognized for type {_NAMES[type_name]}'
+    )
 
 
 def _infinite(unit: str | None, word: str, type_name: str, is_negative: bool) -> Decimal | None:
@@ -170,7 +179,12 @@ for _type, _compute in (
     ("interval", _extract_interval),
 ):
     function(f"extract(text, {_type}) numeric", _compute)
-    function(f"date_part(text, {_type}) float8", _as_float(_compute))
+    if _type != "date":
+        function(f"date_part(text, {_type}) float8", _as_float(_compute))
+function(
+    "date_part(text, date) float8",
+    _as_float(lambda word, days: _extract_timestamp(word, date_to_timestamp(days))),
+)
 _SESSION: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE}
 function("extract(text, timestamptz) numeric", _extract_timestamptz, **_SESSION)
 function("date_part(text, timestamptz) float8", _as_float(_extract_timestamptz), **_SESSION)
@@ -210,7 +224,7 @@ def truncate_local(word: str, micros: int, type_name: str = "timestamp") -> int:
         return days_from_ymd(fields.year, (fields.month - 1) // 3 * 3 + 1, 1) * MICROS_PER_DAY
     if unit in ("year", "decade", "century", "millennium"):
         return days_from_ymd(_year_start(unit, fields.year), 1, 1) * MICROS_PER_DAY
-    raise _refuse(word, type_name)
+    raise _refuse_trunc(word, type_name)
 
 
 def _trunc_timestamp(word: str, micros: int) -> int:
@@ -249,7 +263,7 @@ def _trunc_interval(word: str, span: Interval) -> Interval:
     if unit in _CLOCK_UNITS:
         size = _CLOCK_UNITS[unit]
         return Interval(span.months, span.days, _toward_zero(span.micros, size) * size)
-    raise _refuse(word, "interval")
+    raise _refuse_trunc(word, "interval")
 
 
 function("date_trunc(text, timestamp) timestamp", _trunc_timestamp)

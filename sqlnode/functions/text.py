@@ -9,6 +9,7 @@ from typing import Any, Final
 from pgwire.errors import (
     FeatureNotSupported,
     InvalidParameterValue,
+    NumericValueOutOfRange,
     ProgramLimitExceeded,
     SubstringError,
 )
@@ -67,6 +68,8 @@ def _overlay(text: Any, new: Any, start: int, length: int | None = None) -> Any:
         length = len(new)
     if start <= 0:
         raise SubstringError("negative substring length not allowed")
+    if start + length > 2**31 - 1:
+        raise NumericValueOutOfRange("integer out of range")
     return text[: start - 1] + new + text[max(start + length - 1, 0) :]
 
 
@@ -81,17 +84,21 @@ def _right(text: str, count: int) -> str:
 def _lpad(text: str, length: int, fill: str = " ") -> str:
     if length <= len(text):
         return text[: max(length, 0)]
+    if not fill:
+        return text
     _check_size(length)
     missing = length - len(text)
-    return (fill * (missing // len(fill) + 1))[:missing] + text if fill else text
+    return (fill * (missing // len(fill) + 1))[:missing] + text
 
 
 def _rpad(text: str, length: int, fill: str = " ") -> str:
     if length <= len(text):
         return text[: max(length, 0)]
+    if not fill:
+        return text
     _check_size(length)
     missing = length - len(text)
-    return text + (fill * (missing // len(fill) + 1))[:missing] if fill else text
+    return text + (fill * (missing // len(fill) + 1))[:missing]
 
 
 def _check_size(length: int) -> None:

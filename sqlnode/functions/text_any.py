@@ -9,6 +9,7 @@ from sqlnode.functions.define import STABLE, operator_for
 from sqlnode.functions.json_build import Types, specialized
 from sqlnode.functions.text import quote_ident, quote_literal
 from sqlnode.functions.text_io import writer
+from sqlnode.types import BOOL, SqlType
 
 _ANY: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE, "strict": False}
 
@@ -18,6 +19,13 @@ def _texts(ctx: Any, types: Types, args: tuple[Any, ...]) -> list[str | None]:
         None if arg is None else writer(sql_type, ctx.settings)(arg)
         for sql_type, arg in zip(types, args, strict=True)
     ]
+
+
+def _cast(ctx: Any, sql_type: SqlType, value: Any) -> str:
+    """Write a value as a cast to text does: boolean in full."""
+    if sql_type.oid == BOOL.oid:
+        return "true" if value else "false"
+    return writer(sql_type, ctx.settings)(value)
 
 
 def _concat(types: Types) -> Callable[..., Any]:
@@ -97,8 +105,7 @@ def _format(types: Types) -> Callable[..., Any]:
 
 def _quote_literal(types: Types) -> Callable[..., Any]:
     def run(ctx: Any, value: Any) -> str | None:
-        (text,) = _texts(ctx, types, (value,))
-        return None if text is None else quote_literal(text).strip()
+        return None if value is None else quote_literal(_cast(ctx, types[0], value)).strip()
 
     return run
 
@@ -109,7 +116,7 @@ def _quote_nullable(types: Types) -> Callable[..., Any]:
 
 
 def _join(types: Types) -> Callable[..., Any]:
-    return lambda ctx, a, b: "".join(t or "" for t in _texts(ctx, types, (a, b)))
+    return lambda ctx, a, b: _cast(ctx, types[0], a) + _cast(ctx, types[1], b)
 
 
 specialized("concat(any) text", _concat, variadic=True, **_ANY)

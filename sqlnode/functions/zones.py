@@ -16,36 +16,44 @@ def zone_named(name: str) -> Zone:
     minutes = ABBREVIATIONS.get(name.lower())
     if minutes is not None:
         return Zone(name, timezone(timedelta(minutes=minutes)))
+    if name[:1] in "+-0123456789" and name:
+        # Read as POSIX here: hours west; the TimeZone setting counts a bare number east.
+        sign, digits = ("-", name[1:]) if name[0] == "+" else ("+", name.removeprefix("-"))
+        if name[0].isdigit():
+            sign, digits = "-", name
+        name = sign + digits
     try:
         return zone_by_name(name)
     except InvalidParameterValue:
         raise InvalidParameterValue(f'time zone "{name}" not recognized') from None
 
 
-def _of_interval(span: Interval) -> Zone:
+def _interval_offset_s(span: Interval) -> int:
     if span.months or span.days:
         raise InvalidParameterValue(
             f'interval time zone "{interval_out(span)}" must not include months or days'
         )
-    return Zone("", timezone(timedelta(microseconds=span.micros // MICROS_PER_SECOND * 1_000_000)))
-
-
-def _zone_of(zone: Any) -> Zone:
-    return zone_named(zone) if isinstance(zone, str) else _of_interval(zone)
+    return int(span.micros / MICROS_PER_SECOND)
 
 
 def _to_instant(zone: Any, micros: int) -> int:
-    found = _zone_of(zone)
     if micros in (TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY):
         return micros
-    return timestamp_in_range(micros - found.offset_s_of_local(micros) * MICROS_PER_SECOND)
+    if isinstance(zone, str):
+        offset_s = zone_named(zone).offset_s_of_local(micros)
+    else:
+        offset_s = _interval_offset_s(zone)
+    return timestamp_in_range(micros - offset_s * MICROS_PER_SECOND)
 
 
 def _to_local(zone: Any, micros: int) -> int:
-    found = _zone_of(zone)
     if micros in (TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY):
         return micros
-    return timestamp_in_range(micros + found.offset_s_at(micros) * MICROS_PER_SECOND)
+    if isinstance(zone, str):
+        offset_s = zone_named(zone).offset_s_at(micros)
+    else:
+        offset_s = _interval_offset_s(zone)
+    return timestamp_in_range(micros + offset_s * MICROS_PER_SECOND)
 
 
 for _type in ("text", "interval"):
