@@ -55,7 +55,7 @@ class Child:
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", self.spec.module, *arguments],
             pass_fds=pass_fds,
-            env=dict(environment),
+            env={k: v for k, v in environment.items() if k != "NOTIFY_SOCKET"},
             stdin=subprocess.DEVNULL,
             process_group=0,  # Ctrl-C is for the supervisor, which stops them in order
             preexec_fn=die_with_parent,

@@ -39,6 +39,7 @@ from runtime.config_error import ConfigError
 from runtime.lifecycle import LIFELINE_ENV
 from runtime.os_process import become_subreaper
 from runtime.run_dir import make_run_dir, remove_run_dir
+from runtime.service_notify import notify_service_manager
 
 _log = logging.getLogger(__name__)
 _POLL_S_MAX: Final = 1.0
@@ -218,6 +219,7 @@ class Supervisor:
         }
         if not self._record_path.exists():
             _log.info("stack_ready", extra=record)
+            notify_service_manager("READY=1", os.environ)
         write_json_atomically(self._record_path, record)
         if self._ready_file is not None:
             write_json_atomically(self._ready_file, record)
@@ -246,6 +248,7 @@ class Supervisor:
     def _stop_all(self) -> None:
         """End gateway, zygote, KV node in this order; then whatever is left."""
         self._is_stopping = True
+        notify_service_manager("STOPPING=1", os.environ)
         limits_s = {"gateway": self._config.drain_s + self._config.stop_s_max}
         for child in reversed(self._children):
             self._stop(child, limits_s.get(child.spec.name, self._config.stop_s_max))
