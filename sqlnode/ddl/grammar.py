@@ -149,7 +149,7 @@ class DdlParser(AlterParser):
             if columns or constraints or likes:
                 self.expect_symbol(",")
             if self.accept("like"):
-                likes.append(self._like())
+                likes.append(self._like_clause())
             elif (constraint := self.table_constraint()) is not None:
                 constraints.append(constraint)
             else:
@@ -182,7 +182,7 @@ class DdlParser(AlterParser):
             with_data=with_data,
         )
 
-    def _like(self) -> LikeClause:
+    def _like_clause(self) -> LikeClause:
         table = self.name()
         including: set[str] = set()
         while (word := self.accept_any("including", "excluding")) is not None:

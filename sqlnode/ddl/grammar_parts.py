@@ -13,7 +13,7 @@ from sqlnode.ddl.nodes import (
     Name,
     SequenceOptions,
 )
-from sqlnode.parse.expressions import ExpressionParser
+from sqlnode.parse.dml import DmlParser
 from sqlnode.parse.tokens import TokenKind
 from sqlnode.parse.type_names import SERIAL_TYPES, resolve_type
 from sqlnode.types import BY_NAME, SqlType
@@ -21,8 +21,8 @@ from sqlnode.types import BY_NAME, SqlType
 _CONSTRAINT_WORDS: Final = ("constraint", "primary", "unique", "check", "foreign", "exclude")
 
 
-class PartsParser(ExpressionParser):
-    """Adds the shared parts to the expression parser."""
+class PartsParser(DmlParser):
+    """Adds the shared parts to the parser of queries."""
 
     def name(self) -> Name:
         """Take a possibly qualified name."""
@@ -182,7 +182,8 @@ class PartsParser(ExpressionParser):
                     raise self.unsupported("MATCH PARTIAL")
                 match_full = self.expect_any("full", "simple") == "full"
             elif self.accept("on"):
-                actions[self.expect_any("update", "delete")] = self._action_word()
+                event = self.expect_any("update", "delete")
+                actions[event] = self._action_word()
             else:
                 break
         return ForeignKeyDef(

@@ -1,0 +1,121 @@
+"""The SQL engine of one process: its tenant's catalog, plans and counters, shared by all sessions.
+
+**Model.** The catalog is one immutable snapshot. Every frame from the KV node carries the newest
+catalog version; when it moves, the snapshot is loaded anew before the next statement, and plans of
+the old one are forgotten with it.
+"""
+
+import asyncio
+import logging
+import os
+import random
+from collections.abc import Callable
+from typing import Any, Final
+
+from kvapi.client.kv_client import KvClient
+from runtime.clock import Clock, SystemClock
+from runtime.tasks import spawn
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.store import id_allocator, load_catalog
+from sqlnode.garbage import GarbageCollector
+from sqlnode.plan_cache import LruCache, PlanEnv
+from sqlnode.planner import Plan, Statement, make_plan, read_statements
+from sqlnode.sequences import CounterCache
+from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
+
+_log = logging.getLogger(__name__)
+_EPOCH_MICROS: Final = 946_684_800_000_000
+
+
+class Engine:
+    """Everything sessions share. Belongs to the process's loop."""
+
+    def __init__(
+        self,
+        kv: KvClient,
+        catalog: Catalog,
+        clock: Clock,
+        *,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.kv = kv
+        self.catalog = catalog
+        self.clock = clock
+        self.counters = CounterCache(kv)
+        self.allocate_id = id_allocator(kv)
+        self.plans: LruCache[Plan] = LruCache()
+        self.garbage = GarbageCollector(kv)
+        self._random_bytes = random_bytes
+        self._rng = rng or random.SystemRandom()
+        self.random = self._rng.random
+        self._reloading: asyncio.Task[Any] | None = None
+
+    # time and transactions
+
+    def now_micros(self) -> int:
+        """Return µs since 2000."""
+        return self.clock.now_ns() // 1_000 - _EPOCH_MICROS
+
+    def begin(self, isolation: Isolation, read_only: bool) -> Transaction:
+        """Begin a transaction on the current catalog."""
+        return Transaction(
+            self.kv,
+            txn_id=self._random_bytes(TXN_ID_BYTES),
+            catalog_version=self.catalog.version,
+            isolation=isolation,
+            read_only=read_only,
+        )
+
+    # catalog
+
+    @property
+    def is_catalog_stale(self) -> bool:
+        """True if the KV node has told of a newer catalog."""
+        return self.kv.catalog_version != self.catalog.version
+
+    async def reload(self) -> None:
+        """Load the newest catalog; sessions that ask meanwhile wait for the same load."""
+        if self._reloading is None:
+            self._reloading = spawn(self._reload(), name="catalog-reload")
+            self._reloading.add_done_callback(self._reloaded)
+        await asyncio.shield(self._reloading)
+
+    def _reloaded(self, _task: "asyncio.Task[Any]") -> None:
+        self._reloading = None
+
+    async def _reload(self) -> None:
+        self.catalog = await load_catalog(self.kv)
+        self.plans.clear()
+
+    # plans
+
+    def read(self, text: str, *, is_extended: bool = False) -> list[Statement]:
+        """Split a query string and check the grammar of what is new in it. Raises: SqlError."""
+        return read_statements(text, is_extended=is_extended)
+
+    def plan(self, statement: Statement, env: PlanEnv, declared: tuple[int, ...] = ()) -> Plan:
+        """Return the plan of a statement. Raises: SqlError."""
+        if not env.is_shared or not statement.is_cacheable:
+            return make_plan(statement, env, declared)
+        key = (statement.cache_key, declared, env.key)
+        plan = self.plans.get(key)
+        if plan is None:
+            plan = make_plan(statement, env, declared)
+            self.plans.put(key, plan)
+        return plan
+
+    async def close(self) -> None:
+        """Stop what runs in the background."""
+        await self.garbage.close()
+
+
+async def open_engine(
+    kv: KvClient, *, tenant_id: int = 0, tenant_name: str = "", clock: Clock | None = None
+) -> Engine:
+    """Load the tenant's catalog and return its engine. Raises: KvError, SqlError."""
+    catalog = await load_catalog(kv)
+    engine = Engine(kv, catalog, clock or SystemClock())
+    engine.garbage.start()
+    _log.debug("engine_opened", extra={"tenant_id": tenant_id, "tenant": tenant_name})
+    return engine

@@ -1,0 +1,239 @@
+"""The extended query protocol: Parse, Bind, Describe, Execute, Close, Sync.
+
+**Model.** Answers are collected and leave with Sync or Flush. An Execute that Sync follows at once,
+outside a block, is a whole transaction: it commits before it says CommandComplete, and it may be run
+again unseen if it meets a conflict.
+
+Source: PostgreSQL docs, "Extended Query"; src/backend/tcop/postgres.c (exec_parse_message and kin).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pgwire import frames
+from pgwire.codecs.rows import decode_param
+from pgwire.errors import (
+    DuplicateCursor,
+    DuplicatePreparedStatement,
+    FeatureNotSupported,
+    InvalidCursorName,
+    InvalidSqlStatementName,
+    ObjectNotInPrerequisiteState,
+    ProtocolViolation,
+    SqlSyntaxError,
+)
+from pgwire.messages import (
+    BIND_COMPLETE,
+    CLOSE_COMPLETE,
+    EMPTY_QUERY_RESPONSE,
+    NO_DATA,
+    PARSE_COMPLETE,
+    PORTAL_SUSPENDED,
+    command_complete,
+    parameter_description,
+    row_description,
+)
+from pgwire.sql_error import SqlError
+from sqlnode.planner import EMPTY_STATEMENT, PlanKind
+from sqlnode.session.describe import described_columns
+from sqlnode.session.portal import Portal, PreparedStatement
+from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take_rows
+from sqlnode.session.session import Session
+from sqlnode.session.statement_runner import run_statement
+from sqlnode.session.transaction_block import BlockState
+
+
+def parse(session: Session, frame: frames.Parse) -> None:
+    """Parse. Raises: SqlError."""
+    if frame.name and frame.name in session.statements:
+        raise DuplicatePreparedStatement(f'prepared statement "{frame.name}" already exists')
+    if not frame.name:
+        session.statements.pop("", None)
+    session.add_statement(frame.name, prepare(session, frame.name, frame.sql, frame.param_oids))
+    session.out.add(PARSE_COMPLETE)
+
+
+def prepare(session: Session, name: str, sql: str, declared: tuple[int, ...]) -> PreparedStatement:
+    """Make a prepared statement of one statement. Raises: SqlError."""
+    statements = session.engine.read(sql, is_extended=True)
+    if len(statements) > 1:
+        raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
+    statement = statements[0] if statements else EMPTY_STATEMENT
+    require_allowed(session, statement)
+    env = session.env()
+    plan = session.engine.plan(statement, env, declared)
+    return PreparedStatement(
+        name, statement, declared, plan, env, prepared_micros=session.now_micros()
+    )
+
+
+def bind(session: Session, frame: frames.Bind) -> None:
+    """Bind. Raises: SqlError."""
+    prepared = find_statement(session, frame.statement)
+    require_allowed(session, prepared.statement)
+    refresh(session, prepared)
+    types = prepared.plan.param_types
+    if len(frame.values) != len(types):
+        raise ProtocolViolation(
+            f"bind message supplies {len(frame.values)} parameters, but prepared statement "
+            f'"{frame.statement}" requires {len(types)}'
+        )
+    if frame.portal and frame.portal in session.portals:
+        raise DuplicateCursor(f'cursor "{frame.portal}" already exists')
+    params = _params(session, frame, prepared)
+    columns = prepared.plan.columns
+    if len(frame.result_formats) > 1 and len(frame.result_formats) != len(columns):
+        raise ProtocolViolation(
+            f"bind message has {len(frame.result_formats)} result formats but query has "
+            f"{len(columns)} columns"
+        )
+    portal = Portal(frame.portal, prepared, params, frame.result_formats, prepared.statement.text)
+    session.portals.pop(frame.portal, None)
+    session.add_portal(portal)
+    session.out.add(BIND_COMPLETE)
+
+
+def _params(session: Session, frame: frames.Bind, prepared: PreparedStatement) -> Sequence[Any]:
+    settings = session.parameters.settings
+    params = []
+    for index, (sql_type, data) in enumerate(
+        zip(prepared.plan.param_types, frame.values, strict=True)
+    ):
+        try:
+            params.append(decode_param(sql_type.oid, frame.param_format(index), data, settings))
+        except SqlError as error:
+            if error.context is None:
+                name = f'portal "{frame.portal}"' if frame.portal else "unnamed portal"
+                error.context = f"{name} parameter ${index + 1}"
+            raise
+    return params
+
+
+def find_statement(session: Session, name: str) -> PreparedStatement:
+    """Return a prepared statement. Raises: InvalidSqlStatementName."""
+    prepared = session.statements.get(name)
+    if prepared is None:
+        shown = f'prepared statement "{name}"' if name else "unnamed prepared statement"
+        raise InvalidSqlStatementName(f"{shown} does not exist")
+    return prepared
+
+
+def refresh(session: Session, prepared: PreparedStatement) -> None:
+    """Plan again if the catalog or the session's settings have moved on. Raises: SqlError."""
+    env = session.env()
+    if prepared.env is env:
+        return
+    plan = session.engine.plan(prepared.statement, env, prepared.declared)
+    old = prepared.plan
+    if plan.column_oids != old.column_oids or len(plan.columns) != len(old.columns):
+        raise FeatureNotSupported("cached plan must not change result type")
+    prepared.plan, prepared.env = plan, env
+
+
+def describe(session: Session, frame: frames.Describe) -> None:
+    """Describe. Raises: SqlError."""
+    if frame.kind == "S":
+        prepared = find_statement(session, frame.name)
+        require_allowed(session, prepared.statement)
+        refresh(session, prepared)
+        plan = prepared.plan
+        session.out.add(parameter_description([t.oid for t in plan.param_types]))
+        formats: tuple[int, ...] = ()
+    else:
+        portal = find_portal(session, frame.name)
+        require_allowed(session, portal.prepared.statement)
+        plan, formats = portal.prepared.plan, portal.formats
+    if plan.columns:
+        session.out.add(row_description(described_columns(plan.columns, formats)))
+    else:
+        session.out.add(NO_DATA)
+
+
+def find_portal(session: Session, name: str) -> Portal:
+    """Return a portal. Raises: InvalidCursorName."""
+    portal = session.portals.get(name)
+    if portal is None:
+        raise InvalidCursorName(f'portal "{name}" does not exist')
+    return portal
+
+
+async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> None:
+    """Execute; `is_last`: Sync comes next. Raises: SqlError, KvError."""
+    portal = find_portal(session, frame.portal)
+    plan = portal.prepared.plan
+    if plan.kind is PlanKind.EMPTY:
+        session.out.add(EMPTY_QUERY_RESPONSE)
+        return
+    require_allowed(session, portal.prepared.statement)
+    if portal.is_done and not plan.columns:
+        raise ObjectNotInPrerequisiteState(f'portal "{frame.portal}" cannot be run')
+    if portal.rows is not None or frame.row_count_max or portal.is_done or portal.is_cursor:
+        await _execute_part(session, portal, frame.row_count_max)
+        return
+    block = session.block
+    is_whole = (
+        is_last
+        and block.state in (BlockState.IDLE, BlockState.IMPLICIT)
+        and not block.statement_count
+        and not plan.is_transactional
+    )
+    portal.is_done = True
+
+    async def attempt() -> str:
+        refresh(session, portal.prepared)
+        return await run_plan(
+            session, portal.prepared.plan, portal.params, portal.formats, is_whole=is_whole
+        )
+
+    tag = await run_statement(
+        session, attempt, is_whole=is_whole, can_retry=not plan.is_transactional
+    )
+    if tag:
+        session.out.add(command_complete(tag))
+
+
+async def _execute_part(session: Session, portal: Portal, row_count_max: int) -> None:
+    """Run a portal for some rows, or go on with one that was suspended."""
+    plan = portal.prepared.plan
+    if portal.rows is None and not portal.is_done:
+        if not plan.columns:
+
+            async def attempt() -> str:
+                return await run_plan(session, plan, portal.params, portal.formats, is_whole=False)
+
+            portal.is_done = True
+            tag = await run_statement(session, attempt, is_whole=False)
+            session.out.add(command_complete(tag))
+            return
+        session.block.ensure()
+
+        async def start() -> str:
+            await take_rows(session, portal)
+            return ""
+
+        await run_statement(session, start, is_whole=False)
+    encode = session.encoder(plan, portal.formats)
+    sent = 0
+    while portal.rows is not None:
+        wanted = row_count_max - sent if row_count_max else 1000
+        rows = await portal.rows.take(wanted) if wanted else ()
+        if not rows:
+            break
+        session.out.add(encode(rows))
+        sent += len(rows)
+        await session.out.relieve()
+    portal.row_count += sent
+    if row_count_max and sent >= row_count_max:
+        session.out.add(PORTAL_SUSPENDED)
+        return
+    await portal.close()
+    session.out.add(command_complete(portal_tag(portal, sent)))
+
+
+async def close(session: Session, frame: frames.Close) -> None:
+    """Close."""
+    if frame.kind == "S":
+        session.statements.pop(frame.name, None)
+    else:
+        await session.close_portal(frame.name)
+    session.out.add(CLOSE_COMPLETE)

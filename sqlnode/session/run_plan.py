@@ -1,0 +1,103 @@
+"""Running one plan inside the running transaction, its rows going to the client."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from typing import Any
+
+from pgwire.errors import InFailedSqlTransaction, ReadOnlySqlTransaction
+from sqlnode.planner import Plan, PlanKind, Statement
+from sqlnode.session.commands import run_utility, utility_rows
+from sqlnode.session.portal import Portal, RowSource
+from sqlnode.session.session import Session
+from sqlnode.session.transaction_block import BlockState
+
+
+def require_allowed(session: Session, statement: Statement) -> None:
+    """Raise InFailedSqlTransaction unless a failed block accepts the statement."""
+    if session.block.state is BlockState.FAILED and not statement.ends_failed_block:
+        raise InFailedSqlTransaction(
+            "current transaction is aborted, commands ignored until end of transaction block"
+        )
+
+
+async def run_plan(
+    session: Session,
+    plan: Plan,
+    params: Sequence[Any],
+    formats: Sequence[int],
+    *,
+    is_whole: bool,
+    is_simple: bool = False,
+) -> str:
+    """Run a plan to its end; return the command tag. Raises: SqlError, KvError."""
+    block = session.block
+    if plan.kind is PlanKind.UTILITY:
+        return await run_utility(session, plan, formats, is_simple=is_simple)
+    txn = block.ensure(read_only=is_whole and plan.is_read_only)
+    if block.is_read_only and not plan.is_read_only:
+        _refuse_write(plan)
+    txn.statement = plan.text
+    if plan.kind is PlanKind.QUERY:
+        return await _run_query(session, plan, params, formats)
+    context = session.context(params, commit_follows=is_whole)
+    row_count, rows = await plan.executable.run(context)
+    if plan.columns:
+        encode = session.encoder(plan, formats)
+        for start in range(0, len(rows), 1000):
+            session.out.add(encode(rows[start : start + 1000]))
+            if not is_whole:
+                await session.out.relieve()
+    return f"{plan.tag} {row_count}"
+
+
+async def _run_query(
+    session: Session, plan: Plan, params: Sequence[Any], formats: Sequence[int]
+) -> str:
+    encode = session.encoder(plan, formats)
+    context = session.context(params)
+    out = session.out
+    row_count = 0
+    async with aclosing(plan.executable.run(context)) as batches:
+        async for rows in batches:
+            row_count += len(rows)
+            out.add(encode(rows))
+            await out.relieve()
+    return f"SELECT {row_count}"
+
+
+def _refuse_write(plan: Plan) -> None:
+    word = plan.tag.split(maxsplit=1)[0]
+    if word == "SELECT":
+        word = "SELECT FOR UPDATE"
+    raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
+
+
+async def take_rows(session: Session, portal: Portal) -> None:
+    """Start a portal whose rows are taken in pieces. Raises: SqlError, KvError."""
+    plan = portal.prepared.plan
+    txn = session.block.ensure()
+    txn.statement = plan.text
+    if plan.kind is PlanKind.QUERY:
+        batches = plan.executable.run(session.context(portal.params))
+        source = RowSource(batches)
+        await source.has_more()  # its errors belong to the start
+        portal.rows = source
+        return
+    if session.block.is_read_only and not plan.is_read_only:
+        _refuse_write(plan)
+    if plan.kind is PlanKind.UTILITY:
+        rows = await utility_rows(session, portal.prepared.statement.command)
+        portal.tag = plan.tag
+    else:
+        row_count, rows = await plan.executable.run(session.context(portal.params))
+        portal.tag = f"{plan.tag} {row_count}"
+    portal.rows = RowSource(_one_batch(rows))
+
+
+async def _one_batch(rows: Sequence[Any]) -> AsyncIterator[Sequence[Any]]:
+    yield rows
+
+
+def portal_tag(portal: Portal, sent: int) -> str:
+    """Return the tag of a portal that has run out of rows."""
+    return portal.tag or f"SELECT {sent}"

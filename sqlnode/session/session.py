@@ -1,0 +1,179 @@
+"""One session: everything that outlives a statement.
+
+**Concurrency.** Belongs to the task that serves it (serve.py). From outside it is only cancelled or
+asked to end.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from pgwire.connection import ServerConnection
+from pgwire.errors import ConfigurationLimitExceeded
+from runtime.control_wire import SessionHello
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.context import ExecContext, SessionInfo
+from sqlnode.engine import Engine
+from sqlnode.plan_cache import PlanEnv
+from sqlnode.planner import Plan
+from sqlnode.sequences import SessionSequences
+from sqlnode.session.client_link import ClientLink
+from sqlnode.session.encoders import Encoders
+from sqlnode.session.output import Output
+from sqlnode.session.parameters import Parameters
+from sqlnode.session.portal import Portal, PreparedStatement
+from sqlnode.session.statement_guard import StatementGuard
+from sqlnode.session.transaction_block import TransactionBlock
+
+STATEMENTS_MAX: Final = 5_000
+PORTALS_MAX: Final = 1_000
+EPOCH_MICROS: Final = 946_684_800_000_000  # 2000-01-01 in µs since 1970
+
+
+class Session:
+    """State of one client session."""
+
+    def __init__(
+        self, engine: Engine, hello: SessionHello, connection: ServerConnection, link: ClientLink
+    ) -> None:
+        """Raises: SqlError for start-up parameters that cannot be."""
+        self.engine = engine
+        self.hello = hello
+        self.connection = connection
+        self.link = link
+        self.out = Output(link)
+        self.guard = StatementGuard(asyncio.get_running_loop())
+        self.parameters = Parameters(_fixed(engine, hello), hello.parameters)
+        self.block = TransactionBlock(self.parameters, engine.begin, lambda: engine.catalog)
+        self.sequences = SessionSequences(engine.counters, lambda: self.block.catalog)
+        self.statements: dict[str, PreparedStatement] = {}
+        self.portals: dict[str, Portal] = {}
+        self.encoders = Encoders()
+        self.info = SessionInfo(
+            user=hello.user,
+            session_user=hello.user,
+            database=hello.database,
+            tenant=hello.tenant_name,
+            backend_pid=hello.backend_pid,
+            search_path=(),
+            variables=self.parameters.variables,
+            client_address=hello.peer.rpartition(":")[0] or None,
+        )
+        self.txn_start_micros = 0
+        self.work_mem_bytes = 0
+        self.statement_timeout_ms = 0
+        self.parameters_reported: dict[str, str] = {}  # what the client was told
+        self.reported_version = self.parameters.reported_version
+        self._values: dict[str, str] | None = None
+        self._env: PlanEnv | None = None
+        self.parameters_changed()
+
+    # parameters
+
+    def parameters_changed(self) -> None:
+        """Bring along what is derived from parameters. Cheap when nothing changed."""
+        values = self.parameters.values
+        if values is self._values:
+            return
+        self._values = values
+        self.info.application_name = values["application_name"]
+        self.info.search_path = self._search_path()
+        self.out.set_client_min_messages(values["client_min_messages"])
+        self.statement_timeout_ms = int(values["statement_timeout"])
+        self.work_mem_bytes = max(int(values["work_mem"]) << 10, 64 << 20)
+        self.encoders.use(self.parameters.settings)
+        self._env = None
+
+    def _search_path(self) -> tuple[str, ...]:
+        names = [
+            self.info.user if name == "$user" else name for name in self.parameters.search_path
+        ]
+        return tuple(names)
+
+    # planning and execution
+
+    def env(self) -> PlanEnv:
+        """Return what planning depends on now."""
+        catalog = self.block.catalog
+        if self._env is None or self._env.catalog is not catalog:
+            self._env = PlanEnv(
+                catalog,
+                self.info.search_path,
+                self.parameters.settings,
+                is_shared=not self.block.is_catalog_edited,
+            )
+        return self._env
+
+    def now_micros(self) -> int:
+        """Return µs since 2000."""
+        return self.engine.now_micros()
+
+    def context(self, params: Sequence[Any], *, commit_follows: bool = False) -> ExecContext:
+        """Return the surroundings of one statement in the running transaction."""
+        block = self.block
+        assert block.txn is not None, "statements run in transactions"
+        now = self.engine.now_micros()
+        if not block.statement_count or not self.txn_start_micros:
+            self.begin_clock(now)
+        return ExecContext(
+            txn=block.txn,
+            catalog=block.catalog,
+            params=params,
+            settings=self.parameters.settings,
+            session=self.info,
+            sequences=self.sequences,
+            txn_start_micros=self.txn_start_micros,
+            statement_micros=now,
+            clock_micros=self.engine.now_micros,
+            random=self.engine.random,
+            notice=self.out.notice,
+            cancelled=lambda: self.guard.is_cancelled,
+            work_mem_bytes=self.work_mem_bytes,
+            commit_follows=commit_follows,
+        )
+
+    def begin_clock(self, now: int) -> None:
+        """Fix now() for a transaction."""
+        self.txn_start_micros = now
+        # Takes no part in the settings' equality; a copy for each transaction would cost more.
+        object.__setattr__(self.parameters.settings, "now_micros", now)
+
+    def encoder(self, plan: Plan, formats: Sequence[int]) -> Callable[[Sequence[Any]], bytes]:
+        """Return the function from rows to DataRow messages."""
+        return self.encoders.rows(plan.column_oids, tuple(formats))
+
+    # bounds
+
+    def add_statement(self, name: str, statement: PreparedStatement) -> None:
+        """Keep a prepared statement. Raises: ConfigurationLimitExceeded."""
+        if name not in self.statements and len(self.statements) >= STATEMENTS_MAX:
+            raise ConfigurationLimitExceeded(f"more than {STATEMENTS_MAX} prepared statements")
+        self.statements[name] = statement
+
+    def add_portal(self, portal: Portal) -> None:
+        """Keep a portal. Raises: ConfigurationLimitExceeded."""
+        if len(self.portals) >= PORTALS_MAX:
+            raise ConfigurationLimitExceeded(f"more than {PORTALS_MAX} open portals")
+        self.portals[portal.name] = portal
+
+    async def close_portal(self, name: str) -> None:
+        """Close a portal, if there is one."""
+        portal = self.portals.pop(name, None)
+        if portal is not None:
+            await portal.close()
+
+    async def close_portals(self) -> None:
+        """Close all portals: their transaction has ended."""
+        while self.portals:
+            _, portal = self.portals.popitem()
+            await portal.close()
+
+
+def _fixed(engine: Engine, hello: SessionHello) -> dict[str, str]:
+    catalog: Catalog = engine.catalog
+    is_superuser = any(r.superuser for r in catalog.roles if r.name == hello.user)
+    return {
+        "session_authorization": hello.user,
+        "is_superuser": "on" if is_superuser else "off",
+        "default_transaction_isolation": "serializable",
+    }

@@ -1,0 +1,59 @@
+"""The simple query protocol: a string of statements, run as one implicit transaction.
+
+Source: PostgreSQL docs, "Multiple Statements in a Simple Query"; postgres.c (exec_simple_query).
+"""
+
+from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete, row_description
+from pgwire.sql_error import SqlError
+from sqlnode.planner import Plan, PlanKind, Statement, literal_params
+from sqlnode.session.describe import described_columns
+from sqlnode.session.run_plan import require_allowed, run_plan
+from sqlnode.session.session import Session
+from sqlnode.session.statement_runner import commit, run_statement
+from sqlnode.session.transaction_block import BlockState
+
+
+async def simple_query(session: Session, sql: str) -> None:
+    """Run a query string. Raises: SqlError, KvError."""
+    session.statements.pop("", None)
+    await session.close_portal("")
+    statements = session.engine.read(sql)
+    if not statements:
+        session.out.add(EMPTY_QUERY_RESPONSE)
+    is_alone = len(statements) == 1
+    for statement in statements:
+        try:
+            await _run(session, statement, is_alone=is_alone)
+        except SqlError as error:
+            if error.position is not None and statement.offset:
+                error.position += statement.offset
+            raise
+    if session.block.state is BlockState.IMPLICIT:
+        await commit(session)
+
+
+def _describe(plan: Plan) -> bytes:
+    plan.description = row_description(described_columns(plan.columns, ()))
+    return plan.description
+
+
+async def _run(session: Session, statement: Statement, *, is_alone: bool) -> None:
+    require_allowed(session, statement)
+    block, out = session.block, session.out
+    is_whole = is_alone and block.state is BlockState.IDLE and not statement.is_transactional
+
+    async def attempt() -> str:
+        env = session.env()
+        plan = session.engine.plan(statement, env)
+        params = literal_params(statement, plan, env)
+        if plan.columns and plan.kind is not PlanKind.UTILITY:
+            out.add(plan.description or _describe(plan))
+        return await run_plan(session, plan, params, (), is_whole=is_whole, is_simple=True)
+
+    tag = await run_statement(
+        session, attempt, is_whole=is_whole, can_retry=not statement.is_transactional
+    )
+    if tag:
+        out.add(command_complete(tag))
+    if not is_whole and out.is_large:
+        await out.relieve()

@@ -1,0 +1,282 @@
+"""The transaction block of a session: which statement belongs to which transaction.
+
+**Model.**
+
+        IDLE ── statement ──► IMPLICIT ── end of the query string, Sync ──► IDLE  (commit)
+          │ BEGIN                 │ BEGIN: what ran so far joins the block
+          ▼                       ▼
+        OPEN ◄────────────────────┘
+          │ error ──► FAILED ── ROLLBACK, COMMIT (answers ROLLBACK) ──► IDLE
+          │                └── ROLLBACK TO savepoint ──► OPEN
+          └ COMMIT, ROLLBACK ──► IDLE
+
+**Invariants.** `txn` exists exactly from a transaction's first statement to its end. DDL of a
+transaction is seen by its later statements through `editor`; nobody else sees it before the commit.
+
+Source: PostgreSQL, src/backend/access/transam/xact.c.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, cast
+
+from pgwire.errors import InvalidSavepointSpecification, ProgramLimitExceeded
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.store import AllocateId, CatalogEditor
+from sqlnode.session.parameters import ParameterMark, Parameters
+from sqlnode.txn import Isolation, Mark, Transaction
+
+SAVEPOINTS_MAX: Final = 10_000
+_STATUS: Final = {"idle": "I", "implicit": "I", "open": "T", "failed": "E"}
+
+
+class BlockState(Enum):
+    """See the module's diagram."""
+
+    IDLE = "idle"
+    IMPLICIT = "implicit"
+    OPEN = "open"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """Modes of a transaction; None: the session's default."""
+
+    isolation: str | None = None
+    read_only: bool | None = None
+    deferrable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavepointMark:
+    """What ROLLBACK TO goes back to, beside the writes."""
+
+    name: str
+    parameters: ParameterMark
+    catalog: Catalog | None  # as edited then; None: not edited yet
+
+
+Begin = Callable[[Isolation, bool], Transaction]
+"""Begin a transaction with an isolation level; True for read only."""
+
+
+class TransactionBlock:
+    """The state of one session's transaction."""
+
+    def __init__(
+        self, parameters: Parameters, begin: Begin, catalog: Callable[[], Catalog]
+    ) -> None:
+        self.state = BlockState.IDLE
+        self.txn: Transaction | None = None
+        self.editor: CatalogEditor | None = None
+        self.is_read_only = False
+        self.statement_count = 0  # in this transaction, finished ones
+        self._parameters = parameters
+        self._begin = begin
+        self._current_catalog = catalog
+        self._catalog: Catalog | None = None
+        self._modes = Modes()
+        self._mark: ParameterMark | None = None
+        self._savepoints: list[SavepointMark] = []
+
+    # What it is
+
+    @property
+    def status(self) -> str:
+        """The letter of ReadyForQuery."""
+        return _STATUS[self.state.value]
+
+    @property
+    def is_block(self) -> bool:
+        """True inside BEGIN … COMMIT, failed or not."""
+        return self.state in (BlockState.OPEN, BlockState.FAILED)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog that statements bind against."""
+        if self.editor is not None:
+            return self.editor.catalog
+        return self._catalog or self._current_catalog()
+
+    @property
+    def is_catalog_edited(self) -> bool:
+        """True after DDL in this transaction: its plans are nobody else's."""
+        return self.editor is not None and self.editor.is_changed
+
+    @property
+    def modes(self) -> Modes:
+        """What BEGIN and SET TRANSACTION said."""
+        return self._modes
+
+    @property
+    def has_savepoints(self) -> bool:
+        return bool(self._savepoints)
+
+    # Beginning
+
+    def ensure(self, *, read_only: bool = False) -> Transaction:
+        """Return the transaction, begun if there is none.
+
+        `read_only` says that the one statement it is begun for writes nothing.
+        """
+        if self.txn is None:
+            if self.state is BlockState.IDLE:
+                self.state = BlockState.IMPLICIT
+            if self._mark is None:
+                self._mark = self._parameters.mark()
+            isolation, self.is_read_only = self._effective()
+            self._catalog = self._current_catalog()
+            self.txn = self._begin(isolation, self.is_read_only or read_only)
+        return self.txn
+
+    def begin_block(self, modes: Modes) -> None:
+        """BEGIN. Requires: no block is open. An implicit transaction becomes the block."""
+        self.state = BlockState.OPEN
+        if self._mark is None:
+            self._mark = self._parameters.mark()
+        self.set_modes(modes)
+
+    def set_modes(self, modes: Modes) -> None:
+        """Change the transaction's modes. Requires: its first query has not run if isolation."""
+        self._modes = Modes(
+            self._modes.isolation if modes.isolation is None else modes.isolation,
+            self._modes.read_only if modes.read_only is None else modes.read_only,
+            self._modes.deferrable if modes.deferrable is None else modes.deferrable,
+        )
+        isolation, self.is_read_only = self._effective()
+        if self.txn is not None and self.txn.isolation != isolation:
+            assert not self.txn.read_ts, "the caller checked that nothing was read"
+            self.txn = None
+        self._show_modes()
+
+    def _effective(self) -> tuple[Isolation, bool]:
+        values = self._parameters.values
+        isolation = self._modes.isolation or values["default_transaction_isolation"]
+        if isolation == "read uncommitted":
+            isolation = "read committed"
+        read_only = self._modes.read_only
+        if read_only is None:
+            read_only = values["default_transaction_read_only"] == "on"
+        return cast(Isolation, isolation), read_only
+
+    def _show_modes(self) -> None:
+        isolation, read_only = self._effective()
+        written = self._modes.isolation or isolation
+        shown = {
+            "transaction_isolation": written,
+            "transaction_read_only": "on" if read_only else "off",
+            "transaction_deferrable": "on" if self._modes.deferrable else "off",
+        }
+        self._parameters.set_transaction(shown)
+
+    def protect_parameters(self) -> None:
+        """SET is about to change parameters: a rollback takes that back."""
+        if self.state is BlockState.IDLE:
+            self.state = BlockState.IMPLICIT
+        if self._mark is None:
+            self._mark = self._parameters.mark()
+
+    def edit_catalog(self, allocate_id: AllocateId) -> CatalogEditor:
+        """Return the editor of this transaction's DDL."""
+        if self.editor is None:
+            assert self.txn is not None, "DDL runs in a transaction"
+            self.editor = CatalogEditor(self.txn, self.catalog, allocate_id)
+        return self.editor
+
+    # Savepoints
+
+    def savepoint(self, name: str) -> None:
+        """SAVEPOINT. Raises: ProgramLimitExceeded."""
+        if len(self._savepoints) >= SAVEPOINTS_MAX:
+            raise ProgramLimitExceeded(f"more than {SAVEPOINTS_MAX} savepoints in a transaction")
+        catalog = self.editor.catalog if self.is_catalog_edited and self.editor else None
+        self.ensure().savepoints.set(name)
+        self._savepoints.append(SavepointMark(name, self._parameters.mark(), catalog))
+
+    def release(self, name: str) -> None:
+        """RELEASE. Raises: InvalidSavepointSpecification."""
+        index = self._index(name)
+        self.ensure().savepoints.release(name)
+        del self._savepoints[index:]
+
+    def rollback_to(self, name: str) -> None:
+        """ROLLBACK TO: a failed block goes on from there. Raises: InvalidSavepointSpecification."""
+        index = self._index(name)
+        self.ensure().savepoints.rollback_to(name)
+        mark = self._savepoints[index]
+        del self._savepoints[index + 1 :]
+        self._parameters.undo_to(mark.parameters)
+        if self.editor is not None:
+            self.editor.catalog = mark.catalog or self._catalog or self._current_catalog()
+            self.editor.is_changed = mark.catalog is not None
+        self.state = BlockState.OPEN
+
+    def _index(self, name: str) -> int:
+        for index in range(len(self._savepoints) - 1, -1, -1):
+            if self._savepoints[index].name == name:
+                return index
+        raise InvalidSavepointSpecification(f'savepoint "{name}" does not exist')
+
+    # Ending
+
+    def statement_mark(self) -> Mark | None:
+        """Begin a statement in the running transaction."""
+        return None if self.txn is None else self.txn.begin_statement()
+
+    def fail(self) -> None:
+        """An open block becomes a failed one; the caller rolls an implicit one back."""
+        if self.state is BlockState.OPEN:
+            self.state = BlockState.FAILED
+
+    async def commit(self) -> None:
+        """Commit what there is; whatever happens, the transaction is over afterwards."""
+        txn = self.txn
+        if txn is None:
+            self._finish(is_committed=True)
+            return
+        if self.is_catalog_edited:
+            txn.schema_changed = True
+        try:
+            await txn.commit()
+        except BaseException:
+            self._finish(is_committed=False)
+            raise
+        self._finish(is_committed=True)
+
+    async def rollback(self) -> None:
+        """Give up what there is."""
+        txn = self.txn
+        if txn is not None:
+            await txn.rollback()
+        self._finish(is_committed=False)
+
+    async def restart(self) -> None:
+        """Roll back an implicit transaction so that its statement can run again."""
+        if self.txn is not None:
+            await self.txn.rollback()
+        self.txn = None
+        self.editor = None
+        self._catalog = None
+
+    def _finish(self, *, is_committed: bool) -> None:
+        self.state = BlockState.IDLE
+        self.txn = None
+        self.editor = None
+        self._catalog = None
+        self.statement_count = 0
+        if self._mark is not None:
+            if is_committed:
+                self._parameters.end_transaction()
+            else:
+                self._parameters.undo_to(self._mark)
+            self._mark = None
+        if self._savepoints:
+            self._savepoints.clear()
+        if self._modes is not _NO_MODES:
+            self._modes = _NO_MODES
+            self._parameters.set_transaction({})
+
+
+_NO_MODES: Final = Modes()
