@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pgwire.errors import QueryCanceled
 from pgwire.sql_error import SqlError
+from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.logical import Columns, Plan, Scan, VirtualScan
 from sqlnode.plan.statement import Query
 from sqlnode.vecexec.arrow_scan import TableSource
@@ -171,6 +172,12 @@ def _translated(error: BaseException, rendered: _Rendered) -> BaseException:
     return to_sql_error(error)
 
 
-def compile_query(query: Query, source: TableSource | None = None) -> VecQuery:
-    """Return a bound query as an executable. Rendering waits for the parameters' values."""
+def compile_query(
+    query: Query, catalog: Catalog | None = None, *, source: TableSource | None = None
+) -> VecQuery:
+    """Return a bound query as an executable. Rendering waits for the parameters' values.
+
+    Raises: nothing; what cannot be run raises FeatureNotSupported by `run`.
+    """
+    del catalog  # plans hold the descriptors they were bound to
     return VecQuery(query.plan, query.columns, source or TableSource())

@@ -1,4 +1,4 @@
-"""vecexec against a real PostgreSQL: same columns, same types, same rows, same text, same errors."""
+"""vecexec against a real PostgreSQL: same columns, types, rows, text and errors."""
 
 import asyncio
 import math

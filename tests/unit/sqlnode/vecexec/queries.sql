@@ -111,3 +111,103 @@ select 2147483647 + small::int from fares where small > 100
 select (select id from fares)
 select sum(big) from fares where big > 0
 select row(1, 'a'), row(id, price) from fares order by id limit 2
+
+-- mixed
+select mixed from fares where id < 100 intersect select mixed from fares where id > 100 order by 1
+select mixed from fares where id < 100 except select mixed from fares where id > 50 order by 1
+select mixed, code, count(*), sum(price) from fares group by grouping sets ((mixed), (code), ()) order by 1, 2, 3 limit 40
+select distinct mixed from fares order by mixed limit 20
+select distinct price from fares order by price nulls first limit 20
+select distinct ok, code from fares order by code desc, ok
+select * from (with a as (select 1 as x) select x + 1 as y from a) q
+select (with a as (select max(price) as m from fares) select m from a), count(*) from fares
+with a as (select code, sum(price) as s from fares group by code), b as (select code, s from a where s > 0), c as materialized (select max(s) as m from b) select b.code, b.s, c.m, b.s / c.m from b, c order by 1
+with recursive t(n) as (values (1) union all select n + 1 from t where n < 100) select sum(n), avg(n), count(*) from t
+with recursive f(a, b, n) as (select 0::numeric, 1::numeric, 1 union all select b, a + b, n + 1 from f where n < 120) select n, a from f where n % 10 = 0 order by n
+with recursive p(id, path) as (select 1, '1' union all select id + 1, path || ',' || (id + 1)::text from p where id < 6) select * from p order by id
+select f.code, x.total from (select distinct code from fares) f left join lateral (select sum(g.price) as total from fares g where g.code = f.code and g.ok) x on x.total > 0 order by 1
+select id, (select count(*) from fares g where g.price < f.price) as lower from fares f where id < 20 order by id
+select id from fares f where price = (select max(price) from fares g where g.code = f.code) order by id
+select id from fares f where exists (select 1 from fares g where g.mixed = f.mixed and g.id > f.id) order by id limit 20
+select id, mixed in (select tax from fares where tax is not null), price not in (select price from fares where id = 3 and price is not null) from fares order by id limit 20
+select id, small not in (select small from fares where id between 5 and 7) from fares order by id limit 10
+select (id, code) in (select id, code from fares where id < 5) from fares order by id limit 8
+select a.id, b.id from fares a join fares b on a.mixed = b.mixed and a.id < b.id order by 1, 2 limit 30
+select a.id, b.id from fares a join fares b on a.price = b.tax order by 1, 2
+select a.id, b.id from fares a left join fares b on a.tax > b.price and b.id < 10 and a.id < 20 where a.id < 20 order by 1, 2 limit 40
+select a.id, b.id from fares a right join fares b on a.id = b.id + 398 order by 2, 1 limit 10
+select a.id, b.id from (select id from fares where id < 4) a full join (select id from fares where id between 3 and 5) b using (id) order by 1, 2
+select count(*) from fares natural join (select id, code from fares) g
+select id, case when mixed > 1 then mixed when mixed < 0 then price else 0 end from fares order by id limit 30
+select coalesce(mixed, price, tax, 0.000) from fares order by id limit 10
+select id, array[price, tax] from fares order by id limit 10
+select array_agg(mixed order by mixed, id) from fares where id < 20
+select array_agg(note order by id) from fares where id < 15
+select string_agg(note, ';') from fares where id < 20
+select string_agg(code, note) from fares where id < 10
+select code, array_agg(id) from fares where id < 20 group by code order by code
+select max(note), min(note), max(code), min(code), max(paid_on), min(at), max(mixed), min(mixed), max(wait) from fares
+select bit_and(small), bit_or(small), bit_xor(id) from fares
+select regr_count(price::float8, tax::float8), regr_r2(ratio, small::float8) from fares
+select sum(distinct price), avg(distinct mixed), sum(distinct mixed), count(distinct code) from fares
+select sum(price) over (partition by code), count(*) over () from fares order by id limit 5
+select id, price - lag(price) over w as diff, sum(price) over w from fares window w as (partition by code order by id) order by id limit 30
+select code, sum(sum(price)) over (order by code), rank() over (order by avg(price)) from fares group by code order by code
+select id, avg(price) over (partition by code order by id rows between 1 preceding and 1 following exclude group) from fares order by id limit 20
+select id, stddev(price) over (order by id rows 5 preceding), avg(small) over (order by id rows 5 preceding) from fares order by id limit 20
+select id, first_value(mixed) over (partition by code order by mixed nulls first, id) from fares order by id limit 20
+select id, sum(price) over (order by mixed range between unbounded preceding and current row) from fares order by mixed, id limit 30
+select id, sum(price) over (order by paid_on range between '10 days' preceding and current row) from fares where paid_on is not null order by paid_on, id limit 30
+select id, count(*) over (order by price range between 100 preceding and 50.5 following) from fares where price is not null order by price, id limit 30
+select percentile_cont(0.25) within group (order by ratio), percentile_cont(array[0.1, 0.9]) within group (order by ratio desc), percentile_disc(0.5) within group (order by mixed), percentile_cont(0.5) within group (order by wait) from fares
+select code, percentile_cont(0.5) within group (order by price) from fares group by code order by code
+select mode() within group (order by mixed) from fares
+select sum(0.1) from fares
+select avg(1.5), sum(2), avg(id), sum(id), avg(small), sum(small::int8) from fares
+select 0.1 + 0.2, 1e20 * 1e20, 123456789012345678901234567890 * 2, 1.10 * 2.20, 10.0 / 3, 2.5::int, -2.5::int, 3.5::int, 0.5::int
+select sum(price * price * price), sum(big::numeric * big), sum(big::numeric * 1.5) from fares
+select price * 12345678901234567890.123456789 from fares where id < 10 order by id
+select round(price, -2), round(price, 1), round(mixed, 3), trunc(mixed, 1), round(price) from fares order by id limit 20
+select sign(price), mod(price, 7), div(price, 7), sqrt(abs(price)), power(small, 2), exp(1.0), ln(2.0), log(100.0) from fares order by id limit 10
+select (price / 100)::numeric(10, 4), (price * 100)::int, price::float4, price::real * 2, price::bigint from fares order by id limit 20
+select 1::numeric(5, 2), 123.456::numeric(5, 2), 99999::numeric(4, 0)
+select 'abc'::varchar(2), 'abc'::char(5) || '|', 'x'::text, 12::text || 'a', true::text
+select null, null::int + 1, null || 'a', null = null, null in (1, 2), 1 in (null, 1), 2 in (null, 1)
+select 1 where 1 = any (array[]::int[]) or 1 = all (array[]::int[])
+select * from (values (1.5, 'a'), (2, 'b'), (3.25, null)) v(n, t) order by n
+select x * 2 from (values (1.5), (2.25)) v(x)
+select distinct on (code) code, id, price from fares order by code, price desc nulls last, id
+select code, count(*) from fares group by code having avg(price) > 4000 order by code
+select count(*), code from fares where price > 100 and (ok or ok is null) group by code, ok order by 1, 2
+select upper(code), count(*) from fares group by upper(code) order by 1
+select length(note), count(*) from fares group by 1 order by 1
+select id from fares order by mixed desc, id desc limit 10 offset 5
+select id from fares order by price * -1, id limit 10
+select id from fares where id = 17 or id in (20, 30) order by id desc
+select id from fares where id between 10 and 12
+select sum(x) from (select id as x from fares order by id limit 10) q
+select * from (select id from fares order by id desc limit 3) a union all (select id from fares order by id limit 2)
+(select id from fares order by id limit 2) union (select 1) order by 1 desc
+select count(*) from (select 1 from fares) q
+select count(*) from fares, airlines where false
+select max(x) from (select count(*) as x from flights group by dest) q
+select carrier from airlines where not exists (select 1 from flights f where f.carrier = airlines.carrier)
+select 1 + (select count(*) from airlines), (select name from airlines where carrier = 'zz')
+select id / 0 from fares where id < 0
+select case when id = 1 then 1 else 10 / (id - 1) end from fares order by id limit 3
+select 32767::int2 + 1::int2
+select (-9223372036854775808)::int8 / -1
+select 1 / 0.0
+select 'a' < 'B', 'é' > 'z', 'a ' = 'a', 'a '::char(3) = 'a'::char(5)
+select name from airports where name like '%Intl' and alt > 1000 order by name collate "C" limit 10
+select tz, count(*), min(alt), max(lat) from airports group by tz order by tz
+select lat + lon, lat * 2, lat / 3, -lat, lat::int, lat::numeric, round(lat::numeric, 1) from airports order by faa limit 20
+select avg(lat), sum(alt), stddev(lon), var_pop(lat) from airports
+select row_number() over (), id from fares order by id limit 3
+select time_hour from flights where time_hour < '2013-01-02' order by time_hour desc, flight limit 5
+select min(time_hour), max(time_hour), count(distinct time_hour) from flights
+select month, day, count(*) from flights group by month, day having count(*) > 22 order by 3 desc, 1, 2 limit 10
+select dep_delay, arr_delay, dep_delay - arr_delay as gained from flights where dep_delay is not null and arr_delay is not null order by gained desc, flight limit 10
+select year * 10000 + month * 100 + day as d, avg(dep_delay)::numeric(8,2) from flights group by d order by d limit 10
+select count(*) filter (where carrier in ('AA', 'UA')) * 100.0 / count(*) from flights
+select origin, dest, count(*) as n, sum(count(*)) over (partition by origin) as total from flights group by 1, 2 order by n desc, 1, 2 limit 10

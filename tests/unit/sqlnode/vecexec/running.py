@@ -22,7 +22,7 @@ def context(params=(), txn=None, catalog=None):
 
 async def collect(plan, columns=None, ctx=None, source=None):
     """Return all rows of a plan."""
-    query = compile_query(Query(plan, columns or plan.columns), source)
+    query = compile_query(Query(plan, columns or plan.columns), source=source)
     rows = []
     async for batch in query.run(ctx or context()):
         rows += batch

@@ -15,10 +15,10 @@ from tests.unit.sqlnode.vecexec.running import collect, context
 
 
 @cache
-def store():
-    """Return a store that holds all tables, rows in loading order."""
+def store(names=None):
+    """Return a store that holds tables, all of them if no names are given."""
     made = MemoryStore()
-    for name in flights.names():
+    for name in names or flights.names():
         codec = codec_of(flights.table(name))
         for row in flights.stored_rows(name):
             made.values[codec.row_key(row)] = codec.encode_row(row)
@@ -32,11 +32,11 @@ def bound(sql):
     ).bound
 
 
-async def answer(sql, params=()):
+async def answer(sql, params=(), names=None):
     """Return (names, type oids, rows of text), or the SQLSTATE."""
     try:
         query = bound(sql)
-        ctx = context(params, store().begin(), flights.catalog())
+        ctx = context(params, store(names).begin(), flights.catalog())
         ctx.txn.block_rows = 4000
         rows = await collect(query.plan, query.columns, ctx)
     except SqlError as error:
