@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from kvnode.mvcc.formats import (
     TENANT_BYTES,
@@ -61,6 +62,31 @@ class PackedBlock:
     more: bool
 
 
+class _Joined:
+    """Byte strings joined step by step, so that the last step has little left to do."""
+
+    __slots__ = ("_lengths", "_parts")
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._lengths: list[npt.NDArray[np.uint32]] = []
+
+    def extend(self, strings: list[bytes]) -> None:
+        """Add the strings of one step."""
+        self._parts.append(b"".join(strings))
+        self._lengths.append(np.fromiter(map(len, strings), dtype=np.uint32, count=len(strings)))
+
+    def joined(self) -> bytes:
+        """Return everything, one after the other."""
+        return b"".join(self._parts)
+
+    def ends(self) -> bytes:
+        """Return where each string ends, as little-endian uint32."""
+        if not self._lengths:
+            return b""
+        return np.cumsum(np.concatenate(self._lengths), dtype=np.uint32).astype("<u4").tobytes()
+
+
 @dataclass(slots=True)
 class ScanRun:
     """One scan on its way. Call `step` until `done`, then `block`."""
@@ -69,8 +95,8 @@ class ScanRun:
     done: bool = False
     row_count: int = 0
     bytes_read: int = 0
-    _keys: list[bytes] = field(default_factory=list)
-    _values: list[bytes] = field(default_factory=list)
+    _keys: _Joined = field(default_factory=lambda: _Joined())
+    _values: _Joined = field(default_factory=lambda: _Joined())
     _rows_next: int = _ROWS_FIRST
     _start: bytes = b""
     _end: bytes = b""
@@ -102,13 +128,12 @@ class ScanRun:
         """Return the rows found."""
         if self.spec.count_only:
             return PackedBlock(self.row_count, b"", b"", b"", b"", self._more)
-        values = [] if self.spec.keys_only else self._values
         return PackedBlock(
             self.row_count,
-            b"".join(self._keys),
-            _ends(self._keys),
-            b"".join(values),
-            _ends(values),
+            self._keys.joined(),
+            self._keys.ends(),
+            self._values.joined(),
+            self._values.ends(),
             self._more,
         )
 
@@ -168,31 +193,29 @@ class ScanRun:
             self.row_count += len(rows)
             self._rows_next = _ROWS_MAX
             return
-        sizes = [len(key) + len(value) for key, value in rows]
-        size = sum(sizes)
-        if spec.keys_only:
-            sizes = [len(key) for key, _ in rows]
-        if self.bytes_read + sum(sizes) >= spec.limit_bytes:
-            self._more = self.done = True
-            del rows[self._rows_within(sizes) :]
-        self.bytes_read += sum(sizes[: len(rows)])
-        self.row_count += len(rows)
-        self._keys += [key[TENANT_BYTES:] for key, _ in rows]
-        if not spec.keys_only:
-            self._values += [value[TS_BYTES:] for _, value in rows]
-        average = size // len(sizes) + 1 if sizes else 1
+        lengths = [len(row[0]) for row in rows]
+        stored = sum(lengths) + sum([len(row[1]) for row in rows])
+        size = sum(lengths) if spec.keys_only else stored
+        average = stored // len(rows) + 1 if rows else 1
         self._rows_next = max(1, min(_ROWS_MAX, _STEP_BYTES // average))
+        if self.bytes_read + size >= spec.limit_bytes:
+            self._more = self.done = True
+            size = self._cut_at_limit(rows)
+        self.bytes_read += size
+        self.row_count += len(rows)
+        self._keys.extend([key[TENANT_BYTES:] for key, _ in rows])
+        if not spec.keys_only:
+            self._values.extend([value[TS_BYTES:] for _, value in rows])
 
-    def _rows_within(self, sizes: list[int]) -> int:
-        """Return how many rows fit; the one that crosses the soft limit is the last."""
-        left = self.spec.limit_bytes - self.bytes_read
-        totals = np.cumsum(np.array(sizes, dtype=np.int64))
-        return min(len(sizes), int(np.searchsorted(totals, left)) + 1)
-
-
-def _ends(parts: list[bytes]) -> bytes:
-    lengths = np.fromiter(map(len, parts), dtype=np.uint32, count=len(parts))
-    return np.cumsum(lengths, dtype=np.uint32).astype("<u4").tobytes()
+    def _cut_at_limit(self, rows: list[Row]) -> int:
+        """Drop the rows after the one that crosses the soft limit; return what is left in bytes."""
+        left, size = self.spec.limit_bytes - self.bytes_read, 0
+        for index, (key, value) in enumerate(rows):
+            size += len(key) if self.spec.keys_only else len(key) + len(value)
+            if size >= left:
+                del rows[index + 1 :]
+                break
+        return size
 
 
 def _add_old(visible: dict[bytes, bytes], snapshot: Snapshot, key: bytes, read_ts: int) -> None:

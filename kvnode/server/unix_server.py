@@ -6,7 +6,7 @@ and on the way out the send buffer plus the answers of what was outstanding when
 
 import asyncio
 import socket
-from typing import Final, cast, cast
+from typing import Final, cast
 
 from kvapi.errors import RequestTooLarge, Throttled
 from kvapi.wire import FrameReader
