@@ -20,7 +20,7 @@ from sqlnode.parse.query_syntax import (
     ValuesCore,
     WithClause,
 )
-from sqlnode.parse.syntax import Expr, Literal, RowOf, ScalarQuery, Star, WindowSpec
+from sqlnode.parse.syntax import Expr, Literal, RowOf, ScalarQuery, SortItem, Star, WindowSpec
 from sqlnode.parse.tokens import TokenKind
 
 _TAIL: Final = ("order", "limit", "offset", "fetch", "for")
@@ -138,7 +138,8 @@ class QueryParser(FromParser):
         where = self.expression() if self.accept("where") else None
         group_by: tuple[GroupItem, ...] = ()
         group_distinct = False
-        if self.accept("group", "by"):
+        if self.accept("group"):
+            self.expect("by")
             group_distinct = self.accept("distinct")
             if not group_distinct:
                 self.accept("all")
@@ -246,7 +247,7 @@ class QueryParser(FromParser):
         """Add ORDER BY, LIMIT and locking to a body; a parenthesized one that has them already is nested."""
         if with_ is None and not self.peek_any(*_TAIL):
             return query
-        order_by = self.sort_items() if self.accept("order", "by") else ()
+        order_by = self.order_by() if self.accept("order") else ()
         limit, offset, ties = self._limits()
         locking = self._locking()
         if not locking and self.peek_any("limit", "offset", "fetch"):
@@ -273,6 +274,11 @@ class QueryParser(FromParser):
             locking + query.locking,
             position,
         )
+
+    def order_by(self) -> tuple[SortItem, ...]:
+        """Take BY and what follows it."""
+        self.expect("by")
+        return self.sort_items()
 
     def _limits(self) -> tuple[Expr | None, Expr | None, bool]:
         limit: Expr | None = None

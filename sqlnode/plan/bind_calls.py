@@ -21,7 +21,7 @@ from sqlnode.plan.coerce import cast_explicitly, coerce_to_boolean
 from sqlnode.plan.collector import Collector
 from sqlnode.plan.expr import ExprContext, bind, binds
 from sqlnode.plan.find_function import Found, find_function, is_aggregate
-from sqlnode.plan.operators import call_function
+from sqlnode.plan.operators import call_function, specialized
 from sqlnode.plan.scalar import AggregateCall, Call, ColumnRef, Scalar, SortKey, walk
 from sqlnode.plan.scope import Scope
 
@@ -57,7 +57,7 @@ def bind_call(ctx: ExprContext, node: FunctionCall) -> Scalar:
 def _refuse_aggregate_syntax(node: FunctionCall, found: Found) -> None:
     name = ".".join(node.name)
     if isinstance(found.entry, WindowFunction):
-        raise WindowingError(
+        raise WrongObjectType(
             f"window function {name} requires an OVER clause", position=node.position
         )
     for is_given, message in (
@@ -189,8 +189,12 @@ def _finish(
     condition = None
     if node.filter is not None:
         bound = bind(ctx.inside(clause="FILTER"), node.filter)
-        condition = coerce_to_boolean(ctx.env, bound, "FILTER", node.position)
-    return AggregateCall(aggregate, args, typed.type, node.distinct, keys, condition, node.star)
+        position = getattr(node.filter, "position", None)
+        condition = coerce_to_boolean(ctx.env, bound, "FILTER", position)
+    if aggregate.specialize is not None:
+        aggregate = specialized(aggregate, tuple(arg.type.bare for arg in typed.args))
+    result = typed.type if aggregate.result.info.category == "P" else aggregate.result
+    return AggregateCall(aggregate, args, result, node.distinct, keys, condition, node.star)
 
 
 # Windows

@@ -102,6 +102,9 @@ def _check_types(item: CommonTable, start: QueryResult, step: QueryResult) -> No
             position=item.position,
             sqlstate="42601",
         )
+    assert isinstance(item.query, Query), "checked by the caller"
+    first = item.query.body.left if isinstance(item.query.body, SetCore) else item.query
+    targets = getattr(first.body, "targets", ())
     for index, (a, b) in enumerate(zip(start.columns, step.columns, strict=True), 1):
         overall = select_common_type([a.type, b.type], "UNION", item.position)
         if overall.oid != a.type.oid:
@@ -110,5 +113,5 @@ def _check_types(item: CommonTable, start: QueryResult, step: QueryResult) -> No
                 f"{format_type(a.type)} in non-recursive term but type {format_type(overall)} "
                 "overall",
                 hint="Cast the output of the non-recursive term to the correct type.",
-                position=item.position,
+                position=targets[index - 1].position if index <= len(targets) else None,
             )

@@ -229,11 +229,12 @@ def _function(env: Env, scope: Scope, ref: FunctionRef) -> FromResult:
         )
     bound = call_function(env, found.entry, args, found.types, call.position)
     alias = ref.alias.name if ref.alias is not None else call.name[-1]
-    function = found.entry
-    if function.out_names:
+    function = bound.function
+    if function.out_types:
         pairs = list(zip(function.out_names, function.out_types, strict=True))
     else:
-        pairs = [(alias, bound.type)]
+        own = function.out_names[0] if function.out_names else function.name
+        pairs = [(alias if own == function.name else own, bound.type)]
     if ref.ordinality:
         pairs.append(("ordinality", INT8))
     columns = [env.new_column(name, type_) for name, type_ in pairs]

@@ -19,7 +19,20 @@ from sqlnode.plan.bind_sort import bind_sort_item
 from sqlnode.plan.coerce import coerce_to_bigint
 from sqlnode.plan.env import Env
 from sqlnode.plan.expr import ExprContext, bind
-from sqlnode.plan.logical import Limit, LockRows, Plan, Scan, Sort, With, walk_plans
+from sqlnode.plan.logical import (
+    Aggregation,
+    Filter,
+    Limit,
+    LockRows,
+    Plan,
+    Project,
+    ProjectSet,
+    Scan,
+    Sort,
+    Window,
+    With,
+    walk_plans,
+)
 from sqlnode.plan.query_result import QueryResult, trim
 from sqlnode.plan.rewrite import referenced_ids
 from sqlnode.plan.scalar import ColumnRef, Const, Scalar, SortKey
@@ -123,7 +136,7 @@ def _row_count(env: Env, expr: Expr | None, clause: str, scope: Scope | None) ->
 
 def _locked(query: Query, plan: Plan) -> Plan:
     for clause in query.locking:
-        _check_lockable(query, clause)
+        _check_lockable(query, clause, plan)
         aliases = {p.alias for p in walk_plans(plan) if isinstance(p, Scan)}
         for table in clause.tables:
             if table not in aliases:
@@ -136,7 +149,18 @@ def _locked(query: Query, plan: Plan) -> Plan:
     return plan
 
 
-def _check_lockable(query: Query, clause: Locking) -> None:
+def _computed(plan: Plan) -> str | None:
+    """What makes the rows of a SELECT something else than table rows."""
+    while isinstance(plan, Project | Sort | Filter | LockRows):
+        plan = plan.input
+    if isinstance(plan, Aggregation):
+        return "aggregate functions"
+    if isinstance(plan, Window):
+        return "window functions"
+    return "set-returning functions in the target list" if isinstance(plan, ProjectSet) else None
+
+
+def _check_lockable(query: Query, clause: Locking, plan: Plan) -> None:
     body = query.body
     reason = None
     if isinstance(body, SetCore):
@@ -151,7 +175,7 @@ def _check_lockable(query: Query, clause: Locking) -> None:
         reason = "GROUP BY clause"
     elif body.having is not None:
         reason = "HAVING clause"
+    else:
+        reason = _computed(plan)
     if reason is not None:
-        raise FeatureNotSupported(
-            f"FOR {clause.strength.upper()} is not allowed with {reason}", position=clause.position
-        )
+        raise FeatureNotSupported(f"FOR {clause.strength.upper()} is not allowed with {reason}")

@@ -54,11 +54,12 @@ def bind_set_operation(env: Env, core: SetCore, parent: Scope | None) -> QueryRe
     if len(left.columns) != len(right.columns):
         raise SqlSyntaxError(
             f"each {word} query must have the same number of columns",
-            position=core.right.position or None,
+            position=_target_position(core.right, 0),
         )
     columns: list[OutColumn] = []
-    for a, b in zip(left.columns, right.columns, strict=True):
-        common = select_common_type([a.type, b.type], word, core.position)
+    for index, (a, b) in enumerate(zip(left.columns, right.columns, strict=True)):
+        position = _target_position(core.right, index)
+        common = select_common_type([a.type, b.type], word, position)
         if not (core.kind == "union" and core.all):
             require_equality(common, core.position)
         kept = a.type if a.type == b.type and a.type.oid == common.oid else common
@@ -72,6 +73,12 @@ def bind_set_operation(env: Env, core: SetCore, parent: Scope | None) -> QueryRe
         tuple(columns),
     )
     return QueryResult(plan, plan.columns)
+
+
+def _target_position(query: Query, index: int) -> int | None:
+    """Where a query's output column stands in the text."""
+    targets = getattr(query.body, "targets", ())
+    return targets[index].position if index < len(targets) else query.position or None
 
 
 def _side(env: Env, query: Query, parent: Scope | None) -> QueryResult:

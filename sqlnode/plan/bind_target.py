@@ -139,7 +139,6 @@ def bind_sets(
             if column.attnum in done:
                 raise DuplicateColumn(
                     f'multiple assignments to same column "{column.name}"',
-                    position=target.position,
                     sqlstate="42601",
                 )
             done[column.attnum] = _assigned(ctx, column, expr)

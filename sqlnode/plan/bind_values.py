@@ -64,11 +64,8 @@ from sqlnode.plan.scalar import (
 from sqlnode.types import (
     BOOL,
     INT4,
-    NAME,
     OID,
     RECORD,
-    TEXT,
-    TYPES,
     UNKNOWN,
     SqlType,
     array_of,
@@ -78,23 +75,24 @@ from sqlnode.types import (
 
 _COLLATIONS: Final = frozenset({"default", "C", "POSIX", "ucs_basic", "C.UTF-8", "pg_c_utf8"})
 _SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax"})
+# Key words that are calls; CURRENT_TIME is absent, as type timetz is.
 _VALUE_FUNCTIONS: Final = {
-    "current_timestamp": ("now", None),
-    "localtimestamp": ("now", "timestamp"),
-    "current_date": ("now", "date"),
-    "localtime": ("now", "time"),
-    "current_user": ("current_user", None),
-    "current_role": ("current_user", None),
-    "user": ("current_user", None),
-    "session_user": ("session_user", None),
-    "current_catalog": ("current_database", None),
+    "current_timestamp": "current_timestamp",
+    "localtimestamp": "localtimestamp",
+    "current_date": "current_date",
+    "localtime": "localtime",
+    "current_user": "current_user",
+    "current_role": "current_user",
+    "user": "current_user",
+    "session_user": "session_user",
+    "current_catalog": "current_catalog",
 }
 
 
 @binds(Literal)
 def _literal(ctx: ExprContext, node: Literal) -> Scalar:
     if node.kind == "string":
-        return Const(node.value, UNKNOWN)
+        return ctx.env.literal(Const(node.value, UNKNOWN), node.position)
     if node.kind in ("integer", "numeric"):
         return number(node.value)
     if node.kind == "bool":
@@ -293,10 +291,8 @@ def _nullif(ctx: ExprContext, node: SpecialCall) -> Scalar:
     left, right = (bind(ctx, arg) for arg in node.args)
     call = bind_operator(ctx.env, "=", left, right, node.position)
     assert isinstance(call, Call), "= is a function"
-    compared, other = call.args
-    if left.type.oid == UNKNOWN.oid:
-        left = resolve_unknown(ctx.env, left) if compared.type.oid == TEXT.oid else compared
-    return NullIf(left, other, compared, call.function, left.type)
+    compared, other = call.args  # the result has the type the operator compares
+    return NullIf(compared, other, compared, call.function, compared.type)
 
 
 @binds(SqlValue)
@@ -306,19 +302,12 @@ def _sql_value(ctx: ExprContext, node: SqlValue) -> Scalar:
         raise FeatureNotSupported(
             f"{node.kind.upper()} is not supported: type timetz", position=node.position
         )
-    name, type_name = found
-    functions = [f for f in REGISTRY.functions.get(name, ()) if not f.arguments]
-    if not functions:
-        raise FeatureNotSupported(f"{node.kind.upper()} is not supported", position=node.position)
-    call: Scalar = Call(functions[0], (), functions[0].result, node.position)
-    if type_name is not None:
-        target = SqlType(next(t.oid for t in TYPES.values() if t.name == type_name))
-        call = coerce(ctx.env, call, target, CastContext.EXPLICIT, node.position)
-    elif name in ("current_user", "session_user", "current_database"):
-        assert call.type.oid in (NAME.oid, TEXT.oid), "names are names"
-    if node.precision is not None:
-        return apply_typmod(call, SqlType(call.type.oid, min(node.precision, 6)), explicit=True)
-    return call
+    args = () if node.precision is None else (Const(min(node.precision, 6), INT4),)
+    declared = tuple(arg.type for arg in args)
+    for function in REGISTRY.functions.get(found, ()):
+        if function.arguments == declared:
+            return Call(function, args, function.result, node.position)
+    raise FeatureNotSupported(f"{node.kind.upper()} is not supported", position=node.position)
 
 
 @binds(ArrayOf)

@@ -168,7 +168,7 @@ def read_literal(env: Env, node: Const, target: SqlType, position: int | None) -
             node.value, target, env.session.settings, env.catalog, env.search_path
         )
     except SqlError as error:
-        raise at_position(error, position) from None
+        raise at_position(error, env.literal_position(node) or position) from None
     return Const(datum, target.bare)
 
 

@@ -15,7 +15,7 @@ from pgwire.errors import (
 )
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.logical import OutColumn
-from sqlnode.plan.scalar import Param
+from sqlnode.plan.scalar import Const, Param
 from sqlnode.types import UNKNOWN, SqlType, format_type
 
 PARAMS_MAX = 65535
@@ -83,7 +83,17 @@ class Env:
     last_id: int = 0
     last_cte: int = 0
     view_depth: int = 0
+    literals: dict[int, tuple[Const, int]] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)  # column id → where it was first named
+
+    def literal(self, const: Const, position: int) -> Const:
+        """Remember where an untyped literal stands, for the error if its type cannot read it."""
+        self.literals[id(const)] = (const, position)
+        return const
+
+    def literal_position(self, const: Const) -> int | None:
+        found = self.literals.get(id(const))
+        return found[1] if found is not None else None
 
     def new_column(
         self, name: str, type_: SqlType, table_oid: int = 0, attnum: int = 0

@@ -3,7 +3,9 @@
 **Source.** PostgreSQL docs, section 10.2; parse_oper.c oper(), left_oper().
 """
 
+from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 from pgwire.errors import AmbiguousFunction, DatatypeMismatch, SqlError, UndefinedFunction
 from sqlnode.functions.registry import REGISTRY, CastContext, Function, Operator
@@ -16,6 +18,10 @@ from sqlnode.types import ANY, UNKNOWN, SqlType, format_type
 _HINT = (
     "No operator matches the given name and argument types. You might need to add explicit "
     "type casts."
+)
+_PREFIX_HINT = (
+    "No operator matches the given name and argument type. You might need to add an explicit "
+    "type cast."
 )
 _AMBIGUOUS_HINT = (
     "Could not choose a best candidate operator. You might need to add explicit type casts."
@@ -36,13 +42,14 @@ def _error(
     ambiguous: bool, symbol: str, left: SqlType | None, right: SqlType, position: int | None
 ) -> SqlError:
     shown = f"{symbol} {format_type(right.bare)}"
+    hint = _HINT if left is not None else _PREFIX_HINT
     if left is not None:
         shown = f"{format_type(left.bare)} {shown}"
     if ambiguous:
         return AmbiguousFunction(
             f"operator is not unique: {shown}", hint=_AMBIGUOUS_HINT, position=position
         )
-    return UndefinedFunction(f"operator does not exist: {shown}", hint=_HINT, position=position)
+    return UndefinedFunction(f"operator does not exist: {shown}", hint=hint, position=position)
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +63,7 @@ def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
         assumed_right = left
     for entry in entries:
         if entry.left == assumed_left and entry.right == assumed_right:
-            return entry
+            return _concrete(entry, assumed_left, assumed_right)
     args = (right,) if left is None else (left, right)
     candidates = [
         Candidate(o, (o.right,) if o.left is None else (o.left, o.right)) for o in entries
@@ -67,8 +74,16 @@ def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
     chosen = usable[0] if len(usable) == 1 else select_candidate(usable, args)
     if chosen is None:
         return True
-    operator: Operator = chosen.entry
-    return operator
+    return _concrete(chosen.entry, assumed_left, assumed_right)
+
+
+def _concrete(operator: Operator, left: SqlType | None, right: SqlType) -> Operator:
+    """Put in the function for the actual types, where it depends on them."""
+    specialize = operator.function.specialize
+    if specialize is None or UNKNOWN.oid in (right.oid, left.oid if left is not None else 0):
+        return operator
+    types = (right,) if left is None else (left, right)
+    return replace(operator, function=specialize(types))
 
 
 def bind_operator(
@@ -99,7 +114,17 @@ def call_function(
     done = tuple(
         _no_unknown(env, arg, target, position) for arg, target in zip(done, wanted, strict=True)
     )
+    if function.specialize is not None:
+        function = specialized(function, tuple(arg.type.bare for arg in done))
+    if function.specialize is not None:
+        function = function.specialize(tuple(arg.type.bare for arg in done))
     return Call(function, done, polymorphic(function.result, element), position)
+
+
+@lru_cache(maxsize=1024)
+def specialized(entry: Any, types: tuple[SqlType, ...]) -> Any:
+    """Return the function or aggregate made for its actual argument types, the same each time."""
+    return entry.specialize(types)
 
 
 def _no_unknown(env: Env, arg: Scalar, wanted: SqlType, position: int | None) -> Scalar:

@@ -9,7 +9,7 @@ produces refers to an outer query (correlation).
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from sqlnode.functions.registry import Aggregate, CastRule, Function, WindowFunction
@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from sqlnode.plan.logical import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Const:
-    """A literal datum."""
+    """A literal datum. 1.0 and 1.00 are not equal here: their display scale differs."""
 
     value: Any
     type: SqlType
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Const):
+            return NotImplemented
+        return self.type == other.type and repr(self.value) == repr(other.value)
+
+    def __hash__(self) -> int:
+        return hash((self.type, repr(self.value)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +59,8 @@ class Call:
     function: Function
     args: tuple["Scalar", ...]
     type: SqlType
-    position: int | None = None  # 1-based character in the statement, for run-time errors
+    # 1-based character in the statement, for run-time errors; equal calls may stand in two places
+    position: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,7 @@ class Scope:
                 if item.alias == alias and item.hidden:
                     return UndefinedTable(
                         f'invalid reference to FROM-clause entry for table "{alias}"',
-                        detail=f'There is an entry for table "{alias}", but it cannot be '
+                        hint=f'There is an entry for table "{alias}", but it cannot be '
                         "referenced from this part of the query.",
                         position=position,
                     )
@@ -164,7 +164,7 @@ class Scope:
                 if item.alias is None or (alias is not None and item.alias != alias):
                     continue
                 for column in item.columns:
-                    distance = _distance(name, column.name, best_distance)
+                    distance = _distance(name, column.name, best_distance + 1)
                     if distance < best_distance:
                         best, best_distance = [(item.alias, column.name)], distance
                     elif distance == best_distance and best:
