@@ -8,6 +8,7 @@ import operator as py
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from pgwire.errors import NumericValueOutOfRange
@@ -128,6 +129,7 @@ aggregate("string_agg(text, text) text", acc.StringJoin)
 aggregate("string_agg(bytea, bytea) bytea", acc.StringJoin)
 
 
+@lru_cache(maxsize=1024)
 def _same_array(types: tuple[SqlType, ...]) -> Aggregate:
     """array_agg over arrays makes an array of one more dimension, of the same type."""
     is_array = bool(types[0].info.element_oid)

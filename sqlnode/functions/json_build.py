@@ -5,6 +5,7 @@ What a value becomes depends on its type, so each entry is specialized for the a
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, Final
 
 from pgwire.errors import InvalidParameterValue
@@ -76,6 +77,7 @@ def specialized(
     """Register a function whose Python is made by `make` for the actual argument types."""
     base = build(signature, None, **fields)
 
+    @lru_cache(maxsize=1024)
     def specialize(types: Types) -> Function:
         return replace(base, python=make(types), arguments=types, variadic=False, specialize=None)
 
@@ -166,6 +168,7 @@ class _Collect:
 def _aggregate(signature: str, *, is_object: bool) -> None:
     name, arguments, result = parse_signature(signature)
 
+    @lru_cache(maxsize=1024)
     def specialize(types: Types) -> Aggregate:
         return replace(
             base,

@@ -63,7 +63,7 @@ def _signed(compute: Callable[[float], int]) -> Unary:
 
 
 def _sign(x: float) -> float:
-    return x if x != x else float((x > 0) - (x < 0))
+    return float((x > 0) - (x < 0))  # 0 for NaN, as in PostgreSQL
 
 
 def _guarded(compute: Unary, *, infinite_ok: bool = False) -> Unary:

@@ -116,8 +116,6 @@ def call_function(
     )
     if function.specialize is not None:
         function = specialized(function, tuple(arg.type.bare for arg in done))
-    if function.specialize is not None:
-        function = function.specialize(tuple(arg.type.bare for arg in done))
     return Call(function, done, polymorphic(function.result, element), position)
 
 

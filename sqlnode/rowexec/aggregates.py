@@ -23,6 +23,8 @@ class _Call:
     def __init__(self, call: AggregateCall, layout: Layout) -> None:
         if call.order_by or call.aggregate.ordered_set or call.aggregate.python is None:
             raise NotRowShape("ordered aggregate")
+        if call.aggregate.needs_context:
+            raise NotRowShape("aggregate that reads the session")
         self.make: Callable[[], Any] = call.aggregate.python
         self.args = None if call.star else compile_row(call.args, layout)
         self.filter = compile_scalar(call.filter, layout) if call.filter is not None else None

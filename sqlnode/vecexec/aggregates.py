@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from pgwire.errors import FeatureNotSupported
@@ -147,6 +148,8 @@ class AggregateRenderer:
             native = Native("", native.order, native.suffix)
         lists = Expr(native.call("list", item), collected)
         make = call.aggregate.python
+        if call.aggregate.needs_context:
+            make = partial(make, self.scalars.ctx)
         if call.type.oid == 2249:
             raise FeatureNotSupported(f"aggregate {call.aggregate.name} of records")
         run = _accumulate(make, is_tuple=len(plain) > 1, is_deduplicated=is_deduplicated)
