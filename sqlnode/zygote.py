@@ -16,6 +16,7 @@ import argparse
 import contextlib
 import gc
 import importlib
+import importlib.abc
 import logging
 import os
 import select
@@ -179,8 +180,22 @@ class Zygote:
         send_packet(gateway, encode(message))
 
 
-def forbid_native_threads() -> None:
-    """Tell native libraries to start no threads at import. Requires: none of them is imported."""
+class _NoPandas(importlib.abc.MetaPathFinder):
+    """Makes `import pandas` fail as if it were not installed."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("SQL processes do not use pandas", name=fullname)
+
+
+def prepare_imports() -> None:
+    """Tell libraries to start no threads at import, and to leave pandas out.
+
+    pyarrow and duckdb import pandas if it is installed: 0.2 s and 40 MB for what no SQL process
+    uses. Requires: none of them is imported.
+    """
+    if not any(isinstance(finder, _NoPandas) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _NoPandas())
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("JE_ARROW_MALLOC_CONF", "background_thread:false")
 
@@ -230,7 +245,7 @@ def run_zygote(arguments: list[str], make_serving: MakeServing) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the zygote of real SQL processes."""
-    forbid_native_threads()
+    prepare_imports()
     serving = importlib.import_module("sqlnode.serving")
     run_zygote(sys.argv[1:], serving.SqlServing)
 
