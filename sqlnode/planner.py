@@ -35,6 +35,7 @@ from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.rowexec.dml import compile_dml
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.query import Executable, compile_query
+from sqlnode.session.parameter_table import PARAMETERS
 from sqlnode.types import TEXT, TYPES, SqlType
 from sqlnode.vecexec.query import compile_query as compile_wide
 
@@ -307,7 +308,8 @@ def utility_columns(node: Any) -> Columns:
                 for n, name in enumerate(("name", "setting", "description"), 1)
             )
         case ShowVariable():
-            return (OutColumn(1, node.name, TEXT),)
+            known = PARAMETERS.get(node.name)
+            return (OutColumn(1, known.name if known is not None else node.name, TEXT),)
         case Explain():
             return (OutColumn(1, "QUERY PLAN", TEXT),)
         case FetchCursor():

@@ -12,6 +12,7 @@ from pgwire.connection import ServerConnection
 from pgwire.errors import ConfigurationLimitExceeded
 from runtime.control_wire import SessionHello
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.virtual import SYSTEM_SCHEMAS
 from sqlnode.context import ExecContext, SessionInfo
 from sqlnode.engine import Engine
 from sqlnode.plan_cache import PlanEnv
@@ -77,18 +78,19 @@ class Session:
             return
         self._values = values
         self.info.application_name = values["application_name"]
-        self.info.search_path = self._search_path()
         self.out.set_client_min_messages(values["client_min_messages"])
         self.statement_timeout_ms = int(values["statement_timeout"])
         self.work_mem_bytes = max(int(values["work_mem"]) << 10, 64 << 20)
         self.encoders.use(self.parameters.settings)
         self._env = None
 
-    def _search_path(self) -> tuple[str, ...]:
+    def _search_path(self, catalog: Catalog) -> tuple[str, ...]:
+        """Return the schemas of the search path that exist, "$user" resolved."""
         names = [
             self.info.user if name == "$user" else name for name in self.parameters.search_path
         ]
-        return tuple(names)
+        known = {*catalog.schemas, *SYSTEM_SCHEMAS}
+        return tuple(name for name in names if name in known)
 
     # planning and execution
 
@@ -96,6 +98,7 @@ class Session:
         """Return what planning depends on now."""
         catalog = self.block.catalog
         if self._env is None or self._env.catalog is not catalog:
+            self.info.search_path = self._search_path(catalog)
             self._env = PlanEnv(
                 catalog,
                 self.info.search_path,
