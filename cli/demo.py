@@ -176,9 +176,14 @@ def _introduce(console: Console, stack: RunningStack, options: DemoOptions) -> N
         connection_url(stack, name, user=_USER, password=password)
         for name, password in _TENANTS.items()
     )
-    console.print(
-        f"\n  acme    {acme}\n  globex  {globex}\n  health  http://{stack.http}/health?ready=1\n"
-    )
+    console.print()
+    for name, text in (
+        ("acme", acme),
+        ("globex", globex),
+        ("health", f"http://{stack.http}/health?ready=1"),
+    ):
+        console.print(f"  {name:<7} {text}", soft_wrap=True, markup=False)
+    console.print()
     counted = "flights" if options.load else "pg_class"
     console.print("Three things to try in another terminal:\n", soft_wrap=True)
     for line in (
