@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
@@ -23,7 +23,7 @@ from sqlnode.rowexec.table_codec import codec_of
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
-_COMPUTED = -2_000_000  # ids of assignment values that the source computes; the binder counts up
+_COMPUTED: Final = 2_000_000_000  # ids of values that the source computes; no binder counts so far
 
 
 def touches_foreign_keys(table: TableDesc, catalog: Catalog) -> bool:
@@ -38,9 +38,9 @@ def computed_by_source(bound: Update) -> Update:
     assignments: list[tuple[int, Scalar]] = []
     for n, (attnum, scalar) in enumerate(bound.assignments):
         if has_subquery(scalar):
-            columns.append(OutColumn(_COMPUTED - n, f"value{n}", scalar.type))
+            columns.append(OutColumn(_COMPUTED + n, f"value{n}", scalar.type))
             scalars.append(scalar)
-            scalar = ColumnRef(_COMPUTED - n, scalar.type)
+            scalar = ColumnRef(_COMPUTED + n, scalar.type)
         assignments.append((attnum, scalar))
     if len(columns) == len(source.columns):
         return bound

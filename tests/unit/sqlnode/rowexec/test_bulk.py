@@ -10,7 +10,10 @@ from tests.unit.sqlnode.rowexec.context import make_ctx, stored
 from tests.unit.sqlnode.rowexec.tables import make_table
 
 T = make_table(
-    [("r", INT8, {"hidden": True}), ("a", INT4, {"not_null": True}), ("b", SqlType(1043, 7)), ("d", DATE)],
+    [
+        ("r", INT8, {"hidden": True}), ("a", INT4, {"not_null": True}),
+        ("b", SqlType(1043, 7)), ("d", DATE),
+    ],
     ("r",),
 )  # fmt: skip
 
@@ -51,9 +54,13 @@ async def test_texts_become_rows():
 async def test_errors_name_line_and_column(line, sqlstate, context):
     """A bad line among a million cannot be found, or half of the load stays."""
     ctx, bulk = loader(MemoryStore())
-    with pytest.raises(SqlError) as caught:
+
+    async def load():
         await bulk.add([["1", "abc", None], line])
         await bulk.finish()
+
+    with pytest.raises(SqlError) as caught:
+        await load()
     assert caught.value.sqlstate == sqlstate
     assert caught.value.context == context
     assert not ctx.txn.writes

@@ -15,7 +15,7 @@ from sqlnode.plan.statement import Delete, Insert, OnConflict, Returning, Update
 from sqlnode.rowexec.dml import compile_dml
 from sqlnode.types import INT4, INT8, TEXT
 from tests.fakes.memory_txn import MemoryStore
-from tests.unit.sqlnode.rowexec.context import fill, make_ctx, stored
+from tests.unit.sqlnode.rowexec.context import FakeSequences, fill, make_ctx, stored
 from tests.unit.sqlnode.rowexec.nodes import col, fn, i4, op
 from tests.unit.sqlnode.rowexec.tables import make_table
 
@@ -65,8 +65,9 @@ def delete(table, condition=None, *, returning=False):
     return Delete(table, plan, columns, Returning(columns, refs(columns)) if returning else None)
 
 
-async def run(bound, store, *params, tables=None, commit_follows=False, before_lock=None):
-    ctx = make_ctx(*params, store=store, tables=tables or (T,))
+async def run(bound, store, *, tables=None, commit_follows=False, before_lock=None, seq=None):
+    ctx = make_ctx(store=store, tables=tables or (T,))
+    ctx.sequences = seq or FakeSequences()
     ctx.commit_follows = commit_follows
     ctx.txn.before_lock = before_lock
     try:
@@ -136,12 +137,11 @@ async def test_defaults_and_row_ids():
         [("r", INT8, {"hidden": True}), ("a", INT4), ("s", INT4, {"sequence_id": 77})], ("r",)
     )
     store = MemoryStore()
-    bound = insert(table, [(), ()], attnums=(), defaults={2: i4(5)}) if False else insert(
-        table, [(7,), (8,)], attnums=(2,)
-    )  # fmt: skip
-    await run(bound, store, tables=(table,))
-    await run(insert(table, [(1,)], attnums=(3,), defaults={2: i4(5)}), store, tables=(table,))
-    assert stored(store, table)[:2] in ([(1, 7, 1), (2, 8, 2)], [(1, 5, 1), (2, 8, 2)])
+    seq = FakeSequences()
+    await run(insert(table, [(7,), (8,)], attnums=(2,)), store, tables=(table,), seq=seq)
+    bound = insert(table, [(1,)], attnums=(3,), defaults={2: i4(5)})
+    await run(bound, store, tables=(table,), seq=seq)
+    assert stored(store, table) == [(1, 7, 1), (2, 8, 2), (3, 5, 1)]
 
 
 async def test_on_conflict_do_nothing(store):
@@ -223,7 +223,13 @@ async def test_delete_removes_rows_and_entries(store):
     assert store.values == {}
 
 
-P = make_table([("id", INT4), ("k", INT4)], ("id",), table_id=40000, name="p", indexes=[("p_k", ("k",), True)])  # fmt: skip
+P = make_table(
+    [("id", INT4), ("k", INT4)],
+    ("id",),
+    table_id=40000,
+    name="p",
+    indexes=[("p_k", ("k",), True)],
+)
 
 
 def child(on_delete=FkAction.NO_ACTION, on_update=FkAction.NO_ACTION, *, indexed=True, **fields):

@@ -42,7 +42,10 @@ U = make_table([("x", INT4), ("y", INT4)], ("x", "y"), table_id=30000, name="u")
 A, B, C, X, Y = range(1, 6)
 SCAN = Scan(
     T,
-    (OutColumn(A, "a", INT4, T.id, 1), OutColumn(B, "b", INT4, T.id, 2), OutColumn(C, "c", TEXT, T.id, 3)),
+    (
+        OutColumn(A, "a", INT4, T.id, 1), OutColumn(B, "b", INT4, T.id, 2),
+        OutColumn(C, "c", TEXT, T.id, 3),
+    ),
     "t",
 )  # fmt: skip
 SCAN_U = Scan(U, (OutColumn(X, "x", INT4, U.id, 1), OutColumn(Y, "y", INT4, U.id, 2)), "u")
@@ -175,7 +178,8 @@ class Count:
 async def test_small_aggregates_run_here_and_large_ones_do_not(store):
     """A full scan of a large table runs in Python, or a small one pays for DuckDB."""
     count = AggregateCall(Aggregate("count", (), INT8, Count), (), INT8, star=True)
-    plan = Aggregation(SCAN, (OutColumn(30, "b", INT4),), (col(B),), (OutColumn(31, "n", INT8),), (count,))  # fmt: skip
+    columns = (OutColumn(30, "b", INT4),), (OutColumn(31, "n", INT8),)
+    plan = Aggregation(SCAN, columns[0], (col(B),), columns[1], (count,))
     with pytest.raises(NotRowShape):
         await run(plan, store)
 
@@ -191,7 +195,8 @@ async def test_small_aggregates_run_here_and_large_ones_do_not(store):
 
 async def test_for_update_locks_by_key_without_reading_first(store):
     """Contended rows conflict instead of queueing."""
-    plan = LockRows(Project(Filter(SCAN, op("=", col(A), i4(3))), (OutColumn(40, "b", INT4),), (col(B),)), "update", "block")  # fmt: skip
+    found = Filter(SCAN, op("=", col(A), i4(3)))
+    plan = LockRows(Project(found, (OutColumn(40, "b", INT4),), (col(B),)), "update", "block")
     ctx = await run(plan, store)
     assert ctx.rows == [(3,)]
     assert ctx.txn.round_trips == ["lock"]
