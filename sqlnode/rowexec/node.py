@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 BATCH_ROWS: Final = 1000
 UNLIMITED: Final = 1 << 62
+BUDGETLESS: Final = 1 << 61  # a budget above this was never limited
 
 Batches = AsyncGenerator[list[Any], None]
 
@@ -30,8 +31,14 @@ class Run:
     ctx: "ExecContext"
     budget_rows: int = UNLIMITED
 
+    def read_limit(self, limit: int) -> int:
+        """Return how many rows to ask the store for if `limit` are wanted (0: all)."""
+        if self.budget_rows >= BUDGETLESS:
+            return limit
+        return min(limit or UNLIMITED, self.budget_rows + 1)
+
     def spend(self, row_count: int) -> None:
-        """Count rows read from the store. Raises: TooManyRows, QueryCanceled."""
+        """Count rows read from the store. Raises: TooManyRows."""
         self.budget_rows -= row_count
         if self.budget_rows < 0:
             raise TooManyRows

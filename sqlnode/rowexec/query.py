@@ -32,7 +32,7 @@ from sqlnode.rowexec.sources import positions
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
-BUDGET_ROWS: Final = 2000
+BUDGET_ROWS: Final = 1000
 """What a query of unknown size may read before vecexec takes over: a few milliseconds of Python."""
 
 Rows = Sequence[tuple[Any, ...]]

@@ -117,11 +117,12 @@ class TableReader:
         spans = self.terms.spans(row, run.ctx)
         reverse = self.path.reverse
         for span in reversed(spans) if reverse else spans:
-            blocks = run.ctx.txn.scan_blocks(span, reverse=reverse, limit_rows=limit)
+            wanted = run.read_limit(limit)
+            blocks = run.ctx.txn.scan_blocks(span, reverse=reverse, limit_rows=wanted)
             async with aclosing(blocks):
                 async for block in blocks:
-                    run.spend(block.row_count)
                     yield await self._rows(block, run)
+                    run.spend(block.row_count)  # afterwards: a LIMIT may have been met by these
 
     async def _rows(self, block: Any, run: Run) -> list[tuple[Any, ...]]:
         index, decode = self.path.index, self._decode
