@@ -1,4 +1,4 @@
-"""Primary expressions: constants, columns, CASE, ARRAY, ROW, EXISTS and function calls with all that may follow them.
+"""Primary expressions: constants, columns, CASE, ARRAY, ROW, EXISTS and function calls.
 
 **Source.** gram.y `c_expr`, `AexprConst`, `func_expr`, `case_expr`, `window_specification`.
 """
@@ -81,7 +81,7 @@ class CallParser(TypeNameParser):
         raise NotImplementedError
 
     def primary(self) -> Expr:
-        """Take an operand without prefix or postfix. Raises: SqlSyntaxError, FeatureNotSupported."""
+        """Take an operand without prefix or postfix."""
         token = self.token
         kind = token.kind
         if token.start in self.lifted:

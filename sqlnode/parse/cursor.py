@@ -1,7 +1,7 @@
 """A cursor over tokens: the one way every parser here reads them.
 
-**Model.** `peek` looks, `accept` takes if it matches, `expect` takes or raises PostgreSQL's syntax error at the token.
-Key words are compared in lower case; a quoted identifier is never a key word.
+**Model.** `peek` looks, `accept` takes if it matches, `expect` takes or raises PostgreSQL's syntax
+error at the token. Key words are compared in lower case; a quoted identifier is never a key word.
 """
 
 from pgwire.errors import FeatureNotSupported, SqlSyntaxError

@@ -1,6 +1,7 @@
 """Grammar of COPY, EXPLAIN, PREPARE, EXECUTE and cursors: commands around a planned statement.
 
-**Source.** gram.y `CopyStmt`, `ExplainStmt`, `PrepareStmt`, `DeclareCursorStmt`, `FetchStmt`; copy.c ProcessCopyOptions.
+**Source.** gram.y `CopyStmt`, `ExplainStmt`, `PrepareStmt`, `DeclareCursorStmt`, `FetchStmt`;
+copy.c ProcessCopyOptions.
 """
 
 from typing import Any, Final
@@ -93,7 +94,8 @@ class DataCommandParser(UtilityParser):
             return  # PostgreSQL takes either word for either direction
 
     def _copy_options(self, values: dict[str, Any]) -> None:
-        self.accept_any("using") and self.expect("delimiters")
+        if self.accept("using"):
+            self.expect("delimiters")
         self.accept("with")
         if self.accept_symbol("("):
             self._copy_option(values)
@@ -147,7 +149,7 @@ class DataCommandParser(UtilityParser):
         values[name] = value
 
     def _old_copy_option(self, values: dict[str, Any]) -> None:
-        """One option in the syntax before 9.0: DELIMITER AS ',' NULL AS '' CSV HEADER…"""
+        """Take one option in the syntax before 9.0: DELIMITER AS ',' NULL AS '' CSV HEADER."""
         position = self.position
         word = self.label()
         if word in ("csv", "binary"):

@@ -67,7 +67,7 @@ class DmlParser(QueryParser):
         )
 
     def _insert_columns(self) -> tuple[ColumnTarget, ...] | None:
-        """`(a, b)` unless the parenthesis begins the source query."""
+        """Take `(a, b)` unless the parenthesis begins the source query."""
         if not self.peek_symbol("("):
             return None
         if self.look().value in ("select", "values", "with", "table", "("):

@@ -1,7 +1,8 @@
 """Expressions: PostgreSQL's operator precedence by precedence climbing.
 
-**Model.** `_LEVELS` is the precedence table of gram.y. A binary operator of level n takes a right operand of level n + 1;
-comparison, IS DISTINCT and the LIKE family do not associate, so that `1 < 2 < 3` is a syntax error, as in PostgreSQL.
+**Model.** `_LEVELS` is the precedence table of gram.y. A binary operator of level n takes a right
+operand of level n + 1; comparison, IS DISTINCT and the LIKE family do not associate, so that `1 <
+2 < 3` is a syntax error, as in PostgreSQL.
 
 **Source.** gram.y `a_expr`, `b_expr`, `c_expr`; docs, section 4.1.6 "Operator Precedence".
 """
@@ -68,7 +69,7 @@ class ExpressionParser(CallParser):
     """Adds expressions to the cursor."""
 
     def expression(self, level: int = 0) -> Expr:
-        """Take an expression of operators of at least `level`. Raises: SqlSyntaxError, FeatureNotSupported."""
+        """Take an expression of operators of at least `level`."""
         return self.expression_from(self._operand(), level)
 
     def restricted_expression(self) -> Expr:
@@ -95,7 +96,7 @@ class ExpressionParser(CallParser):
             closed = found if found in _NON_ASSOCIATIVE and not self._ends_closed(before) else 0
 
     def _ends_closed(self, before: int) -> bool:
-        """Whether what was read since `before` ended in a bracket, so that nothing can bind into it."""
+        """Whether what was read since `before` ended in a bracket: nothing binds into it."""
         word = self.tokens[before].value
         negated = self.tokens[before + 1].value if word == "not" else word
         return negated == "in"
@@ -269,7 +270,7 @@ class ExpressionParser(CallParser):
         return Operation(symbol, None, self.expression(OTHER), position)
 
     def parenthesized(self, *, is_list: bool = False) -> Expr:
-        """Take `(expression)`, `(a, b)` as a row, or `(query)`; is_list: one expression is a row too."""
+        """Take `(expression)`, `(a, b)` as a row, or `(query)`; is_list: one item is a row too."""
         position = self.position
         self.expect_symbol("(")
         if self.starts_query():

@@ -1,9 +1,10 @@
 """The lexer: PostgreSQL's lexical rules as one compiled regular expression.
 
-**Model.** The master expression recognizes one token at a time after skipping white space and comments; what a regular
-expression cannot do (nested comments, Unicode escapes, trimming operators) is finished by hand.
-Numbers followed at once by a letter lex as two tokens, as in PostgreSQL before 15 and as drivers rely on not to happen:
-PostgreSQL 15 calls it trailing junk, and so do we.
+**Model.** The master expression recognizes one token at a time after skipping white space and
+comments; what a regular expression cannot do (nested comments, Unicode escapes, trimming
+operators) is finished by hand. Numbers followed at once by a letter lex as two tokens, as in
+PostgreSQL before 15 and as drivers rely on not to happen: PostgreSQL 15 calls it trailing junk,
+and so do we.
 
 **Source.** src/backend/parser/scan.l; docs, section 4.1 "Lexical Structure".
 """
@@ -139,7 +140,7 @@ def _number(text: str, at: int, match: str) -> Token:
 
 
 def _operator(text: str, at: int, match: str) -> Token:
-    """Cut an operator as PostgreSQL does: before a comment, and no trailing + or - unless it has a special character."""
+    """Cut an operator before a comment, and a trailing + or - unless it has a special character."""
     for start in ("--", "/*"):
         cut = match.find(start)
         if cut >= 0:
@@ -155,7 +156,7 @@ def _string(text: str, at: int, match: str) -> Token:
 
 
 def _continue_string(text: str, token: Token) -> Token:
-    """Join a string constant with the next one if only white space with a newline stands between."""
+    """Join a string constant with the next if only white space with a newline is between."""
     while (gap := _CONTINUED.match(text, token.end)) is not None:
         more = _PLAIN.match(text, gap.end())
         if more is None:

@@ -1,12 +1,14 @@
 """Fingerprints: literals lifted out of a statement, so that like statements share one plan.
 
-**Model.** One compiled regular expression walks the text. A literal is lifted where it is certainly an operand: after an
-operator, comma, bracket or a key word that an expression follows, and never in a type modifier, before `::`, in ORDER BY,
-or in a statement with GROUP BY, DISTINCT, OVER or a set operation, whose meaning depends on literals being equal.
-The fingerprint is the text with a mark for each lifted literal that tells its type, so fingerprint alone is the cache key:
+**Model.** One compiled regular expression walks the text. A literal is lifted where it is
+certainly an operand: after an operator, comma, bracket or a key word that an expression follows,
+and never in a type modifier, before `::`, in ORDER BY, or in a statement with GROUP BY, DISTINCT,
+OVER or a set operation, whose meaning depends on literals being equal. The fingerprint is the text
+with a mark for each lifted literal that tells its type, so fingerprint alone is the cache key:
 statements with one fingerprint differ in nothing but the values of literals of the same types.
 
-**Invariants.** Lifting never changes what a statement means. When in doubt the literal stays in the text.
+**Invariants.** Lifting never changes what a statement means. When in doubt the literal stays in
+the text.
 """
 
 import re
@@ -39,19 +41,20 @@ _QUICK: Final = re.compile(r"((?<![\w$.\"'])\d+(?![\w$.'])|'[^'\\]*')")
 _SPACE: Final = re.compile(r"[ \t\n\r\f\v]*")
 _CAST_FOLLOWS: Final = re.compile(r"[ \t\n\r\f\v]*(?:::|\[|\.|[uU][eE][sS][cC][aA][pP][eE])")
 _FIRST: Final = re.compile(r"[ \t\n\r\f\v]*(select|insert|update|delete)\b", re.IGNORECASE)
-# Anything that this scanner does not read exactly: comments, parameters, dollar quotes, our own marks.
+# Anything that this scanner does not read exactly: comments, parameters, dollar quotes, our own
+# marks.
 _FOREIGN: Final = re.compile(r"--|/\*|\$|[\x00-\x08\\]")
 _OPERAND_FOLLOWS: Final = frozenset(
-    """select where and or not when then else case between like ilike in values returning limit offset
-    set symmetric""".split()  # noqa: SIM905 - a list would hide the words
+    """select where and or not when then else case between like ilike in values returning limit
+    offset set symmetric""".split()  # noqa: SIM905 - a list would hide the words
 )
 _MEANING_DEPENDS: Final = frozenset(
     """group distinct over having window union intersect except within filter with grouping
     tablesample interval""".split()  # noqa: SIM905 - a list would hide the words
 )
 _MODIFIED: Final = frozenset(
-    """timestamp time current_timestamp current_time localtime localtimestamp numeric decimal dec varchar
-    char character varying nchar bit float""".split()  # noqa: SIM905 - a list would hide the words
+    """timestamp time current_timestamp current_time localtime localtimestamp numeric decimal dec
+    varchar char character varying nchar bit float""".split()  # noqa: SIM905 - a list would hide the words
 )
 _PREFIXES: Final = frozenset({"e", "b", "x", "n", "u"})
 _INT4_MAX: Final = 2**31
@@ -63,7 +66,8 @@ _MARKS: Final = {INT4: "\x01", INT8: "\x02", NUMERIC: "\x03", None: "\x04"}
 class Normalized:
     """fingerprint: the cache key. literals: values in order, numbers as datums, strings as text.
 
-    types: one for each literal, None for strings, whose type the binder infers (literals.literal_datum reads them).
+    types: one for each literal, None for strings, whose type the binder infers
+    (literals.literal_datum reads them).
     """
 
     fingerprint: str
@@ -78,7 +82,7 @@ class Normalized:
 
 
 def normalize(text: str) -> Normalized:
-    """Lift the literals of a SELECT, INSERT, UPDATE or DELETE; other texts are their own fingerprint."""
+    """Lift the literals of a planned statement; other texts are their own fingerprint."""
     if len(text) > TEXT_CHARS_MAX:
         return Normalized(text)
     parts = _QUICK.split(text)
@@ -102,7 +106,7 @@ def normalize(text: str) -> Normalized:
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """How a text is normalized whose literals are all plain: factor 0 for strings, 1 or -1 for numbers."""
+    """How a text of plain literals is normalized: factor 0 for strings, 1 or -1 for numbers."""
 
     fingerprint: str
     factors: tuple[int, ...]
@@ -131,7 +135,7 @@ def _recipe(skeleton: str, kinds: str) -> _Recipe | None:
 
 
 def _starts(parts: list[str], factors: tuple[int, ...]) -> tuple[int, ...]:
-    """Where the literals begin in the text that `parts` (text, literal, text …) make up, signs included."""
+    """Return where the literals begin in the text that `parts` make up, signs included."""
     starts, at = [], 0
     for before, literal, factor in zip(parts[::2], parts[1::2], factors, strict=False):
         sign = before.rfind("-") if factor < 0 else len(before)
@@ -154,8 +158,6 @@ def _normalize_slowly(text: str) -> Normalized:
 class _Scan:
     """One walk over a text."""
 
-    __slots__ = ("copied", "depth", "frozen", "parts", "starts", "text", "types", "values")
-
     def __init__(self, text: str) -> None:
         self.text = text
         self.parts: list[str] = []
@@ -165,71 +167,86 @@ class _Scan:
         self.copied = 0
         self.depth = 0
         self.frozen = -1  # the depth up to which nothing is lifted, -1: nothing is frozen
+        self.expects = False  # an operand comes next
+        self.named = 0  # 1: after :: or AS, 2: and a type's name has followed, 3: in its brackets
+        self.sign = -1  # where a unary minus stands, if it was the last token
 
     def run(self) -> bool:
         """Walk; False where the text may not be normalized at all."""
         text, at, size = self.text, 0, len(self.text)
-        match_at = _TOKEN.match
-        expects = False  # an operand comes next
-        named = 0  # 1: after :: or AS, 2: and a type's name has followed
-        sign = -1  # where a unary minus stands, if it was the last token
         while at < size:
-            match = match_at(text, at)
+            match = _TOKEN.match(text, at)
             if match is None:
                 return _SPACE.fullmatch(text, at) is not None
             kind, at = match.lastindex, match.end()
-            if kind == _NUMBER or kind == _STRING:
-                if expects and self.frozen < 0 and _CAST_FOLLOWS.match(text, at) is None:
-                    start = match.start(kind) - (kind == _STRING)
-                    self._lift(kind, match[kind], start if sign < 0 else sign, at, sign >= 0)
-                    if len(self.values) > LITERALS_MAX:
-                        return False
-                expects, named, sign = False, 0, -1
-            elif kind == _WORD:
-                word = match[_WORD].lower()
-                if word in _MEANING_DEPENDS or (word in _PREFIXES and text[at : at + 1] in "'&"):
+            if kind == _WORD:
+                if not self._word(match[_WORD].lower(), text[at : at + 1]):
                     return False
-                expects, sign = word in _OPERAND_FOLLOWS, -1
-                if word in _MODIFIED:
-                    named = 2
-                else:
-                    named = 1 if word == "as" else min(named + 1, 2) if named else 0
-                if word == "order":
-                    self.frozen = self.depth
-                elif self.frozen == self.depth and word in ("limit", "offset", "for"):
-                    self.frozen = -1
+                continue
+            if kind in (_NUMBER, _STRING):
+                self._literal(kind, match)
+                if len(self.values) > LITERALS_MAX:
+                    return False
             elif kind == _OPERATOR:
-                operator = match[_OPERATOR]
-                sign = match.start(_OPERATOR) if operator == "-" and expects else -1
-                expects, named = True, 0
-            elif kind == _OPEN:
-                self.depth += 1
-                if named == 2 and self.frozen < 0:
-                    self.frozen = self.depth  # a type's modifiers, or column aliases
-                    named = 3
-                expects, sign = True, -1
-                named = named if named == 3 else 0
+                is_sign = match[_OPERATOR] == "-" and self.expects
+                self.sign = match.start(_OPERATOR) if is_sign else -1
+                self.expects, self.named = True, 0
+                continue
             else:
-                expects, named = self._other(kind, match, named)
-                sign = -1
+                self._mark(kind, match)
+            self.sign = -1
         return True
 
-    def _other(self, kind: int | None, match: re.Match[str], named: int) -> tuple[bool, int]:
-        if kind == _CAST:
-            return False, 1
-        if kind == _QUOTED:
-            return False, 2 if named else 0
-        mark = match[_MARK]
+    def _literal(self, kind: int, match: re.Match[str]) -> None:
+        is_operand = self.expects and self.frozen < 0
+        if is_operand and _CAST_FOLLOWS.match(self.text, match.end()) is None:
+            start = match.start(kind) - (kind == _STRING)
+            is_negative = self.sign >= 0
+            self._lift(kind, match[kind], self.sign if is_negative else start, match.end())
+        self.expects, self.named = False, 0
+
+    def _word(self, word: str, following: str) -> bool:
+        if word in _MEANING_DEPENDS or (word in _PREFIXES and following in ("'", "&")):
+            return False
+        self.expects, self.sign = word in _OPERAND_FOLLOWS, -1
+        if word in _MODIFIED:
+            self.named = 2
+        elif word == "as":
+            self.named = 1
+        elif self.named:
+            self.named = 0 if self.expects else 2
+        if word == "order":
+            self.frozen = self.depth
+        elif self.frozen == self.depth and word in ("limit", "offset", "for"):
+            self.frozen = -1
+        return True
+
+    def _mark(self, kind: int | None, match: re.Match[str]) -> None:
+        if kind == _OPEN:
+            self.depth += 1
+            is_type = self.named == 2 and self.frozen < 0
+            if is_type:
+                self.frozen = self.depth  # a type's modifiers, or column aliases
+            self.expects, self.named = True, 3 if is_type else 0
+        elif kind == _CAST:
+            self.expects, self.named = False, 1
+        elif kind == _QUOTED:
+            self.expects, self.named = False, 2 if self.named else 0
+        else:
+            self._punctuation(match[_MARK])
+
+    def _punctuation(self, mark: str) -> None:
+        self.expects = mark == ","
         if mark in ")]":
             if self.frozen == self.depth:
                 self.frozen = -1
             self.depth -= 1
-            return False, 2 if named == 3 else 0
-        if mark == ".":
-            return False, named
-        return mark == ",", 0
+            self.named = 2 if self.named == 3 else 0
+        elif mark != ".":
+            self.named = 0
 
-    def _lift(self, kind: int, text: str, start: int, end: int, is_negative: bool) -> None:
+    def _lift(self, kind: int, text: str, start: int, end: int) -> None:
+        is_negative = self.sign >= 0
         value: Any
         if kind == _STRING:
             if is_negative:

@@ -195,7 +195,7 @@ class QueryParser(FromParser):
         return Target(expr, alias, position)
 
     def _ends_target(self) -> bool:
-        """Reserved words that follow a target list; as bare labels they are allowed nowhere else either."""
+        """Whether a reserved word comes next that ends a target list."""
         return self.peek_any("into", "except", "intersect", "window", "collate")
 
     def _group_items(self) -> tuple[GroupItem, ...]:
@@ -206,10 +206,9 @@ class QueryParser(FromParser):
 
     def _group_item(self) -> GroupItem:
         position = self.position
-        if self.peek("rollup") or self.peek("cube"):
-            if self.look().value == "(":
-                kind = self.advance().value
-                return GroupItem(kind, self._group_lists(), position=position)
+        if self.peek_any("rollup", "cube") and self.look().value == "(":
+            kind = self.advance().value
+            return GroupItem(kind, self._group_lists(), position=position)
         if self.accept("grouping", "sets"):
             self.expect_symbol("(")
             items = self._group_items()
@@ -244,7 +243,7 @@ class QueryParser(FromParser):
     # What follows the body
 
     def _tail(self, query: Query, with_: WithClause | None, position: int) -> Query:
-        """Add ORDER BY, LIMIT and locking to a body; a parenthesized one that has them already is nested."""
+        """Add ORDER BY, LIMIT and locking to a body."""
         if with_ is None and not self.peek_any(*_TAIL):
             return query
         order_by = self.order_by() if self.accept("order") else ()
@@ -259,11 +258,12 @@ class QueryParser(FromParser):
             raise SqlSyntaxError("multiple LIMIT clauses not allowed", position=position)
         if query.with_ is not None and with_ is not None:
             raise SqlSyntaxError("multiple WITH clauses not allowed", position=position)
-        if query.limit is not None or query.offset is not None:
-            if order_by or locking:
-                raise FeatureNotSupported(
-                    "ORDER BY or locking around a parenthesized query with LIMIT", position=position
-                )
+        is_limited = query.limit is not None or query.offset is not None
+        if is_limited and (order_by or locking):
+            raise FeatureNotSupported(
+                "ORDER BY or locking around a parenthesized query with LIMIT is not supported",
+                position=position,
+            )
         return Query(
             query.body,
             with_ or query.with_,

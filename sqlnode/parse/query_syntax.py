@@ -29,6 +29,8 @@ class TableRef(Node, frozen=True):
 
 
 class SubqueryRef(Node, frozen=True):
+    """(query) AS alias."""
+
     query: "Query"
     alias: Alias | None = None
     lateral: bool = False
@@ -63,7 +65,10 @@ FromItem: TypeAlias = TableRef | SubqueryRef | FunctionRef | JoinRef
 
 
 class GroupItem(Node, frozen=True):
-    """kind: expr | empty | rollup | cube | sets. `exprs` for expr (one), rollup and cube (each a list); `items` for sets."""
+    """kind: expr | empty | rollup | cube | sets.
+
+    `exprs` has one list for expr, any number for rollup and cube; `items` is for sets.
+    """
 
     kind: str
     exprs: tuple[tuple[Expr, ...], ...] = ()
@@ -86,6 +91,8 @@ class SelectCore(Node, frozen=True):
 
 
 class ValuesCore(Node, frozen=True):
+    """VALUES rows."""
+
     rows: tuple[tuple[Expr, ...], ...]
     position: int = 0
 
@@ -120,6 +127,8 @@ class CommonTable(Node, frozen=True):
 
 
 class WithClause(Node, frozen=True):
+    """WITH and its items."""
+
     items: tuple[CommonTable, ...]
     recursive: bool = False
 
@@ -178,6 +187,8 @@ class InsertSyntax(Node, frozen=True):
 
 
 class UpdateSyntax(Node, frozen=True):
+    """UPDATE."""
+
     target: TableRef
     sets: tuple[SetClause, ...]
     from_: tuple[FromItem, ...] = ()
@@ -188,6 +199,8 @@ class UpdateSyntax(Node, frozen=True):
 
 
 class DeleteSyntax(Node, frozen=True):
+    """DELETE."""
+
     target: TableRef
     using: tuple[FromItem, ...] = ()
     where: Expr | None = None

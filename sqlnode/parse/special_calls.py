@@ -1,6 +1,7 @@
 """Functions with grammar of their own, rewritten to the plain calls PostgreSQL makes of them.
 
-**Source.** gram.y `func_expr_common_subexpr`, `extract_list`, `overlay_list`, `position_list`, `substr_list`, `trim_list`.
+**Source.** gram.y `func_expr_common_subexpr`, `extract_list`, `overlay_list`, `position_list`,
+`substr_list`, `trim_list`.
 """
 
 from typing import TYPE_CHECKING, Final
@@ -41,26 +42,32 @@ def _plain(parser: "ExpressionParser", kind: str) -> Expr:
 
 
 def coalesce(parser: "ExpressionParser") -> Expr:
+    """Take COALESCE(…)."""
     return _plain(parser, "coalesce")
 
 
 def nullif(parser: "ExpressionParser") -> Expr:
+    """Take NULLIF(a, b)."""
     return _plain(parser, "nullif")
 
 
 def greatest(parser: "ExpressionParser") -> Expr:
+    """Take GREATEST(…)."""
     return _plain(parser, "greatest")
 
 
 def least(parser: "ExpressionParser") -> Expr:
+    """Take LEAST(…)."""
     return _plain(parser, "least")
 
 
 def grouping(parser: "ExpressionParser") -> Expr:
+    """Take GROUPING(…)."""
     return _plain(parser, "grouping")
 
 
 def cast(parser: "ExpressionParser") -> Expr:
+    """Take CAST(arg AS type)."""
     position = parser.position
     parser.advance()
     parser.expect_symbol("(")
@@ -72,14 +79,13 @@ def cast(parser: "ExpressionParser") -> Expr:
 
 
 def extract(parser: "ExpressionParser") -> Expr:
+    """Take EXTRACT(unit FROM arg)."""
     position = parser.position
     parser.advance()
     parser.expect_symbol("(")
     at = parser.position
-    if parser.token.kind is TokenKind.STRING:
-        unit = parser.string()
-    else:
-        unit = parser.label()
+    is_text = parser.token.kind is TokenKind.STRING
+    unit = parser.string() if is_text else parser.label()
     parser.expect("from")
     arg = parser.expression()
     parser.expect_symbol(")")
@@ -87,7 +93,7 @@ def extract(parser: "ExpressionParser") -> Expr:
 
 
 def position_of(parser: "ExpressionParser") -> Expr:
-    """POSITION(needle IN hay) is position(hay, needle)."""
+    """Take POSITION(needle IN hay): position(hay, needle)."""
     position = parser.position
     parser.advance()
     parser.expect_symbol("(")
@@ -99,6 +105,7 @@ def position_of(parser: "ExpressionParser") -> Expr:
 
 
 def overlay(parser: "ExpressionParser") -> Expr:
+    """Take OVERLAY(arg PLACING new FROM start FOR length)."""
     position = parser.position
     parser.advance()
     parser.expect_symbol("(")
@@ -117,6 +124,7 @@ def overlay(parser: "ExpressionParser") -> Expr:
 
 
 def substring(parser: "ExpressionParser") -> Expr:
+    """Take SUBSTRING(arg FROM start FOR length) and its other forms."""
     position = parser.position
     parser.advance()
     parser.expect_symbol("(")
@@ -156,6 +164,7 @@ _TRIMS: Final = {"both": "btrim", "leading": "ltrim", "trailing": "rtrim"}
 
 
 def trim(parser: "ExpressionParser") -> Expr:
+    """Take TRIM(side chars FROM arg) and its other forms."""
     position = parser.position
     parser.advance()
     parser.expect_symbol("(")
@@ -173,6 +182,7 @@ def trim(parser: "ExpressionParser") -> Expr:
 
 
 def sql_value(parser: "ExpressionParser") -> Expr:
+    """Take CURRENT_DATE and its kin."""
     position = parser.position
     kind = parser.advance().value
     precision = None

@@ -1,7 +1,8 @@
 """The parser's entry: one text to statements, one statement to its tree.
 
-**Model.** `split` cuts a simple query at its semicolons; `parse` looks at the first words and hands the tokens to the grammar
-of that command. Planned statements become query_syntax trees, session commands utility nodes, the rest goes to DDL.
+**Model.** `split` cuts a simple query at its semicolons; `parse` looks at the first words and
+hands the tokens to the grammar of that command. Planned statements become query_syntax trees,
+session commands utility nodes, the rest goes to DDL.
 
 **Source.** gram.y `stmtmulti`, `stmt`.
 """
@@ -27,7 +28,7 @@ class StatementText:
 
 @dataclass(frozen=True, slots=True)
 class ParsedStatement:
-    """kind: the command in upper case ('SELECT', 'CREATE TABLE'); tree: see the module docstring."""
+    """kind: the command in upper case (SELECT, CREATE TABLE); tree: see the module docstring."""
 
     kind: str
     tree: Any
@@ -48,8 +49,8 @@ def split(text: str) -> list[StatementText]:
     """
     stripped = text.rstrip(" \t\n\r;")
     if ";" not in stripped and "--" not in stripped and "/*" not in stripped:
-        start = len(stripped) - len(stripped.lstrip())
-        return [StatementText(stripped[start:], start)] if stripped.strip() else []
+        blanks = len(stripped) - len(stripped.lstrip())
+        return [StatementText(stripped[blanks:], blanks)] if stripped.strip() else []
     statements: list[StatementText] = []
     start: int | None = None
     end = depth = 0

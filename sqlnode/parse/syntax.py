@@ -1,7 +1,8 @@
 """Syntax trees of expressions: what was written, no name resolved yet.
 
-**Model.** Immutable structs. `position` is the 1-based character PostgreSQL would point at in an error message. Special
-grammar (EXTRACT, SUBSTRING FROM, AT TIME ZONE …) arrives as calls of the function PostgreSQL itself calls.
+**Model.** Immutable structs. `position` is the 1-based character PostgreSQL would point at in an
+error message. Special grammar (EXTRACT, SUBSTRING FROM, AT TIME ZONE …) arrives as calls of the
+function PostgreSQL itself calls.
 """
 
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,7 +18,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 class TypeName(Node, frozen=True):
-    """A type as written: `names` is its possibly qualified name, in pg_catalog spelling where the grammar has its own."""
+    """A type as written; key-word types have their pg_catalog name."""
 
     names: tuple[str, ...]
     typmods: tuple[int, ...] = ()
@@ -27,7 +28,7 @@ class TypeName(Node, frozen=True):
 
 
 class Literal(Node, frozen=True):
-    """A constant. kind: string | integer | numeric | bit | bool | null; value is text, bool or None."""
+    """A constant. kind: string | integer | numeric | bool | null; value is text, bool or None."""
 
     kind: str
     value: Any
@@ -49,7 +50,7 @@ class ColumnName(Node, frozen=True):
 
 
 class Star(Node, frozen=True):
-    """* or t.*"""
+    """A star, or all columns of one table."""
 
     parts: tuple[str, ...] = ()
     position: int = 0
@@ -121,6 +122,8 @@ class Like(Node, frozen=True):
 
 
 class Between(Node, frozen=True):
+    """arg [NOT] BETWEEN low AND high."""
+
     arg: "Expr"
     low: "Expr"
     high: "Expr"
@@ -151,6 +154,8 @@ class Quantified(Node, frozen=True):
 
 
 class CaseWhen(Node, frozen=True):
+    """CASE; arg None: searched."""
+
     arg: "Expr | None"
     whens: tuple[tuple["Expr", "Expr"], ...]
     default: "Expr | None"
@@ -166,6 +171,8 @@ class CastTo(Node, frozen=True):
 
 
 class CollateTo(Node, frozen=True):
+    """arg COLLATE collation."""
+
     arg: "Expr"
     collation: tuple[str, ...]
     position: int = 0
@@ -251,16 +258,22 @@ class ArrayOf(Node, frozen=True):
 
 
 class ArrayQuery(Node, frozen=True):
+    """ARRAY(query)."""
+
     query: "Query"
     position: int = 0
 
 
 class ExistsQuery(Node, frozen=True):
+    """EXISTS (query)."""
+
     query: "Query"
     position: int = 0
 
 
 class ScalarQuery(Node, frozen=True):
+    """(query) as a value, or whatever the parentheses turn out to be for."""
+
     query: "Query"
     position: int = 0
 

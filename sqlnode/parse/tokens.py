@@ -20,7 +20,7 @@ class TokenKind(enum.IntEnum):
 
 
 class Token(NamedTuple):
-    """One token. start and end are offsets into the text, so text[start:end] is how it was written."""
+    """One token; text[start:end] is how it was written."""
 
     kind: TokenKind
     value: str

@@ -1,8 +1,8 @@
 """Type names: their grammar, and what SqlType they mean.
 
-**Model.** The grammar keeps the name as written (key-word types in pg_catalog spelling) and the modifiers as integers;
-`resolve_type` turns that into an OID and a typmod. SERIAL types are no types; only CREATE TABLE knows them, so they are
-kept by name here and refused by `resolve_type`.
+**Model.** The grammar keeps the name as written (key-word types in pg_catalog spelling) and the
+modifiers as integers; `resolve_type` turns that into an OID and a typmod. SERIAL types are no
+types; only CREATE TABLE knows them, so they are kept by name here and refused by `resolve_type`.
 
 **Source.** gram.y `Typename`, `SimpleTypename`; typmodin functions of each type.
 """

@@ -1,7 +1,7 @@
-"""Statements that are not planned, as typed values: SET, BEGIN, COPY, PREPARE, cursors and their kin.
+"""Statements that are not planned, as typed values: SET, BEGIN, COPY, PREPARE, cursors.
 
-Made by utility_parser.py and data_commands.py, carried out by the session. DDL has its own nodes in sqlnode/ddl.
-`kind` is the command in upper case, as its tag begins.
+Made by utility_parser.py and data_commands.py, carried out by the session. DDL has its own nodes
+in sqlnode/ddl. `kind` is the command in upper case, as its tag begins.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from sqlnode.types import SqlType
 
 @dataclass(frozen=True, slots=True)
 class SetVariable:
-    """SET name TO values; values None: TO DEFAULT. Names are in lower case; time zone, role, names included.
+    """SET name TO values; values None: TO DEFAULT. Names are in lower case.
 
     A list (search_path) has one value for each item, unquoted.
     """
@@ -78,30 +78,40 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
+    """COMMIT or END."""
+
     kind: ClassVar[str] = "COMMIT"
     chain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
+    """ROLLBACK or ABORT of the whole transaction."""
+
     kind: ClassVar[str] = "ROLLBACK"
     chain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Savepoint:
+    """SAVEPOINT name."""
+
     kind: ClassVar[str] = "SAVEPOINT"
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseSavepoint:
+    """RELEASE name."""
+
     kind: ClassVar[str] = "RELEASE"
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class RollbackToSavepoint:
+    """ROLLBACK TO name."""
+
     kind: ClassVar[str] = "ROLLBACK"
     name: str
 
@@ -128,7 +138,7 @@ class CopyOptions:
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """COPY table (columns) or a query, FROM STDIN or TO STDOUT. query: a parsed statement."""
+    """COPY table (columns) or a query, FROM STDIN or TO STDOUT. query: a planned tree."""
 
     kind: ClassVar[str] = "COPY"
     table: TableRef | None
@@ -141,7 +151,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Explain:
-    """EXPLAIN; statement: a parsed statement. options in lower case: analyze, verbose, format…"""
+    """EXPLAIN; statement: a planned tree. options in lower case: analyze, verbose, format."""
 
     kind: ClassVar[str] = "EXPLAIN"
     statement: Any
@@ -220,6 +230,8 @@ class CloseCursor:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
+    """LISTEN channel."""
+
     kind: ClassVar[str] = "LISTEN"
     channel: str
 
@@ -234,6 +246,8 @@ class Unlisten:
 
 @dataclass(frozen=True, slots=True)
 class Notify:
+    """NOTIFY channel, payload."""
+
     kind: ClassVar[str] = "NOTIFY"
     channel: str
     payload: str = ""
@@ -250,7 +264,7 @@ class Maintenance:
 
 @dataclass(frozen=True, slots=True)
 class LockTable:
-    """LOCK TABLE; mode in lower case: access exclusive…"""
+    """LOCK TABLE; mode in lower case, such as access exclusive."""
 
     kind: ClassVar[str] = "LOCK TABLE"
     tables: tuple[TableRef, ...]

@@ -96,7 +96,7 @@ class UtilityParser(DmlParser):
         return tuple(values)
 
     def _value(self) -> str:
-        """A word, a string or a number, as text."""
+        """Take a word, a string or a number, as text."""
         token = self.token
         if token.kind in (TokenKind.STRING, TokenKind.QUOTED):
             return self.advance().value
@@ -300,7 +300,8 @@ class UtilityParser(DmlParser):
             self.expect("option", "for")
             with_option = True
         words = self._privileges()
-        object_kind, names = "role", tuple((word,) for word in words)
+        object_kind = "role"
+        names: tuple[tuple[str, ...], ...] = tuple((word,) for word in words)
         if self.accept("on"):
             object_kind, names = self._grant_objects()
         else:
@@ -313,7 +314,8 @@ class UtilityParser(DmlParser):
             self.expect_any("grant", "admin")
             self.accept_any("option", "true", "false")
             with_option = True
-        self.accept("granted", "by") and self._grantee()
+        if self.accept("granted", "by"):
+            self._grantee()
         self.accept_any("cascade", "restrict")
         return Grant(kind, words, object_kind, names, tuple(grantees), with_option)
 

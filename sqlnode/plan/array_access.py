@@ -1,6 +1,7 @@
 """Array subscripts and slices as functions: `a[i]`, `a[i][j]`, `a[m:n]`.
 
-**Model.** Arrays count from 1, the vectors of the system catalogs from 0. Outside the bounds a subscript is NULL.
+**Model.** Arrays count from 1, the vectors of the system catalogs from 0. Outside the bounds a
+subscript is NULL.
 
 **Source.** PostgreSQL, arrayfuncs.c array_get_element, array_get_slice.
 """
@@ -21,7 +22,7 @@ def element_type(array: SqlType) -> SqlType | None:
 
 
 def subscript_function(array: SqlType, depth: int, *, is_slice: bool) -> Function | None:
-    """Return the function that takes `depth` subscripts (or one slice) of `array`; None for no array."""
+    """Return the function of `depth` subscripts (or one slice) of `array`; None for no array."""
     return _subscript_function(array.bare, depth, is_slice)
 
 

@@ -1,7 +1,8 @@
 """The binder's entry: a parsed statement to a bound one.
 
-**Model.** parse (sqlnode/parse) → bind (here): names, PostgreSQL types, plans → an executor. Everything that depends on the
-catalog is settled here, so that a bound statement is valid for one catalog version.
+**Model.** parse (sqlnode/parse) → bind (here): names, PostgreSQL types, plans → an executor.
+Everything that depends on the catalog is settled here, so that a bound statement is valid for one
+catalog version.
 """
 
 from collections.abc import Iterable, Sequence
@@ -88,7 +89,7 @@ def _bind(env: Env, tree: Any, text: str) -> Bound:
 
 
 def _prune_source(change: Update | Delete, others: tuple[Scalar, ...]) -> Any:
-    """The target's columns all stay: the executor needs whole rows."""
+    """Prune the source; the target's columns all stay, because the executor needs whole rows."""
     returned = change.returning.scalars if change.returning is not None else ()
     return prune(change.source, change.row_columns, (*others, *returned))
 
@@ -106,8 +107,8 @@ def bind_expression(  # noqa: PLR0913 - the whole of what binding depends on
 ) -> Scalar:
     """Bind an expression that stands alone: a default, a CHECK, an index predicate.
 
-    wanted: convert for assignment to that type; boolean conditions give BOOL. Positions count in `sql`.
-    Raises: every SqlError of binding; parameters are refused as undefined.
+    wanted: convert for assignment to that type; boolean conditions give BOOL. Positions count in
+    `sql`. Raises: every SqlError of binding; parameters are refused as undefined.
     """
     env = Env(catalog, tuple(search_path), session or BindSession(), Params(()))
     scope = Scope()

@@ -1,6 +1,7 @@
 """Binding of function calls: plain, aggregate, window and set-returning.
 
-**Source.** PostgreSQL, parse_func.c ParseFuncOrColumn; parse_agg.c transformAggregateCall, check_agglevels_and_constraints.
+**Source.** PostgreSQL, parse_func.c ParseFuncOrColumn; parse_agg.c transformAggregateCall,
+check_agglevels_and_constraints.
 """
 
 from typing import Final
@@ -93,7 +94,7 @@ def _misplaced(message: str, position: int) -> SqlError:
 
 
 def _owner(scope: Scope, call: AggregateCall) -> Scope:
-    """The level an aggregate belongs to: the innermost one whose columns its arguments name."""
+    """Return the level an aggregate belongs to: the innermost whose columns it names."""
     ids = {node.id for node in walk_call(call) if isinstance(node, ColumnRef)}
     if not ids:
         return scope
@@ -162,7 +163,7 @@ def _check_aggregate(node: FunctionCall, aggregate: Aggregate) -> None:
 def _argument_key(
     ctx: ExprContext, item: SortItem, args: tuple[Scalar, ...], done: tuple[Scalar, ...]
 ) -> SortKey:
-    """A sort key that is one of the arguments is that argument after its conversion."""
+    """Bind a sort key; one that is an argument is that argument after its conversion."""
     key = bind_sort_item(ctx, item, bind(ctx, item.expr))
     for before, after in zip(args, done, strict=True):
         if before == key.scalar:

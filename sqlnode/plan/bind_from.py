@@ -1,6 +1,7 @@
 """FROM: tables, views, CTEs, subqueries, functions and joins to plans and scope items.
 
-**Model.** Items become visible to LATERAL as they are bound, left to right. A join's ON sees only the join's own items.
+**Model.** Items become visible to LATERAL as they are bound, left to right. A join's ON sees only
+the join's own items.
 
 **Source.** PostgreSQL, parse_clause.c transformFromClauseItem; parse_relation.c.
 """

@@ -1,10 +1,12 @@
 """GROUP BY: which expressions form groups, and what the rest of the query may then refer to.
 
-**Model.** After grouping only group columns and aggregates exist. `Grouping.lower` replaces each expression equal to a
-group by the group's column, deep inside subqueries too; any input column that is left over is PostgreSQL's error 42803,
-unless the grouped columns hold its table's primary key.
+**Model.** After grouping only group columns and aggregates exist. `Grouping.lower` replaces each
+expression equal to a group by the group's column, deep inside subqueries too; any input column
+that is left over is PostgreSQL's error 42803, unless the grouped columns hold its table's primary
+key.
 
-**Source.** PostgreSQL, parse_clause.c transformGroupClause; parse_agg.c parseCheckAggregates, check_ungrouped_columns.
+**Source.** PostgreSQL, parse_clause.c transformGroupClause; parse_agg.c parseCheckAggregates,
+check_ungrouped_columns.
 """
 
 from dataclasses import dataclass, field
@@ -178,7 +180,7 @@ def _group_expr(ctx: ExprContext, expr: Expr, targets: list[TargetEntry]) -> Sca
 
 
 def _find_group_expr(ctx: ExprContext, expr: Expr, targets: list[TargetEntry]) -> Scalar:
-    """An ordinal, an input column, an output name, or an expression: in that order."""
+    """Try an ordinal, an input column, an output name and an expression, in that order."""
     if isinstance(expr, Literal):
         return _group_ordinal(ctx, expr, targets)
     if isinstance(expr, ColumnName) and len(expr.parts) == 1:

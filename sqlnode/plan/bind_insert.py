@@ -1,7 +1,7 @@
 """INSERT: source rows converted to the columns' types, defaults, conflict arbiters, RETURNING.
 
-**Source.** PostgreSQL, analyze.c transformInsertStmt, transformInsertRow, transformOnConflictClause; plancat.c
-infer_arbiter_indexes.
+**Source.** PostgreSQL, analyze.c transformInsertStmt, transformInsertRow,
+transformOnConflictClause; plancat.c infer_arbiter_indexes.
 """
 
 from dataclasses import replace

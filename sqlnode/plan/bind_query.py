@@ -150,7 +150,7 @@ def _locked(query: Query, plan: Plan) -> Plan:
 
 
 def _computed(plan: Plan) -> str | None:
-    """What makes the rows of a SELECT something else than table rows."""
+    """Return what makes the rows of a SELECT something else than table rows."""
     while isinstance(plan, Project | Sort | Filter | LockRows):
         plan = plan.input
     if isinstance(plan, Aggregation):

@@ -1,8 +1,8 @@
 """SELECT: from its clauses to a stack of plan nodes.
 
-**Model.** FROM → Filter (WHERE) → Aggregation → Filter (HAVING) → Window → ProjectSet → Project → Distinct → Sort. ORDER BY
-expressions that are no output columns are extra columns of the Project, after the visible ones. LIMIT and locking
-are added by bind_query.
+**Model.** FROM → Filter (WHERE) → Aggregation → Filter (HAVING) → Window → ProjectSet → Project →
+Distinct → Sort. ORDER BY expressions that are no output columns are extra columns of the Project,
+after the visible ones. LIMIT and locking are added by bind_query.
 
 **Source.** PostgreSQL, analyze.c transformSelectStmt.
 """
@@ -131,7 +131,7 @@ def _bind_order_item(select: _Select, item: SortItem) -> None:
 
 
 def _output_entry(select: _Select, expr: Expr, clause: str) -> TargetEntry | None:
-    """An ordinal or an output name."""
+    """Return the output column an ordinal or a name means."""
     if isinstance(expr, Literal):
         return ordinal_target(select.targets, expr, clause)
     if isinstance(expr, ColumnName) and len(expr.parts) == 1:
@@ -220,7 +220,7 @@ def _distinct_on(
     made: list[tuple[TargetEntry, OutColumn]],
     keys: tuple[SortKey, ...],
 ) -> tuple[Plan, tuple[SortKey, ...]]:
-    """The first row of each key in the order asked for; keys not in it are added to it."""
+    """Keep the first row of each key in the order asked for; other keys are added to it."""
     on = tuple(_ref(made, entry) for entry in select.on)
     sorted_ids = {key.scalar.id for key in keys if isinstance(key.scalar, ColumnRef)}
     order = (*keys, *(SortKey(ref) for ref in on if ref.id not in sorted_ids))

@@ -21,7 +21,7 @@ from sqlnode.types import UNKNOWN, SqlType
 
 
 def bind_values(env: Env, core: ValuesCore, parent: Scope | None) -> QueryResult:
-    """Bind VALUES; columns are named column1, column2…"""
+    """Bind VALUES; columns are named column1, column2 and so on."""
     width = len(core.rows[0])
     ctx = ExprContext(env, Scope(parent), "VALUES")
     bound: list[list[Scalar]] = []
@@ -40,8 +40,8 @@ def bind_values(env: Env, core: ValuesCore, parent: Scope | None) -> QueryResult
     columns: list[OutColumn] = []
     for index in range(width):
         done, common = coerce_all(env, [row[index] for row in bound], "VALUES", core.position)
-        for row, scalar in zip(bound, done, strict=True):
-            row[index] = scalar
+        for bound_row, scalar in zip(bound, done, strict=True):
+            bound_row[index] = scalar
         columns.append(env.new_column(f"column{index + 1}", common))
     plan = Values(tuple(tuple(row) for row in bound), tuple(columns))
     return QueryResult(plan, plan.columns)

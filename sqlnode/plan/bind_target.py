@@ -1,6 +1,7 @@
 """What INSERT, UPDATE and DELETE share: the target table, checks, SET lists, RETURNING.
 
-**Source.** PostgreSQL, parse_clause.c setTargetTable; analyze.c transformUpdateTargetList, transformReturningList.
+**Source.** PostgreSQL, parse_clause.c setTargetTable; analyze.c transformUpdateTargetList,
+transformReturningList.
 """
 
 from collections.abc import Sequence
@@ -35,7 +36,8 @@ from sqlnode.plan.statement import Returning
 def find_target(env: Env, ref: TableRef, action: str) -> TableDesc:
     """Return the table a statement changes; action is insert into, update, delete from.
 
-    Raises: UndefinedTable, ObjectNotInPrerequisiteState for views, InsufficientPrivilege for system tables.
+    Raises: UndefinedTable, ObjectNotInPrerequisiteState for views, InsufficientPrivilege for
+    system tables.
     """
     name, schema = ref.name[-1], ref.name[-2] if len(ref.name) > 1 else None
     if find_virtual(name, schema, env.search_path) is not None:

@@ -1,7 +1,7 @@
 """Binding of predicates: IS, LIKE, BETWEEN, IN, ANY/ALL over arrays, row comparisons.
 
-**Source.** PostgreSQL, parse_expr.c: transformAExprIn, make_row_comparison_op, transformAExprBetween; parse_oper.c
-make_scalar_array_op.
+**Source.** PostgreSQL, parse_expr.c: transformAExprIn, make_row_comparison_op,
+transformAExprBetween; parse_oper.c make_scalar_array_op.
 """
 
 from typing import Final
@@ -94,7 +94,7 @@ def _distinct(ctx: ExprContext, node: DistinctTest) -> Scalar:
             return IsNull(resolve_unknown(ctx.env, other), not node.negated)
     call = bind_operator(ctx.env, "=", left, right, node.position)
     assert isinstance(call, Call), "= is a function"
-    return IsDistinct(*call.args, call.function, node.negated)
+    return IsDistinct(call.args[0], call.args[1], call.function, node.negated)
 
 
 @binds(Like)

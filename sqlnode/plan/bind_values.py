@@ -82,8 +82,8 @@ _VALUE_FUNCTIONS: Final = {
     "current_date": "current_date",
     "localtime": "localtime",
     "current_user": "current_user",
-    "current_role": "current_user",
-    "user": "current_user",
+    "current_role": "current_role",
+    "user": "user",
     "session_user": "session_user",
     "current_catalog": "current_catalog",
 }
@@ -158,8 +158,7 @@ def _unqualified(ctx: ExprContext, name: str, position: int) -> Scalar:
         for item in scope.items:
             if name in item.system:
                 return Const(item.relation_oid, OID)
-    item = ctx.scope.item(name, None, position)
-    if item is not None:
+    if ctx.scope.item(name, None, position) is not None:
         raise FeatureNotSupported(
             f'whole-row reference to "{name}" is not supported', position=position
         )
@@ -284,7 +283,7 @@ def _grouping(ctx: ExprContext, node: SpecialCall) -> Scalar:
             sqlstate="42803",
         )
     args = tuple(bind(ctx, arg) for arg in node.args)
-    return collector.grouping(ctx.env, args, node.position)  # type: ignore[no-any-return]  # Any, see Scope
+    return collector.grouping(ctx.env, args, node.position)
 
 
 def _nullif(ctx: ExprContext, node: SpecialCall) -> Scalar:

@@ -129,8 +129,8 @@ def _frame(ctx: ExprContext, spec: WindowSpec, order: tuple[SortKey, ...]) -> Fr
         )
     if spec.mode == "groups" and not order:
         raise WindowingError("GROUPS mode requires an ORDER BY clause", position=spec.position)
-    edges = (_edge(ctx, spec, edge, order) for edge in (start, end))
-    return Frame(spec.mode, *edges, spec.exclude)
+    first, last = (_edge(ctx, spec, edge, order) for edge in (start, end))
+    return Frame(spec.mode, first, last, spec.exclude)
 
 
 def _ending(end: FrameEdge) -> str:

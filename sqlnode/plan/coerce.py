@@ -1,8 +1,9 @@
 """Conversions between types: which may happen where, and the scalars that do them.
 
-**Model.** `coerce` makes `node` a value of a type, or raises; `can_coerce` only asks. An untyped literal is read by the
-target's input function, an untyped parameter takes the target's type. Type modifiers are applied by `coerce_to_column`
-and casts, as a separate `Coerce`, and never by function calls.
+**Model.** `coerce` makes `node` a value of a type, or raises; `can_coerce` only asks. An untyped
+literal is read by the target's input function, an untyped parameter takes the target's type. Type
+modifiers are applied by `coerce_to_column` and casts, as a separate `Coerce`, and never by
+function calls.
 
 **Source.** PostgreSQL, parse_coerce.c: coerce_to_target_type, coerce_type, find_coercion_pathway.
 """
@@ -45,7 +46,7 @@ _MODIFIED: Final = frozenset({1042, 1043, NUMERIC.oid, 1083, 1114, 1184, INTERVA
 
 
 def find_cast(source: SqlType, target: SqlType, context: CastContext) -> CastRule | None:
-    """Return how `source` becomes `target` where `context` is the weakest excuse at hand, or None."""
+    """Return how `source` becomes `target` in `context`, or None."""
     rule = REGISTRY.casts.get((source.oid, target.oid))
     if rule is not None:
         return rule if rule.context >= context else None
@@ -62,7 +63,7 @@ def find_cast(source: SqlType, target: SqlType, context: CastContext) -> CastRul
 
 @lru_cache(maxsize=1024)
 def _io_cast(source_oid: int, target_oid: int) -> CastRule:
-    """A cast by way of text, for pairs without a rule: CoerceViaIO."""
+    """Build a cast by way of text, for pairs without a rule: CoerceViaIO."""
     source, target = SqlType(source_oid), SqlType(target_oid)
 
     def convert(ctx: Any, datum: Any) -> Any:
@@ -82,7 +83,7 @@ def _io_cast(source_oid: int, target_oid: int) -> CastRule:
 
 @lru_cache(maxsize=1024)
 def _array_cast(source_oid: int, target_oid: int, inner: CastRule) -> CastRule:
-    """A cast of each element."""
+    """Build a cast of each element."""
     source, target, one = SqlType(source_oid), SqlType(target_oid), inner.function
     if one is None or one.python is None:
         return CastRule(source, target, inner.context, None)
@@ -111,7 +112,7 @@ def _array_cast(source_oid: int, target_oid: int, inner: CastRule) -> CastRule:
 
 
 def can_coerce(source: SqlType, target: SqlType, context: CastContext) -> bool:
-    """Say whether a value of `source` may become `target`. Polymorphic targets are checked elsewhere."""
+    """Say whether a value of `source` may become `target`; resolve.py checks polymorphism."""
     if source.oid == target.oid or target.oid == ANY.oid or target.oid == ANYELEMENT.oid:
         return True
     if source.oid == UNKNOWN.oid:
@@ -128,7 +129,7 @@ def coerce(
     context: CastContext,
     position: int | None = None,
 ) -> Scalar:
-    """Return `node` as a value of `target`'s type, its typmod aside. Raises: CannotCoerce, input errors."""
+    """Return `node` as a value of `target`'s type, its typmod aside. Raises: CannotCoerce."""
     source = node.type
     if source.oid == target.oid or target.oid in POLYMORPHIC:
         return node

@@ -1,6 +1,7 @@
 """What binding one statement may look at, and the little state it has: parameters and column ids.
 
-**Invariants.** Column ids come from one counter, so that they are unique within a statement, views and CTEs included.
+**Invariants.** Column ids come from one counter, so that they are unique within a statement, views
+and CTEs included.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Binding of expressions: the context they are bound in, and the dispatch by syntax node.
 
-**Model.** One function for each syntax node, registered with `@binds`. The modules bind_values, bind_tests, bind_calls and
-bind_subquery hold them; `bind` is the one entry.
+**Model.** One function for each syntax node, registered with `@binds`. The modules bind_values,
+bind_tests, bind_calls and bind_subquery hold them; `bind` is the one entry.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from sqlnode.plan.scope import Scope
 
 @dataclass(frozen=True, slots=True)
 class ExprContext:
-    """Where an expression stands. `clause` is as error messages name it: WHERE, JOIN conditions…"""
+    """Where an expression stands. `clause` is as error messages name it: WHERE, VALUES."""
 
     env: Env
     scope: Scope

@@ -36,7 +36,7 @@ class Found:
 def find_function(
     name: tuple[str, ...], args: Sequence[SqlType], position: int, *, star: bool = False
 ) -> Found:
-    """Return what `name(args)` means. Raises: UndefinedFunction, AmbiguousFunction, InvalidSchemaName."""
+    """Return what `name(args)` means. Raises: UndefinedFunction, AmbiguousFunction."""
     if len(name) > 1 and name[-2] not in _SCHEMAS:
         if name[-2] not in ("public", "information_schema"):
             raise InvalidSchemaName(f'schema "{name[-2]}" does not exist', position=position)

@@ -1,7 +1,7 @@
 """Literals to datums: what the text of an untyped constant means once its type is known.
 
-**Model.** The codecs read the text; the reg* types are looked up in the catalog. The session uses the same function for
-literals that the plan cache lifted out of a statement.
+**Model.** The codecs read the text; the reg* types are looked up in the catalog. The session uses
+the same function for literals that the plan cache lifted out of a statement.
 
 **Source.** PostgreSQL, coerce_type for unknown constants; regproc.c.
 """

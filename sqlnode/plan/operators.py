@@ -31,7 +31,7 @@ _AMBIGUOUS_HINT = (
 def find_operator(
     symbol: str, left: SqlType | None, right: SqlType, position: int | None = None
 ) -> Operator:
-    """Return the operator that `left symbol right` means. Raises: UndefinedFunction, AmbiguousFunction."""
+    """Return what `left symbol right` means. Raises: UndefinedFunction, AmbiguousFunction."""
     found = _find(symbol, left.bare if left is not None else None, right.bare)
     if isinstance(found, Operator):
         return found
@@ -126,7 +126,7 @@ def specialized(entry: Any, types: tuple[SqlType, ...]) -> Any:
 
 
 def _no_unknown(env: Env, arg: Scalar, wanted: SqlType, position: int | None) -> Scalar:
-    """An untyped literal where any type will do is text; where types depend on it, it is an error."""
+    """Make an untyped literal text where any type will do; refuse it where types depend on it."""
     if arg.type.oid != UNKNOWN.oid:
         return arg
     if wanted.oid != ANY.oid:

@@ -1,7 +1,8 @@
 """Column pruning: scans list only the columns that something refers to.
 
-**Model.** Column ids are unique within a statement, so one look at every reference tells which scan columns are needed.
-Projections are pruned first, from the top down, because a column that nothing reads does not need its inputs either.
+**Model.** Column ids are unique within a statement, so one look at every reference tells which
+scan columns are needed. Projections are pruned first, from the top down, because a column that
+nothing reads does not need its inputs either.
 """
 
 from dataclasses import replace
@@ -23,7 +24,7 @@ _PASSES_MAX = 8
 
 
 def prune(plan: Plan, kept: Columns, others: tuple[Any, ...] = ()) -> Plan:
-    """Drop columns that neither `kept`, nor `others` (scalars outside the plan), nor the plan itself needs."""
+    """Drop columns that neither `kept`, nor scalars of `others`, nor the plan itself needs."""
     for _ in range(_PASSES_MAX):
         used = {column.id for column in kept}
         fixed: set[int] = set()

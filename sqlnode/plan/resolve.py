@@ -1,9 +1,11 @@
 """Which of several functions or operators a call means.
 
-**Model.** Exact match first; else candidates whose arguments can be converted implicitly; else the rules of section 10.3:
-most exact matches, most preferred types, then what the unknown arguments' categories say.
+**Model.** Exact match first; else candidates whose arguments can be converted implicitly; else the
+rules of section 10.3: most exact matches, most preferred types, then what the unknown arguments'
+categories say.
 
-**Source.** PostgreSQL docs, sections 10.2 and 10.3; parse_func.c func_match_argtypes, func_select_candidate.
+**Source.** PostgreSQL docs, sections 10.2 and 10.3; parse_func.c func_match_argtypes,
+func_select_candidate.
 """
 
 from collections.abc import Sequence
@@ -77,7 +79,7 @@ def _preferred_count(candidate: Candidate, args: Sequence[SqlType]) -> int:
 
 
 def _by_categories(candidates: list[Candidate], args: Sequence[SqlType]) -> list[Candidate]:
-    """Settle each unknown argument's category: string if any candidate takes one, else all must agree."""
+    """Settle each unknown argument's category: string if any candidate takes one, else common."""
     remaining = candidates
     chosen: dict[int, tuple[str, bool]] = {}
     for i, arg in enumerate(args):

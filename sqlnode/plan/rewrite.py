@@ -20,7 +20,7 @@ Replace = Callable[[Any], Any]
 
 
 def rewrite(node: Any, change: Replace) -> Any:
-    """Return `node` with every sub-node for which `change` gives something replaced by it, top down.
+    """Return `node` with each sub-node replaced for which `change` gives something, top down.
 
     `change` returns None to go on below a node. What it returns is not visited again.
     """

@@ -1,10 +1,11 @@
 """Scopes: what a name means at one level of a query, and which level outside has it otherwise.
 
-**Model.** A scope is the FROM clause of one query: items with an alias and columns. Unqualified names look at all visible
-columns of the nearest scope that has the name; qualified ones first find the item. JOIN USING hides both inputs' columns
-from unqualified lookup and adds a merged one.
+**Model.** A scope is the FROM clause of one query: items with an alias and columns. Unqualified
+names look at all visible columns of the nearest scope that has the name; qualified ones first find
+the item. JOIN USING hides both inputs' columns from unqualified lookup and adds a merged one.
 
-**Source.** PostgreSQL, parse_relation.c: colNameToVar, refnameNamespaceItem, errorMissingRTE, errorMissingColumn.
+**Source.** PostgreSQL, parse_relation.c: colNameToVar, refnameNamespaceItem, errorMissingRTE,
+errorMissingColumn.
 """
 
 from collections.abc import Iterator
