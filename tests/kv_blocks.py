@@ -1,12 +1,13 @@
 """Reading packed blocks in tests."""
 
 import struct
+from itertools import pairwise
 
 
 def cut(joined, ends):
     """Return the parts of `joined`."""
     bounds = [0, *struct.unpack(f"<{len(ends) // 4}I", ends)]
-    return [joined[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [joined[a:b] for a, b in pairwise(bounds)]
 
 
 def block_rows(block):

@@ -14,7 +14,7 @@ the caller has the timers and the answers.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -69,6 +69,20 @@ class _Locked:
         """Tell whether `owner` could hold the key in `mode` beside its present holders."""
         others = [held for holder, held in self.holders.items() if holder != owner]
         return not others or (mode is Mode.SHARED and all(held is Mode.SHARED for held in others))
+
+
+class _Queue:
+    """A key's queue as one search for a circle sees it."""
+
+    def __init__(self, requests: list[LockRequest]) -> None:
+        self.requests = requests
+        self.indexes = {request: index for index, request in enumerate(requests)}
+        self.exclusive_before: list[int] = []
+        newest = -1
+        for index, request in enumerate(requests):
+            self.exclusive_before.append(newest)
+            if request.mode is Mode.EXCLUSIVE:
+                newest = index
 
 
 class LockTable:
@@ -194,7 +208,10 @@ class LockTable:
 
         Depth first, without recursion; an owner is visited once.
         """
-        path: list[tuple[LockRequest, Iterator[Owner]]] = [(start, self._blockers(start))]
+        if not self._is_waited_for(start):
+            return None
+        queues: dict[bytes, _Queue] = {}
+        path = [(start, iter(self._blockers(start, queues)))]
         seen: set[Owner] = set()
         while path:
             blocker = next(path[-1][1], None)
@@ -205,21 +222,48 @@ class LockTable:
             elif blocker not in seen:
                 seen.add(blocker)
                 path.extend(
-                    (request, self._blockers(request)) for request in self._waiting.get(blocker, ())
+                    (request, iter(self._blockers(request, queues)))
+                    for request in self._waiting.get(blocker, ())
                 )
         return None
 
-    def _blockers(self, request: LockRequest) -> Iterator[Owner]:
-        """Yield the owners that `request` waits for: holders, and whoever is queued before it."""
-        locked = self._keys[request.waits_at]
-        for holder, held in list(locked.holders.items()):
-            if holder != request.owner and Mode.EXCLUSIVE in (held, request.mode):
-                yield holder
-        for other in list(locked.queue):
-            if other is request:
-                return
-            if other.owner != request.owner and Mode.EXCLUSIVE in (other.mode, request.mode):
-                yield other.owner
+    def _is_waited_for(self, start: LockRequest) -> bool:
+        """Tell whether anyone could wait for the owner of `start`: mostly nobody, and no circle."""
+        owner = start.owner
+        if len(self._waiting[owner]) > 1:
+            return True
+        return owner in self._held and any(
+            owner in self._keys[request.waits_at].holders
+            for waiter, requests in self._waiting.items()
+            if waiter != owner
+            for request in requests
+        )
+
+    def _blockers(self, request: LockRequest, queues: dict[bytes, _Queue]) -> list[Owner]:
+        """Return whom `request` waits for, as far as needed to reach them all.
+
+        Whoever is behind an exclusive request waits through it for everything before it. So it is
+        enough to look back to the nearest one, and a queue of n requests has about n edges.
+        """
+        key = request.waits_at
+        queue = queues.get(key)
+        if queue is None:
+            queue = queues[key] = _Queue(list(self._keys[key].queue))
+        is_shared = request.mode is Mode.SHARED
+        blockers: list[Owner] = []
+        index = queue.indexes[request]
+        while (index := queue.exclusive_before[index] if is_shared else index - 1) >= 0:
+            other = queue.requests[index]
+            if other.owner != request.owner:
+                blockers.append(other.owner)
+                if other.mode is Mode.EXCLUSIVE:
+                    return blockers
+        blockers.extend(
+            holder
+            for holder, held in self._keys[key].holders.items()
+            if holder != request.owner and Mode.EXCLUSIVE in (held, request.mode)
+        )
+        return blockers
 
     def _grant_queue(self, key: bytes, settled: list[LockRequest]) -> None:
         """Give `key` to the requests at the front of its queue, as many as may hold it."""

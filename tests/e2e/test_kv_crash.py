@@ -41,7 +41,7 @@ class NodeProcess:
         read_fd, write_fd = os.pipe()
         command = [sys.executable, "-m", "kvnode.main", "--data-dir", str(self.data_dir)]
         command += ["--unix", self.unix, "--kv", self.kv, "--admin", self.admin]
-        self.process = subprocess.Popen(
+        self.process = subprocess.Popen(  # noqa: ASYNC220  it returns at once
             [*command, "--ready-fd", str(write_fd)], pass_fds=[write_fd], stderr=self.log
         )
         os.close(write_fd)
@@ -146,7 +146,7 @@ async def killing(node, transport):
         node.kill()
         await node.start()
         async with asyncio.timeout(READY_S):
-            while sum(len(worker.acknowledged) for worker in workers) == before:
+            while sum(len(w.acknowledged) for w in workers) == before:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
     stop.set()
     await asyncio.gather(*tasks)

@@ -126,18 +126,22 @@ def test_lmdb_survives_reopening(tmp_path):
     engine.close()
 
 
+def fill(engine):
+    for index in range(10_000):
+        try:
+            with engine.write() as txn:
+                txn.put(Table.LIVE, b"big%d" % index, bytes(50_000))
+        except StoreNeedsGrowth:
+            engine.grow()
+
+
 def test_a_full_store_refuses_writes_and_serves_reads(tmp_path):
     """A full disk must not take the reads with it, and space that was freed is usable."""
     engine = LmdbEngine(tmp_path, LmdbConfig(map_bytes=1 << 20, map_bytes_max=2 << 20))
     with engine.write() as txn:
         txn.put(Table.LIVE, b"k", b"v")
     with pytest.raises(DiskFull):
-        for index in range(10_000):
-            try:
-                with engine.write() as txn:
-                    txn.put(Table.LIVE, b"big%d" % index, bytes(50_000))
-            except StoreNeedsGrowth:
-                engine.grow()
+        fill(engine)
     snapshot = engine.snapshot()
     assert snapshot.get(Table.LIVE, b"k") == b"v"
     snapshot.close()

@@ -1,4 +1,4 @@
-"""Versions against a model that keeps every state: whatever the history, each snapshot reads what was."""
+"""Versions against a model that keeps every state: each snapshot reads what was."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,7 +54,7 @@ def run_scan(snapshot, **options):
 @settings(deadline=None)
 @given(COMMITS, st.data())
 def test_every_snapshot_reads_what_was(commits, data):
-    """A reader in the past must see exactly the past, by key and by span, whole or piece by piece."""
+    """A reader in the past must see exactly the past, by key and span, whole or in pieces."""
     engine, states, sizes = store(commits)
     snapshot = engine.snapshot()
     ts = data.draw(st.sampled_from(sorted(states))) + data.draw(st.integers(0, 9))
@@ -93,7 +93,7 @@ def test_every_snapshot_reads_what_was(commits, data):
 @settings(deadline=None)
 @given(COMMITS, st.integers(0, 150))
 def test_garbage_collection_changes_no_readable_snapshot(commits, threshold):
-    """Collecting must free what nobody can see, and nothing else; in the end nothing old remains."""
+    """Collecting must free what nobody can see, and nothing else; in the end nothing is old."""
     engine, states, sizes = store(commits)
     with engine.write() as txn:
         collected = collect_versions(txn, tenant=TENANT, threshold=threshold)

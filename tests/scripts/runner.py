@@ -7,8 +7,8 @@
     txn 1 has a
     (nothing)
 
-Every directive between two blank lines belongs to one block; its answers are joined by newlines and compared as a
-whole. With `pytest --rewrite` the answers are written into the file instead.
+Every directive between two blank lines belongs to one block; its answers are joined by newlines
+and compared as a whole. With `pytest --rewrite` the answers are written into the file instead.
 """
 
 import shlex

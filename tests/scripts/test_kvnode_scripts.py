@@ -55,9 +55,9 @@ class LockMachine:
         return "\n".join(map(self.describe, requests)) or "nobody was waiting for that"
 
     def describe(self, request):
-        if request.error is not None:
-            text = f"txn {request.owner}: {type(request.error).__name__} at {request.error.key.decode()}"
-            return f"{text}\n{request.error.detail}" if request.error.detail else text
+        if (error := request.error) is not None:
+            where = f"txn {request.owner}: {type(error).__name__} at {error.key.decode()}"
+            return "\n".join(filter(None, [where, error.detail]))
         skipped = ",".join(sorted(key.decode() for key in request.skipped))
         return f"txn {request.owner} goes on" + (f", skipped {skipped}" if skipped else "")
 

@@ -1,4 +1,4 @@
-"""A KV node without threads, sockets or disk: the real core over the memory engine and a virtual loop."""
+"""A KV node without threads, sockets, disk: the real core on memory engine and virtual loop."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""Many transactions, random delays, crashes: what was acknowledged stays, and the history is serializable."""
+"""Transactions, random delays, crashes: what was acknowledged stays, and nothing tears."""
 
 import asyncio
 import os
@@ -138,7 +138,7 @@ async def verify(node, tenant_id, attempts, done, seed):
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_acknowledged_commits_survive_and_nothing_tears(seed):
-    """Money appears or vanishes, or a commit the client was told about is not there after a crash."""
+    """Money appears or vanishes, or an acknowledged commit is gone after a crash."""
     run_virtual(bank, seed)
 
 
@@ -185,7 +185,7 @@ async def _dead_stream(loop):
 
 
 def test_locks_end_with_their_stream_and_hold_back_writers():
-    """A client that vanishes would block a row for ever; a writer that ignores locks loses updates."""
+    """A client that vanishes would block a row; a writer that ignores locks loses updates."""
     run_virtual(_dead_stream)
 
 

@@ -1,7 +1,8 @@
-"""An event loop without waiting: its clock jumps to the next timer, and it raises if nothing can happen.
+"""An event loop without waiting: its clock jumps to the next timer, and it raises if nothing can
+happen.
 
-A test on it is deterministic and takes no time, whatever it sleeps. A deadlock of coroutines is an error at once
-instead of a hang.
+A test on it is deterministic and takes no time, whatever it sleeps. A deadlock of coroutines is an
+error at once instead of a hang.
 """
 
 import asyncio

@@ -1,0 +1,1 @@
+"""The KV node's modules, one by one."""

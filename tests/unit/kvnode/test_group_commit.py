@@ -1,0 +1,142 @@
+"""Group commit: batches, failures, growth."""
+
+import pytest
+
+from kvapi.errors import DiskFull, InternalError
+from kvnode.storage.engine import Table
+from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.txn.group_commit import GroupCommit, write_batch
+
+
+class Put:
+    """Writes one row."""
+
+    def __init__(self, outcomes, key, *, tenant_id=1, value=b"v", fails=False):
+        self.outcomes, self.key, self.tenant_id = outcomes, key, tenant_id
+        self.value, self.fails, self.size_bytes = value, fails, len(value)
+
+    def apply(self, txn):
+        if self.fails:
+            raise ZeroDivisionError("a bug")
+        txn.put(Table.LIVE, self.key, self.value)
+
+    def finish(self, error):
+        self.outcomes[self.key] = error
+
+
+class StepWriter:
+    """Writes when told to."""
+
+    def __init__(self, engine):
+        self.engine, self.jobs = engine, []
+
+    def run(self, operations, report):
+        self.jobs.append((operations, report))
+
+    def sync(self):
+        operations, report = self.jobs.pop(0)
+        report(write_batch(self.engine, operations))
+        return [operation.key for operation in operations if hasattr(operation, "key")]
+
+
+def make(**limits):
+    engine = MemoryEngine(**limits)
+    writer = StepWriter(engine)
+    durable = []
+    group = GroupCommit(
+        engine,
+        writer,
+        on_durable=lambda operations: durable.extend(operations),
+        release_snapshots=lambda: None,
+    )
+    return engine, writer, group, durable
+
+
+def test_what_waits_for_a_sync_goes_into_the_next_one():
+    """Every commit would pay for its own sync, and throughput would end at the disk's latency."""
+    engine, writer, group, durable = make()
+    outcomes = {}
+    for key in (b"a", b"b", b"c"):
+        group.submit(Put(outcomes, key))
+    assert writer.sync() == [b"a"]
+    assert outcomes == {b"a": None}
+    assert writer.sync() == [b"b", b"c"]
+    assert outcomes == {b"a": None, b"b": None, b"c": None}
+    assert len(durable) == 3
+    assert group.is_idle
+    assert engine.snapshot().get(Table.LIVE, b"c") == b"v"
+
+
+def test_a_faulty_operation_takes_only_its_own_tenant_along():
+    """One tenant's poison would fail its neighbours' commits for ever."""
+    engine, writer, group, _ = make()
+    outcomes = {}
+    group.submit(Put(outcomes, b"first"))
+    group.submit(Put(outcomes, b"poison", tenant_id=2, fails=True))
+    group.submit(Put(outcomes, b"after", tenant_id=2))
+    group.submit(Put(outcomes, b"other", tenant_id=3))
+    writer.sync()
+    group.submit(Put(outcomes, b"queued", tenant_id=2))
+    writer.sync()
+    assert [k for k, error in outcomes.items() if error is None] == [b"first", b"other"]
+    assert all(isinstance(outcomes[k], InternalError) for k in (b"poison", b"after", b"queued"))
+    assert engine.snapshot().get(Table.LIVE, b"after") is None
+
+
+def test_a_full_disk_fails_everything_queued_and_then_recovers():
+    """A commit checked against one that never happened would be applied without it."""
+    engine, writer, group, durable = make(bytes_max=100)
+    outcomes = {}
+    group.submit(Put(outcomes, b"big", value=bytes(200)))
+    group.submit(Put(outcomes, b"small"))
+    writer.sync()
+    assert all(isinstance(error, DiskFull) for error in outcomes.values())
+    assert len(outcomes) == 2
+    assert durable == []
+    group.submit(Put(outcomes, b"small"))
+    writer.sync()
+    assert outcomes[b"small"] is None
+    assert engine.snapshot().get(Table.LIVE, b"big") is None
+
+
+def test_the_store_grows_and_the_batch_is_written():
+    """A store that is full of its map would refuse writes while the disk has room."""
+    _, writer, group, _ = make(bytes_max=100, growth_bytes_max=1000)
+    outcomes = {}
+    group.submit(Put(outcomes, b"big", value=bytes(300)))
+    while writer.jobs:
+        writer.sync()
+    assert outcomes == {b"big": None}
+
+
+def test_a_marker_runs_in_its_turn():
+    """An answer that depends on queued writes would come before they are durable."""
+    _, writer, group, _ = make()
+    seen = []
+    group.after_queued(lambda: seen.append("idle"))
+    assert seen == ["idle"]
+    group.submit(Put({}, b"a"))
+    group.after_queued(lambda: seen.append("after"))
+    writer.sync()
+    assert seen == ["idle"]
+    writer.sync()
+    assert seen == ["idle", "after"]
+
+
+def test_nothing_starts_without_work():
+    """An idle node would write to its disk."""
+    _, writer, group, _ = make()
+    assert writer.jobs == []
+    assert group.queued_count == 0
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_failing_batch_of_any_size_reports_each(count):
+    """An operation without an outcome leaves its client waiting for ever."""
+    _, writer, group, _ = make()
+    outcomes = {}
+    for index in range(count):
+        group.submit(Put(outcomes, b"%d" % index, tenant_id=index, fails=True))
+    while writer.jobs:
+        writer.sync()
+    assert len(outcomes) == count
