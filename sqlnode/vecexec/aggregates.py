@@ -147,7 +147,7 @@ class AggregateRenderer:
         if is_deduplicated:  # texts of equal numerics differ: Python tells
             native = Native("", native.order, native.suffix)
         lists = Expr(native.call("list", item), collected)
-        make = call.aggregate.python
+        make: Callable[..., Any] = call.aggregate.python
         if call.aggregate.needs_context:
             make = partial(make, self.scalars.ctx)
         if call.type.oid == 2249:

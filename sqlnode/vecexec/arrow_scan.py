@@ -7,7 +7,7 @@ plan names are decoded. Whole tables are kept in the process's `TableCache`.
 import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
@@ -34,7 +34,13 @@ from sqlnode.vecexec.table_cache import (
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
-ScannedTable = tuple[Any, tuple[Physical, ...]]  # (pyarrow.Table with columns a0…, forms)
+
+class ScannedTable(NamedTuple):
+    """Rows of a leaf: a pyarrow.Table with columns `a<i>`, their forms, their identity."""
+
+    table: Any
+    forms: tuple[Physical, ...]
+    shared: tuple[Any, ...] | None = None  # see select_text.Relation
 
 
 class TableSource:
@@ -55,7 +61,8 @@ class TableSource:
         else:
             spans = terms.spans((), ctx) if terms is not None else [codec_of(leaf.table).span]
             scanned = await scan_table(leaf.table, attnums, ctx.txn, spans)
-        return _as_table(scanned, leaf.table, attnums)
+        is_kept = terms is None and process_cache().get(table_key(leaf.table)) is scanned
+        return _as_table(scanned, leaf.table, attnums, is_kept=is_kept)
 
 
 async def _read_cached(
@@ -112,23 +119,27 @@ async def scan_table(
     return CachedTable(snapshots.pop() if len(snapshots) == 1 else 0, row_count, columns)
 
 
-def _as_table(scanned: CachedTable, table: TableDesc, attnums: Sequence[int]) -> ScannedTable:
+def _as_table(
+    scanned: CachedTable, table: TableDesc, attnums: Sequence[int], *, is_kept: bool
+) -> ScannedTable:
     """Name the wanted columns; a table without any still knows its row count."""
     if not attnums:
-        return pa.table({"none": pa.nulls(scanned.row_count, pa.int8())}), ()
-    columns = [scanned.columns[key] for key in column_keys(table, attnums)]
+        return ScannedTable(pa.table({"none": pa.nulls(scanned.row_count, pa.int8())}), ())
+    keys = column_keys(table, attnums)
+    columns = [scanned.columns[key] for key in keys]
     arrays = {f"a{i}": array for i, (array, _) in enumerate(columns)}
-    return pa.table(arrays), tuple(form for _, form in columns)
+    shared = (scanned, *keys) if is_kept else None
+    return ScannedTable(pa.table(arrays), tuple(form for _, form in columns), shared)
 
 
 def virtual_table(scan: VirtualScan, ctx: "ExecContext") -> ScannedTable:
     """Make the rows of a system relation from the catalog snapshot."""
     rows = list(VIRTUAL[scan.relation].rows(ctx.catalog, ctx))
     if not scan.columns:
-        return pa.table({"none": pa.nulls(len(rows), pa.int8())}), ()
+        return ScannedTable(pa.table({"none": pa.nulls(len(rows), pa.int8())}), ())
     forms = tuple(physical_of(column.type) for column in scan.columns)
     arrays = {
         f"a{i}": to_arrow([row[column.attnum - 1] for row in rows], form)
         for i, (column, form) in enumerate(zip(scan.columns, forms, strict=True))
     }
-    return pa.table(arrays), forms
+    return ScannedTable(pa.table(arrays), forms)

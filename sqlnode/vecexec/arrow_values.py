@@ -22,6 +22,7 @@ from pgwire.datum import (
     Interval,
     Record,
 )
+from pgwire.errors import FeatureNotSupported
 from sqlnode.vecexec.physical import NUMERIC_OID, RECORD_OID, Physical
 
 DUCK_DATE_INFINITY: Final = 2**31 - 1
@@ -133,8 +134,14 @@ def _records(array: Any, physical: Physical) -> Column:
 
 
 def to_arrow(datums: Sequence[Any], physical: Physical) -> Any:
-    """Return datums as an Arrow array of `physical`."""
-    return pa.array([_storable(datum, physical) for datum in datums], physical.arrow)
+    """Return datums as an Arrow array of `physical`. Raises: FeatureNotSupported."""
+    try:
+        return pa.array([_storable(datum, physical) for datum in datums], physical.arrow)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        # An array of more dimensions, or a time that the engine cannot count.
+        raise FeatureNotSupported(
+            f"a value of type {physical.type} is not supported in this query"
+        ) from error
 
 
 def _storable(datum: Any, physical: Physical) -> Any:

@@ -16,10 +16,12 @@ from functools import lru_cache
 from typing import Any, Final
 
 from sqlnode.vecexec.arrow_values import to_datums
+from sqlnode.vecexec.loaded_tables import LOADED_BYTES_MAX, LoadedKey, LoadedTables
 from sqlnode.vecexec.physical import Physical
 from sqlnode.vecexec.select_text import Relation
 from sqlnode.vecexec.udfs import Udf
 
+_ENGINES_MAX: Final = 4  # one for each work_mem that sessions of the process have set
 BATCH_ROWS: Final = 8192
 MEMORY_BYTES_MIN: Final = 64 << 20
 
@@ -55,6 +57,7 @@ class Engine:
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
         self._numbers = itertools.count(1)
+        self._loaded = LoadedTables(self._connection)
 
     def next_id(self) -> int:
         """Return a number for a statement's tables and functions."""
@@ -62,21 +65,33 @@ class Engine:
 
     def open(self) -> "Statement":
         """Return a statement not yet run."""
-        return Statement(self._connection.cursor())
+        return Statement(self._connection.cursor(), self._loaded)
 
 
 class Statement:
     """One query in DuckDB: registered inputs, a stream of Arrow batches, cleanup."""
 
-    def __init__(self, cursor: Any) -> None:
+    def __init__(self, cursor: Any, loaded: LoadedTables) -> None:
         self._cursor = cursor
+        self._loaded = loaded
+        self._kept: list[LoadedKey] = []
         self._functions: list[str] = []
         self._reader: Any = None
 
     def register(self, relations: Iterable[Relation], udfs: Iterable[Udf]) -> None:
         """Make tables and functions known under their names."""
-        for relation in relations:
-            self._cursor.register(relation.name, relation.table)
+        given = list(relations)
+        is_join = len(given) > 1
+        may_load = is_join and sum(r.table.nbytes for r in given) <= LOADED_BYTES_MAX
+        for relation in given:
+            kept = self._loaded.acquire(relation, may_load=may_load)
+            if kept is not None:
+                self._kept.append(kept[0])
+                self._cursor.execute(f"CREATE TEMP VIEW {relation.name} AS FROM {kept[1]}")
+            elif may_load:
+                self._load(relation)
+            else:
+                self._cursor.register(relation.name, relation.table)
         for udf in udfs:
             self._cursor.create_function(
                 udf.name,
@@ -89,13 +104,20 @@ class Statement:
             )
             self._functions.append(udf.name)
 
+    def _load(self, relation: Relation) -> None:
+        """Copy a relation into a table of this cursor, for the reason of `loaded_tables`."""
+        source = f"{relation.name}_arrow"
+        self._cursor.register(source, relation.table)
+        self._cursor.execute(f"CREATE TEMP TABLE {relation.name} AS SELECT * FROM {source}")
+        self._cursor.unregister(source)
+
     def start(self, text: str) -> None:
         """Execute a text that names what is registered."""
         self._cursor.execute(text)
         self._reader = self._cursor.to_arrow_reader(BATCH_ROWS)
 
     def next_rows(self, forms: Sequence[Physical]) -> list[tuple[Any, ...]] | None:
-        """Return the next batch as datum tuples, None at the end."""
+        """Return the next batch as datum tuples, None at the end. Requires: start()."""
         try:
             batch = self._reader.read_next_batch()
         except StopIteration:
@@ -120,13 +142,15 @@ class Statement:
         for name in self._functions:
             self._cursor.remove_function(name)
         self._cursor.close()
+        for key in self._kept:
+            self._loaded.release(key)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=_ENGINES_MAX)
 def _engine_of(_pid: int, config: EngineConfig) -> Engine:
     return Engine(config)
 
 
 def engine(config: EngineConfig) -> Engine:
-    """Return this process's instance; a forked child gets its own."""
+    """Return this process's instance of these limits; a forked child gets its own."""
     return _engine_of(os.getpid(), config)

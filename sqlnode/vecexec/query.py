@@ -67,12 +67,14 @@ class VecQuery:
             statement = duck.open()
             has_answered = False
             try:
-                await _call(ctx, statement, rendered, _starter(statement, rendered))
                 fetch = partial(statement.next_rows, rendered.forms)
-                while (rows := await _call(ctx, statement, rendered, fetch)) is not None:
+                first = partial(_first_rows, statement, rendered)
+                rows = await _call(ctx, statement, rendered, first)
+                while rows is not None:
                     if rows:
                         has_answered = True
                         yield rows
+                    rows = await _call(ctx, statement, rendered, fetch)
                 return
             except _NumericOverflow as overflow:
                 if has_answered or is_text_only:
@@ -100,9 +102,11 @@ class VecQuery:
         statement_id = duck.next_id()
         relations = {}
         for number, leaf in enumerate(self._leaves):
-            table, forms = await self._source.read(leaf, ctx, self._narrowed.get(id(leaf)))
-            names = tuple(f"a{i}" for i in range(len(forms)))
-            relations[id(leaf)] = Relation(f"t{statement_id}_{number}", names, forms, table)
+            scanned = await self._source.read(leaf, ctx, self._narrowed.get(id(leaf)))
+            names = tuple(f"a{i}" for i in range(len(scanned.forms)))
+            relations[id(leaf)] = Relation(
+                f"t{statement_id}_{number}", names, scanned.forms, scanned.table, scanned.shared
+            )
         return relations
 
     def _render(
@@ -119,12 +123,10 @@ class VecQuery:
         return _Rendered(text, forms, [*sources.values(), *renderer.made], udfs)
 
 
-def _starter(statement: Statement, rendered: _Rendered) -> Callable[[], None]:
-    def start() -> None:
-        statement.register(rendered.relations, rendered.udfs.udfs.values())
-        statement.start(rendered.text)
-
-    return start
+def _first_rows(statement: Statement, rendered: _Rendered) -> Rows | None:
+    statement.register(rendered.relations, rendered.udfs.udfs.values())
+    statement.start(rendered.text)
+    return statement.next_rows(rendered.forms)
 
 
 class _NumericOverflow(Exception):

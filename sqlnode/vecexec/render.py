@@ -46,7 +46,7 @@ from sqlnode.vecexec.group_render import render_aggregation
 from sqlnode.vecexec.physical import Expr, Physical, common, physical_of
 from sqlnode.vecexec.scalars_render import ScalarRenderer
 from sqlnode.vecexec.select_text import Relation, names_of, read_relation, unique_ids
-from sqlnode.vecexec.set_functions import render_function_scan, render_project_set
+from sqlnode.vecexec.set_functions import make_relation, render_function_scan, render_project_set
 from sqlnode.vecexec.set_render import distinct_rows, render_set_operation, render_with
 from sqlnode.vecexec.udfs import UdfSet
 from sqlnode.vecexec.window_render import render_window
@@ -61,6 +61,7 @@ _JOINS: Final = {
     "full": "FULL JOIN",
     "cross": "CROSS JOIN",
 }
+_TABLE_ROWS_MIN: Final = 100  # of VALUES
 
 
 class PlanRenderer:
@@ -139,6 +140,8 @@ def _values(renderer: PlanRenderer, plan: Values) -> str:
     if not plan.columns:
         rows = ", ".join("(1)" for _ in plan.rows)
         return f"SELECT none FROM (VALUES {rows}) v(none)"
+    if len(plan.rows) >= _TABLE_ROWS_MIN and (made := _values_table(renderer, plan)) is not None:
+        return made
     rendered = [[renderer.scalars.render(item) for item in row] for row in plan.rows]
     forms = [common([row[i].physical for row in rendered]) for i in range(len(plan.columns))]
     forms = [
@@ -153,6 +156,16 @@ def _values(renderer: PlanRenderer, plan: Values) -> str:
         renderer.note(column.id, form, column.type)
     names = ", ".join(f"c{column.id}" for column in plan.columns)
     return f"SELECT {names} FROM (VALUES {', '.join(texts)}) v({names})"
+
+
+def _values_table(renderer: PlanRenderer, plan: Values) -> str | None:
+    """Read many constant rows as a table: DuckDB's parser is slower than Arrow."""
+    rows = [[fold(item, renderer.ctx) for item in row] for row in plan.rows]
+    if any(datum is NOT_CONSTANT for row in rows for datum in row):
+        return None
+    data = list(zip(*rows, strict=True))
+    forms = [physical_of(column.type) for column in plan.columns]
+    return read_relation(renderer, plan.columns, make_relation(renderer, forms, data))
 
 
 def _filter(renderer: PlanRenderer, plan: Filter) -> str:

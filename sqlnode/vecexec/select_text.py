@@ -18,6 +18,7 @@ class Relation:
     columns: tuple[str, ...]
     forms: tuple[Physical, ...]
     table: Any  # pyarrow.Table
+    shared: tuple[Any, ...] | None = None  # (cached table, columns): the same rows as last time
 
 
 def unique_ids(columns: Columns) -> list[int]:

@@ -73,7 +73,7 @@ def list_of(
 
 def _series(function: Function, args: Sequence[Expr], element: Physical) -> str | None:
     """Return integer generate_series over rows as DuckDB's; the step must be a known non-zero."""
-    if function.name != "generate_series" or element.type.oid not in _SERIES_OIDS:
+    if not _is_series(function, element):
         return None
     if len(args) == 3 and args[2].text.strip("(-)").partition(")")[0].partition(":")[0] in (
         "",
@@ -84,6 +84,10 @@ def _series(function: Function, args: Sequence[Expr], element: Physical) -> str 
         return None
     texts = ", ".join(arg.text for arg in args)
     return f"CAST(generate_series({texts}) AS {element.duck}[])"
+
+
+def _is_series(function: Function, element: Physical) -> bool:
+    return function.name == "generate_series" and element.type.oid in _SERIES_OIDS
 
 
 def _listing(python: Callable[..., Any]) -> Callable[..., Any]:
@@ -126,9 +130,9 @@ def render_function_scan(renderer: "PlanRenderer", plan: FunctionScan) -> str:
 def _constant_scan(
     renderer: "PlanRenderer", plan: FunctionScan, args: list[Any], element: Physical
 ) -> str:
+    if _is_series(plan.function, element) and None not in args and args[2:] != [0]:
+        return _constant_series(renderer, plan, args, element)
     rows = _evaluate(renderer, plan.function, args)
-    if plan.function.name == "generate_series" and element.type.oid in _SERIES_OIDS:
-        rows = list(rows)
     forms = list(element.fields) or [element]
     if plan.function.out_types:
         data = [[row[i] for row in rows] for i in range(len(forms))]
@@ -138,6 +142,18 @@ def _constant_scan(
         forms.append(physical_of(INT8))
         data.append(list(range(1, len(rows) + 1)))
     return read_relation(renderer, plan.columns, make_relation(renderer, forms, data))
+
+
+def _constant_series(
+    renderer: "PlanRenderer", plan: FunctionScan, args: list[Any], element: Physical
+) -> str:
+    """Read integers from DuckDB's own series: it makes them as they are wanted."""
+    exprs = [Expr(f"CAST(g AS {element.duck})", element)]
+    if plan.with_ordinality:
+        exprs.append(Expr("row_number() OVER ()", physical_of(INT8)))
+    bounds = ", ".join(f"({arg})::BIGINT" for arg in args)
+    items = ", ".join(renderer.assign(plan.columns, exprs))
+    return f"SELECT {items} FROM generate_series({bounds}) s(g)"
 
 
 def _evaluate(renderer: "PlanRenderer", function: Function, args: list[Any]) -> list[Any]:
