@@ -111,6 +111,8 @@ async def isolation(loop, operations):
             refusals.append(error.message + error.detail)
             continue
         assert THEIRS not in values_of(response)
+        if "lock" in operation:
+            await stream.request(txn_id=b"t" * 16, rollback=kv_pb2.Rollback())
         if response.HasField("counter"):
             assert response.counter.value >= 100
         if response.HasField("block"):
