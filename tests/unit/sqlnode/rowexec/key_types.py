@@ -49,7 +49,7 @@ _VALUES = {
     "iv": ["'1 month'", "'30 days'", "'31 days'", "'-1 day'", "'1 day 24:00:00'"],
     "y": ["'\\x'", "'\\x00'", "'\\x0001'", "'\\xff'"],
     "bo": ["true", "false"],
-    "f4": ["-1.5", "0", "1.5", "'NaN'", "'Infinity'"],
+    "f4": ["-1.5", "0.1", "1.1", "0", "'NaN'", "'Infinity'"],
 }
 _CROSS = {  # values of another type that PostgreSQL compares with the column
     "i2": ["1::bigint", "1.0", "99999::int", "1.5::float8"],
