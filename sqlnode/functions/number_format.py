@@ -42,7 +42,6 @@ class Picture:
         if self.names.count(".") > 1:
             raise SqlSyntaxError("multiple decimal points")
         shift = self.names.index("V") if "V" in self.names else None
-        self.whole = sum(name in "90" for name in self.names[: shift or point] if len(name) == 1)
         self.shift = sum(n in ("9", "0") for n in self.names[shift:]) if shift is not None else 0
         self.whole = sum(n in ("9", "0") for n in self.names[:point])
         self.places = sum(n in ("9", "0") for n in self.names[point:])
@@ -95,6 +94,8 @@ def _scientific(value: Decimal, spec: Picture) -> str:
 def format_number(value: Decimal, template: str) -> str:
     """Print a number by a template."""
     spec = picture(template)
+    if not value.is_finite():
+        raise FeatureNotSupported("to_char of NaN and infinite numbers is not supported")
     if "RN" in spec.names:
         return _roman(value, spec, next(word for name, word in spec.items if name == "RN"))
     if "EEEE" in spec.names:
@@ -113,13 +114,14 @@ class _Writer:
         self.is_negative = rounded < 0 if not rounded.is_nan() else False
         whole, _, places = format(abs(rounded), "f").partition(".")
         whole = whole.lstrip("0") if rounded.is_finite() else ""
-        self.is_overflow = len(whole) > spec.whole or not rounded.is_finite()
+        self.is_overflow = max(len(whole), spec.whole == 0) > spec.whole
         if self.is_overflow:
             whole, places = "#" * spec.whole, "#" * spec.places
         self.whole, self.places = whole.rjust(spec.whole), places
         self.out: list[str] = []
-        self.sign_done = any(n in ("S", "MI", "PL", "SG", "PR") for n in spec.names)
+        self.sign_done = any(n in ("S", "MI", "SG", "PR") for n in spec.names)
         self.has_shown = False
+        self.sign_at = 0  # where the first digit or the point went
 
     def run(self) -> str:
         spec = self.spec
@@ -139,7 +141,7 @@ class _Writer:
                 self._point()
             else:
                 self._other(name, word, index)
-        return self._signed("".join(self.out))
+        return self._signed()
 
     def _trim(self) -> None:
         self.places = self.places.rstrip("0").ljust(self.spec.last_zero, "0")
@@ -147,22 +149,24 @@ class _Writer:
     def _whole_digit(self, at: int) -> None:
         character = self.whole[at] if at < len(self.whole) else " "
         spec = self.spec
-        if character == " ":
-            is_last = at == spec.whole - 1
-            if (
-                at >= spec.first_zero
-                or (is_last and not spec.places)
-                or (is_last and spec.fill is False and not self.places.strip("0"))
-            ):
-                character = "0"
+        if character == " " and (at >= spec.first_zero or self._needs_zero(at)):
+            character = "0"
         if character != " ":
             self._start()
             self.out.append(character)
         elif spec.fill:
             self.out.append(" ")
 
+    def _needs_zero(self, at: int) -> bool:
+        """Whether the last place before the point shows the zero of a number below one."""
+        if at != self.spec.whole - 1:
+            return False
+        return not self.spec.places or (not self.spec.fill and not self.places)
+
     def _start(self) -> None:
-        self.has_shown = True
+        if not self.has_shown:
+            self.has_shown = True
+            self.sign_at = len(self.out)
 
     def _place(self, at: int) -> None:
         if at < len(self.places):
@@ -212,25 +216,19 @@ class _Writer:
         text = "th" if tens == 1 else {1: "st", 2: "nd", 3: "rd"}.get(last, "th")
         self.out.append(text.upper() if word[0] == "T" else text)
 
-    def _signed(self, text: str) -> str:
+    def _signed(self) -> str:
         spec = self.spec
         if "PR" in spec.names:
-            return self._angled(text)
-        if "\1" in text:
-            return self._anchored(text.replace("\1", ""), "-" if self.is_negative else "+")
-        if self.sign_done:
-            return text
-        if self.is_negative:
-            return self._anchored(text, "-")
-        return self._anchored(text, " ") if spec.fill else text
-
-    def _anchored(self, text: str, sign: str) -> str:
-        """Put the sign in front of the first digit or point, with the blanks before it."""
-        match = re.match(r" *", text)
-        blanks = len(match[0]) if match else 0
-        if not self.spec.fill:
-            return sign + text
-        return " " * blanks + sign + text[blanks:]
+            return self._angled("".join(self.out))
+        sign = "-" if self.is_negative else " " if spec.fill else ""
+        if "\1" in self.out:
+            self.out.remove("\1")
+            self.sign_at -= 1
+            sign = "-" if self.is_negative else "+"
+        elif self.sign_done:
+            sign = ""
+        self.out.insert(self.sign_at, sign)
+        return "".join(self.out)
 
     def _angled(self, text: str) -> str:
         blanks = len(text) - len(text.lstrip(" "))

@@ -17,7 +17,7 @@ from sqlnode.catalog.system.rows_types import function_by_oid, type_name
 from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.context import ExecContext
 from sqlnode.functions.define import STABLE, function
-from sqlnode.plan.deparse import quote_name
+from sqlnode.plan.quoting import quote_name
 from sqlnode.types import TYPES, format_type
 
 _CONTEXT: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE}

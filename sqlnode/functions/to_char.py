@@ -74,9 +74,13 @@ def _toward(value: int, unit: int) -> int:
     return abs(value) // unit * (-1 if value < 0 else 1)
 
 
+_SIGNED: Final = frozenset(("HH24", "HH12", "HH", "MI", "SS", "MM", "YYYY", "IYYY"))
+
+
 def _number(value: int, width: int, token: Token) -> str:
-    # The minus sign does not count as a digit.
-    text = f"{value:0{width + (value < 0)}d}" if token.fill else str(value)
+    if value < 0 and token.name in _SIGNED:  # here the minus sign does not count as a digit
+        width += 1
+    text = f"{value:0{width}d}" if token.fill else str(value)
     return text + _ordinal(value, token.ordinal)
 
 
@@ -172,7 +176,24 @@ _NUMBERS: Final[dict[str, tuple[int, Callable[[Moment], int]]]] = {
     "Q": (1, lambda m: (m.month - 1) // 3 + 1),
 }
 _NO_INTERVAL: Final = frozenset(
-    ("DAY", "DY", "D", "ID", "IDDD", "IW", "TZ", "TZH", "TZM", "OF", "AD", "BC", "A.D.", "B.C.")
+    (
+        "DAY",
+        "DY",
+        "D",
+        "ID",
+        "IDDD",
+        "IW",
+        "TZ",
+        "TZH",
+        "TZM",
+        "OF",
+        "AD",
+        "BC",
+        "A.D.",
+        "B.C.",
+        "MONTH",
+        "MON",
+    )
 )
 
 
