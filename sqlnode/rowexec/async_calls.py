@@ -87,5 +87,6 @@ async def _results(
     for row in rows:
         datums = [arg(row, ctx) for arg in args]
         missing = function.strict and None in datums
-        results.append(None if missing else await python(ctx, *datums))
+        context = (ctx,) if function.needs_context else ()
+        results.append(None if missing else await python(*context, *datums))
     return results

@@ -80,7 +80,6 @@ class ValuesRows:
 class FunctionRows:
     """A set-returning (or scalar) function in FROM."""
 
-    is_bounded = True
     is_full_scan = False
 
     def __init__(self, plan: FunctionScan) -> None:
@@ -88,6 +87,7 @@ class FunctionRows:
         if function.python is None or function.is_async:
             raise NotRowShape(f"function {function.name} in FROM")
         self._plan = plan
+        self.is_bounded = not function.returns_set
         self._args = compile_row(plan.args, {})
         self._width = len(plan.columns) - plan.with_ordinality
         self.layout = positions(plan.columns)
@@ -100,6 +100,7 @@ class FunctionRows:
             if self._plan.with_ordinality:
                 batch = [(*row, number + n) for n, row in enumerate(batch, 1)]
                 number += len(batch)
+            run.spend(len(batch))
             yield batch
 
     def _rows(self, run: Run) -> Iterable[tuple[Any, ...]]:
