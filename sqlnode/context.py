@@ -43,6 +43,8 @@ class SessionInfo:
     server_address: str | None = None
     server_port: int = 0
     application_name: str = ""
+    # Change a parameter (None: its default), True for the transaction only; the new value.
+    set_config: Callable[[str, str | None, bool], str] | None = None
 
 
 @dataclass(slots=True)

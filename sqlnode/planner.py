@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+from pgwire.codecs.registry import REG_TYPES
 from pgwire.errors import SqlError, UndefinedObject
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.parse.normalize import Normalized, normalize
@@ -129,9 +130,13 @@ class Plan:
     literal_types: tuple[SqlType, ...] = ()
     description: bytes = b""  # RowDescription in text format, once it was asked for
     column_oids: tuple[int, ...] = field(init=False)
+    reg_columns: tuple[tuple[int, int], ...] = field(init=False)  # (position, type) of reg* types
 
     def __post_init__(self) -> None:
         self.column_oids = tuple(column.type.oid for column in self.columns)
+        self.reg_columns = tuple(
+            (n, oid) for n, oid in enumerate(self.column_oids) if oid in REG_TYPES
+        )
 
 
 _known_texts: Final[LruCache[bool]] = LruCache(4_000)
@@ -224,7 +229,7 @@ def literal_params(statement: Statement, plan: Plan, env: PlanEnv) -> Sequence[A
         try:
             params.append(
                 literal_datum(
-                    value.replace("''", "'"),
+                    value,
                     plan.literal_types[index],
                     env.settings,
                     env.catalog,

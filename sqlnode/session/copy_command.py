@@ -18,7 +18,7 @@ from sqlnode.catalog.virtual import find_virtual
 from sqlnode.parse import utility as u
 from sqlnode.parse.query_syntax import Query
 from sqlnode.plan.bind import BindSession, bind_statement
-from sqlnode.plan.deparse import quote_name
+from sqlnode.plan.quoting import quote_name
 from sqlnode.plan.statement import Insert
 from sqlnode.planner import Statement, make_plan, read_statements, statement_of_tree
 from sqlnode.session.copy_in import copy_from_client

@@ -26,6 +26,8 @@ async def copy_to_client(session: Session, plan: Plan, options: CopyOptions) -> 
     row_count = 0
     async with aclosing(plan.executable.run(session.context(()))) as batches:
         async for rows in batches:
+            if plan.reg_columns:
+                rows = session.with_names(rows, plan.reg_columns)
             # One message for each line: clients that read by message get a line each.
             for line in writer.encode(rows).splitlines(keepends=True):
                 out.add(copy_data(line))

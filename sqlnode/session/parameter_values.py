@@ -25,9 +25,7 @@ _TIME: Final = {
 }
 _BASE: Final = {"8kB": 8 << 10, **_MEMORY, **_TIME}
 _NUMBER: Final = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-z]*)\s*")
-_TRUE: Final = ("on", "true", "yes", "1")
-_FALSE: Final = ("off", "false", "no", "0")
-_UTF8: Final = frozenset({"utf8", "unicode", "utf-8"})
+_UTF8: Final = frozenset({"utf8", "unicode"})
 
 
 def parse_bool(text: str) -> bool | None:
@@ -124,7 +122,7 @@ def _in_unit(parameter: Parameter, text: str, value: float, unit: str) -> float:
 def _string(parameter: Parameter, text: str) -> str:
     match parameter.name:
         case "client_encoding":
-            if text.strip().lower().replace("_", "").replace(" ", "") not in _UTF8:
+            if "".join(c for c in text.lower() if c.isalnum()) not in _UTF8:
                 raise FeatureNotSupported(
                     f'client encoding "{text}" is not supported, only UTF8', sqlstate="22023"
                 )

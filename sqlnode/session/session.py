@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from pgwire.codecs.rows import TEXT_FORMAT, resolve_formats
 from pgwire.connection import ServerConnection
 from pgwire.errors import ConfigurationLimitExceeded
 from runtime.control_wire import SessionHello
@@ -22,6 +23,7 @@ from sqlnode.session.client_link import ClientLink
 from sqlnode.session.encoders import Encoders
 from sqlnode.session.output import Output
 from sqlnode.session.parameters import Parameters
+from sqlnode.session.reg_output import with_names
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.statement_guard import StatementGuard
 from sqlnode.session.transaction_block import TransactionBlock
@@ -60,6 +62,7 @@ class Session:
             variables=self.parameters.variables,
             client_address=hello.peer.rpartition(":")[0] or None,
         )
+        self.info.set_config = self._set_config
         self.txn_start_micros = 0
         self.work_mem_bytes = 0
         self.statement_timeout_ms = 0
@@ -91,6 +94,15 @@ class Session:
         ]
         known = {*catalog.schemas, *SYSTEM_SCHEMAS}
         return tuple(name for name in names if name in known)
+
+    def _set_config(self, name: str, value: str | None, is_local: bool) -> str:
+        self.block.protect_parameters()
+        if value is None:
+            self.parameters.reset(name, is_local=is_local)
+        else:
+            self.parameters.set(name, value, is_local=is_local)
+        self.parameters_changed()
+        return self.parameters.show(name)
 
     # planning and execution
 
@@ -143,7 +155,16 @@ class Session:
 
     def encoder(self, plan: Plan, formats: Sequence[int]) -> Callable[[Sequence[Any]], bytes]:
         """Return the function from rows to DataRow messages."""
-        return self.encoders.rows(plan.column_oids, tuple(formats))
+        encode = self.encoders.rows(plan.column_oids, tuple(formats))
+        if not plan.reg_columns:
+            return encode
+        codes = resolve_formats(formats, len(plan.columns))
+        shown = [column for column in plan.reg_columns if codes[column[0]] == TEXT_FORMAT]
+        return lambda rows: encode(self.with_names(rows, shown))
+
+    def with_names(self, rows: Sequence[Any], columns: Sequence[tuple[int, int]]) -> Sequence[Any]:
+        """Return rows with names instead of the numbers of reg* types."""
+        return with_names(rows, columns, self.block.catalog, self.info.search_path)
 
     # bounds
 
