@@ -11,11 +11,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
+import msgspec
+
 from pgwire.codecs.registry import REG_TYPES
 from pgwire.errors import SqlError, UndefinedObject
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.parse.normalize import Normalized, normalize
 from sqlnode.parse.statement import ParsedStatement, StatementText, parse, split
+from sqlnode.parse.syntax import ParamRef
 from sqlnode.parse.utility import (
     Begin,
     Commit,
@@ -170,6 +173,10 @@ def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
         if error.position is not None:
             error.position += piece.offset
         raise
+    if normalized is not None and _lifted_count(parsed.tree) != len(normalized.literals):
+        # A literal stayed in the tree: its value would become everybody's.
+        assert not normalized.literals, f"literals were lifted that the grammar kept: {key!r}"
+        normalized = None
     is_cacheable = is_cacheable and parsed.is_planned
     if is_cacheable:
         _known_texts.put(key, True)
@@ -180,6 +187,21 @@ def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
         normalized=normalized if parsed.is_planned else None,
         is_cacheable=is_cacheable,
     )
+
+
+def _lifted_count(tree: Any) -> int:
+    """Count the parameters in a syntax tree."""
+    found: set[int] = set()
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ParamRef):
+            found.add(node.index)
+        elif isinstance(node, msgspec.Struct):
+            pending += [getattr(node, name) for name in node.__struct_fields__]
+        elif isinstance(node, tuple):
+            pending += node
+    return len(found)
 
 
 def _is_cacheable(text: str) -> bool:

@@ -26,6 +26,7 @@ from sqlnode.parse.syntax import (
     Literal,
     Logical,
     Operation,
+    ParamRef,
     Quantified,
     RowOf,
     ScalarQuery,
@@ -259,7 +260,11 @@ class ExpressionParser(CallParser):
 
     def _prefix(self, symbol: str) -> Expr:
         position = self.position
+        lifted = self.lifted.get(self.token.start)
         self.advance()
+        if lifted is not None:  # the sign belongs to the literal that became a parameter
+            self.advance()
+            return ParamRef(lifted, position)
         if symbol in ("+", "-"):
             operand = self.expression(UNARY)
             if symbol == "-" and isinstance(operand, Literal) and operand.kind in _NUMBERS:
