@@ -54,7 +54,8 @@ def _refuse(word: str, type_name: str) -> SqlError:
 
 
 def _refuse_trunc(word: str, type_name: str) -> SqlError:
-    if (unit_named(word) or "").startswith("timezone"):
+    is_week = unit_named(word) == "week"
+    if is_week or (unit_named(word) or "").startswith("timezone"):
         return _refuse(word, type_name)
     return InvalidParameterValue(
         f'unit "{word.lower()}" not recognized for type {_NAMES[type_name]}'
@@ -248,6 +249,8 @@ def _trunc_timestamptz(ctx: Any, word: str, micros: int) -> int:
 
 
 def _trunc_named(ctx: Any, word: str, micros: int, zone: str) -> int:
+    if micros in (TIMESTAMP_INFINITY, TIMESTAMP_NEG_INFINITY):
+        return micros
     return _trunc_in_zone(word, micros, zone_named(zone))
 
 

@@ -13,7 +13,6 @@ from sqlnode.functions.define import STABLE, build, parse_signature
 from sqlnode.functions.json_read import canonical
 from sqlnode.functions.json_write import is_container, json_writer, quote
 from sqlnode.functions.registry import REGISTRY, Aggregate, Function
-from sqlnode.functions.text_io import writer
 from sqlnode.types import SqlType
 
 _CONTEXT: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE}
@@ -33,9 +32,8 @@ def _key(ctx: Any, sql_type: SqlType, value: Any, position: int) -> str:
                                     hint="Object keys should be text.")  # fmt: skip
     if is_container(sql_type):
         raise InvalidParameterValue("key value must be scalar, not array, composite, or json")
-    if sql_type.name == "bool":
-        return quote("true" if value else "false")
-    return quote(writer(sql_type, ctx.settings)(value))
+    text = json_writer(sql_type, ctx.settings)(value)
+    return text if text.startswith('"') else f'"{text}"'
 
 
 def _to_json(types: Types) -> Callable[..., Any]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlnode.catalog.descriptors import SequenceDesc, TableDesc, ViewDesc
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.system.expressions import shown_expression
 from sqlnode.catalog.system.rows_constraints import (
     constraint_definition,
     find_index,
@@ -74,20 +75,10 @@ function("pg_get_userbyid(oid) name", _user_name, **_CONTEXT)
 
 
 def _expression(ctx: ExecContext, text: str, relation: int, pretty: bool = False) -> str:
-    """Return a stored expression, which is text already."""
-    return _pretty(text) if pretty else text
-
-
-def _pretty(text: str) -> str:
-    """Take off one pair of parentheses that encloses everything."""
-    if not (text.startswith("(") and text.endswith(")")):
+    table = ctx.catalog.by_id.get(relation)
+    if not isinstance(table, TableDesc):
         return text
-    depth = 0
-    for index, char in enumerate(text):
-        depth += {"(": 1, ")": -1}.get(char, 0)
-        if depth == 0 and index < len(text) - 1:
-            return text
-    return text[1:-1]
+    return shown_expression(ctx.catalog, table, text, ctx.session.search_path, pretty=pretty)
 
 
 function("pg_get_expr(pg_node_tree, oid) text", _expression, **_CONTEXT)
@@ -95,10 +86,7 @@ function("pg_get_expr(pg_node_tree, oid, bool) text", _expression, **_CONTEXT)
 
 
 def _constraint(ctx: ExecContext, oid: int, pretty: bool = False) -> str | None:
-    text = constraint_definition(ctx.catalog, oid, ctx.session.search_path)
-    if text is not None and pretty and text.startswith("CHECK "):
-        return f"CHECK ({_pretty(_pretty(text[len('CHECK ') :]))})"
-    return text
+    return constraint_definition(ctx.catalog, oid, ctx.session.search_path, pretty=pretty)
 
 
 function("pg_get_constraintdef(oid) text", _constraint, **_CONTEXT)
