@@ -24,9 +24,10 @@ from sqlnode.plan.scalar import (
     WindowCall,
     walk,
 )
-from sqlnode.types import INTERVAL, SqlType
+from sqlnode.types import FLOAT4, FLOAT8, INT2, INT4, INT8, INTERVAL, SqlType
 
 _DATES = frozenset({1082, 1083, 1114, 1184})
+_WIDE_OFFSETS = {INT2.oid: INT8, INT4.oid: INT8, FLOAT4.oid: FLOAT8}
 _START_ORDER = (
     "unbounded preceding",
     "preceding",
@@ -163,7 +164,7 @@ def _range_offset(key: SqlType, position: int) -> SqlType:
     if key.oid in _DATES:
         return INTERVAL
     if key.info.category == "N" or key.oid == INTERVAL.oid:
-        return key.bare
+        return _WIDE_OFFSETS.get(key.oid, key.bare)  # in_range(int2, int2, int8) and its like
     raise FeatureNotSupported(
         f"RANGE with offset PRECEDING/FOLLOWING is not supported for column type {key.bare}",
         position=position,
