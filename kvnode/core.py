@@ -5,20 +5,21 @@ tenants; `server/` feeds it from streams and `admin/` from operators.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
 from kvnode.node_config import NodeConfig
 from kvnode.server.read_scheduler import ReadScheduler
-from kvnode.storage.engine import Engine
+from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.records import NEWEST_TS, read_u64
 from kvnode.tenants.registry import TenantRegistry
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.counter_steps import CounterSteps
 from kvnode.txn.group_commit import GroupCommit, Operation, Writer
 from kvnode.txn.lock_waits import LockWaits
+from kvnode.txn.operations import SystemOperation
 from kvnode.txn.sequencer import Sequencer
 from kvnode.txn.timeline import Timeline
 from runtime.clock import Clock
@@ -104,6 +105,23 @@ class Core:
         for tenant in self.tenants.loaded():
             for close in list(tenant.close_streams.values()):
                 close(error)
+
+    async def write(
+        self, tenant_id: int, work: Callable[[WriteTxn], None], *, commit_ts: int = 0
+    ) -> None:
+        """Run `work` in the writer thread and wait until it is durable. Raises: KvError."""
+        done: asyncio.Future[None] = self.loop.create_future()
+
+        def finish(error: KvError | None) -> None:
+            if done.done():
+                return  # whoever waited was cancelled
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+        self.group.submit(SystemOperation(tenant_id, work, finish, commit_ts))
+        await done
 
     def _on_durable(self, operations: Sequence[Operation]) -> None:
         newest = max((getattr(operation, "commit_ts", 0) for operation in operations), default=0)

@@ -10,7 +10,7 @@ import grpc
 import grpc.aio
 
 from kvapi.credential import NONCE_BYTES, sign
-from kvapi.errors import KvError, TenantUnknown
+from kvapi.errors import KvError, TenantSuspended, TenantUnknown
 from kvapi.pb import admin_pb2, admin_pb2_grpc
 from kvnode.core import Core
 from kvnode.tenants.lifecycle import NameInvalid, TenantExists, TenantLifecycle
@@ -183,6 +183,8 @@ async def _run(work: Awaitable[Any], context: Any) -> Any:
         status, message = grpc.StatusCode.INVALID_ARGUMENT, str(error)
     except TenantUnknown as error:
         status, message = grpc.StatusCode.NOT_FOUND, error.message
+    except TenantSuspended as error:
+        status, message = grpc.StatusCode.FAILED_PRECONDITION, error.message
     except KvError as error:
         status, message = grpc.StatusCode.UNAVAILABLE, error.message
     await context.abort(status, message)

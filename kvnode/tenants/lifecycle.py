@@ -38,7 +38,6 @@ from kvnode.tenants.records import (
     write_u64,
 )
 from kvnode.tenants.tenant import Tenant
-from kvnode.txn.operations import SystemOperation
 from kvnode.txn.sequencer import CommitRequest
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -84,7 +83,7 @@ class TenantLifecycle:
             _write_new_tenant(txn, record, keyspace, owner, commit_ts)
 
         try:
-            await self._write(tenant_id, work, commit_ts=commit_ts)
+            await self._core.write(tenant_id, work, commit_ts=commit_ts)
         finally:
             end_reservation()
         tenant = self._core.tenants.load(tenant_id)
@@ -188,7 +187,7 @@ class TenantLifecycle:
             while removed == _ROWS_PER_WRITE:
                 removed = await self._remove_some(tenant, table)
                 live_count += removed if table is Table.LIVE else 0
-        await self._write(tenant.id, lambda txn: _remove_records(txn, tenant.record))
+        await self._core.write(tenant.id, lambda txn: _remove_records(txn, tenant.record))
         tenant.is_dropped = True
         self._core.tenants.forget(tenant)
         return live_count
@@ -199,27 +198,15 @@ class TenantLifecycle:
         def work(txn: WriteTxn) -> None:
             counts[:] = [remove_prefix(txn, table, tenant.prefix, rows_max=_ROWS_PER_WRITE)]
 
-        await self._write(tenant.id, work)
+        await self._core.write(tenant.id, work)
         return counts[0]
 
     async def _store_record(self, tenant: Tenant, record: TenantRecord) -> None:
         def work(txn: WriteTxn) -> None:
             txn.put(Table.SYSTEM, record_key(tenant.prefix), encode_record(record))
 
-        await self._write(tenant.id, work)
+        await self._core.write(tenant.id, work)
         tenant.record = record
-
-    async def _write(
-        self, tenant_id: int, work: Callable[[WriteTxn], None], *, commit_ts: int = 0
-    ) -> None:
-        done: asyncio.Future[None] = self._core.loop.create_future()
-
-        def finish(error: KvError | None) -> None:
-            if not done.done():
-                done.set_result(None) if error is None else done.set_exception(error)
-
-        self._core.group.submit(SystemOperation(tenant_id, work, finish, commit_ts))
-        await done
 
 
 def check_name(name: str) -> None:

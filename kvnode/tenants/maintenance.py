@@ -14,7 +14,6 @@ from kvnode.mvcc.collect import Collected, collect_versions, forget_txns, tenant
 from kvnode.storage.engine import Table, WriteTxn
 from kvnode.tenants.records import change_sizes, threshold_key, write_u64
 from kvnode.tenants.tenant import Tenant
-from kvnode.txn.operations import SystemOperation
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Maintenance:
             results[:] = [collected]
 
         while not results or not results[0].is_complete:
-            await self._write(tenant.id, work)
+            await self._core.write(tenant.id, work)
             self.versions_collected += results[0].version_count
 
     async def _forget_txns(self, prefix: bytes, life_ts: int) -> None:
@@ -82,7 +81,7 @@ class Maintenance:
         if row is None or row[0] > prefix + b"e" + life_ts.to_bytes(8, "big"):
             return
         while not results or not results[0]:
-            await self._write(int.from_bytes(prefix, "big"), work)
+            await self._core.write(int.from_bytes(prefix, "big"), work)
 
     def _tenant(self, prefix: bytes) -> Tenant | None:
         try:
@@ -94,14 +93,3 @@ class Maintenance:
     def _has_garbage(self, prefix: bytes, threshold: int) -> bool:
         row = self._core.timeline.snapshot().seek(Table.GARBAGE, prefix)
         return row is not None and row[0][:12] <= prefix + threshold.to_bytes(8, "big")
-
-    async def _write(self, tenant_id: int, work: object) -> None:
-        done: asyncio.Future[None] = self._core.loop.create_future()
-
-        def finish(error: KvError | None) -> None:
-            if not done.done():
-                done.set_result(None) if error is None else done.set_exception(error)
-
-        assert callable(work), "work is a function of a write transaction"
-        self._core.group.submit(SystemOperation(tenant_id, work, finish))
-        await done
