@@ -56,6 +56,7 @@ _MODIFIED: Final = frozenset(
     """timestamp time current_timestamp current_time localtime localtimestamp numeric decimal dec
     varchar char character varying nchar bit float""".split()  # noqa: SIM905 - a list would hide the words
 )
+_HAS_MARKS: Final = re.compile(r"[\x01-\x05]")
 _PREFIXES: Final = frozenset({"e", "b", "x", "n", "u"})
 _INT4_MAX: Final = 2**31
 _INT8_MAX: Final = 2**63
@@ -84,7 +85,7 @@ class Normalized:
 def normalize(text: str) -> Normalized:
     """Lift the literals of a planned statement; other texts are their own fingerprint."""
     if len(text) > TEXT_CHARS_MAX:
-        return Normalized(text)
+        return _as_it_is(text)
     parts = _QUICK.split(text)
     literals = parts[1::2]
     kinds = "".join(["s" if literal[0] == "'" else "i" for literal in literals])
@@ -144,12 +145,17 @@ def _starts(parts: list[str], factors: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(starts)
 
 
+def _as_it_is(text: str) -> Normalized:
+    """Take the text itself as fingerprint, unless it holds our marks and could be mistaken."""
+    return Normalized("\x05" + text if _HAS_MARKS.search(text) else text)
+
+
 def _normalize_slowly(text: str) -> Normalized:
     if _FIRST.match(text) is None or _FOREIGN.search(text):
-        return Normalized(text)
+        return _as_it_is(text)
     scan = _Scan(text)
     if not scan.run() or not scan.values:
-        return Normalized(text)
+        return _as_it_is(text)
     scan.parts.append(text[scan.copied :])
     starts = tuple(scan.starts)
     return Normalized("".join(scan.parts), tuple(scan.values), tuple(scan.types), lambda: starts)

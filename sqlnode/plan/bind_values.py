@@ -305,7 +305,9 @@ def _sql_value(ctx: ExprContext, node: SqlValue) -> Scalar:
     declared = tuple(arg.type for arg in args)
     for function in REGISTRY.functions.get(found, ()):
         if function.arguments == declared:
-            return Call(function, args, function.result, node.position)
+            call = Call(function, args, function.result, node.position)
+            typmod = args[0].value if args else -1
+            return apply_typmod(call, SqlType(function.result.oid, typmod), explicit=True)
     raise FeatureNotSupported(f"{node.kind.upper()} is not supported", position=node.position)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from pgwire.codecs.registry import text_in, text_out
 from pgwire.errors import CannotCoerce, DatatypeMismatch, SqlError
 from sqlnode.functions.registry import REGISTRY, CastContext, CastRule, Function, Volatility
+from sqlnode.plan.array_access import element_type
 from sqlnode.plan.env import Env
 from sqlnode.plan.literals import at_position, literal_datum
 from sqlnode.plan.scalar import (
@@ -50,8 +51,10 @@ def find_cast(source: SqlType, target: SqlType, context: CastContext) -> CastRul
     rule = REGISTRY.casts.get((source.oid, target.oid))
     if rule is not None:
         return rule if rule.context >= context else None
-    source_element, target_element = element_of(source), element_of(target)
+    source_element, target_element = element_type(source), element_of(target)
     if source_element is not None and target_element is not None:
+        if source_element.oid == target_element.oid:
+            return CastRule(source, target, CastContext.IMPLICIT, None)  # a vector as an array
         inner = find_cast(source_element.bare, target_element.bare, context)
         return None if inner is None else _array_cast(source.oid, target.oid, inner)
     if target.info.category == _STRINGS and context <= CastContext.ASSIGNMENT:

@@ -3,13 +3,14 @@
 **Source.** PostgreSQL docs, section 10.2; parse_oper.c oper(), left_oper().
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from pgwire.errors import AmbiguousFunction, DatatypeMismatch, SqlError, UndefinedFunction
 from sqlnode.functions.registry import REGISTRY, CastContext, Function, Operator
-from sqlnode.plan.coerce import coerce, resolve_unknown
+from sqlnode.plan.coerce import POLYMORPHIC, coerce, resolve_unknown
 from sqlnode.plan.env import Env
 from sqlnode.plan.resolve import Candidate, matching, polymorphic, select_candidate, substitute
 from sqlnode.plan.scalar import Call, Scalar
@@ -63,7 +64,7 @@ def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
         assumed_right = left
     for entry in entries:
         if entry.left == assumed_left and entry.right == assumed_right:
-            return _concrete(entry, assumed_left, assumed_right)
+            return _concrete(entry, [t for t in (assumed_left, assumed_right) if t is not None])
     args = (right,) if left is None else (left, right)
     candidates = [
         Candidate(o, (o.right,) if o.left is None else (o.left, o.right)) for o in entries
@@ -74,16 +75,19 @@ def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
     chosen = usable[0] if len(usable) == 1 else select_candidate(usable, args)
     if chosen is None:
         return True
-    return _concrete(chosen.entry, assumed_left, assumed_right)
+    return _concrete(chosen.entry, args)
 
 
-def _concrete(operator: Operator, left: SqlType | None, right: SqlType) -> Operator:
-    """Put in the function for the actual types, where it depends on them."""
+def _concrete(operator: Operator, args: Sequence[SqlType]) -> Operator:
+    """Put in the function for the actual types, where it depends on them.
+
+    Where an untyped literal leaves a type open the function stays general; call_function settles it.
+    """
     specialize = operator.function.specialize
-    if specialize is None or UNKNOWN.oid in (right.oid, left.oid if left is not None else 0):
+    resolved = substitute(operator.function.arguments, args)
+    if specialize is None or resolved is None or any(t.oid in POLYMORPHIC for t in resolved[0]):
         return operator
-    types = (right,) if left is None else (left, right)
-    return replace(operator, function=specialize(types))
+    return replace(operator, function=specialize(resolved[0]))
 
 
 def bind_operator(
