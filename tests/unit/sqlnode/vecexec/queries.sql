@@ -211,3 +211,35 @@ select dep_delay, arr_delay, dep_delay - arr_delay as gained from flights where 
 select year * 10000 + month * 100 + day as d, avg(dep_delay)::numeric(8,2) from flights group by d order by d limit 10
 select count(*) filter (where carrier in ('AA', 'UA')) * 100.0 / count(*) from flights
 select origin, dest, count(*) as n, sum(count(*)) over (partition by origin) as total from flights group by 1, 2 order by n desc, 1, 2 limit 10
+
+-- functions
+select g, n from generate_series(5, 1, -2) with ordinality as s(g, n)
+select count(*), sum(g) from generate_series(1, 1000000) g
+select * from generate_series(1, 3, 0)
+select * from generate_series(null, 3)
+with recursive t(n) as (select 1 union all select n + 1 from t) select n from t limit 5
+select d::date from generate_series('2013-01-01'::timestamp, '2013-01-10', '3 days') d
+select date_trunc('hour', time_hour) h, count(*) from flights group by 1 order by 1 limit 5
+select unnest(array[1, 2, 3]) * 2
+select id, unnest(array[id, small]) from fares order by id limit 6
+select a.id, u from fares a, unnest(array[a.id, a.small]) u where a.id < 4 order by 1, 2
+select string_to_array('a,b,c', ','), array_length(array[1, 2], 1), array[1, 2] || 3, (array[5, 6])[2], array[1, 2] = array[1, 2], array[1,2] @> array[1]
+select regexp_replace(note, '[aeiou]', '*', 'g'), split_part(note, 'e', 1), left(note, 2), right(note, 2), lpad(code, 6, '*'), initcap(note), reverse(note), md5(note) from fares order by id limit 10
+select age(timestamp '2013-05-01', timestamp '2013-01-15'), justify_days(interval '40 days'), make_date(2013, 2, 3), date '2013-01-31' + interval '1 month', extract(isodow from date '2013-01-06'), extract(week from date '2013-01-06'), extract(quarter from date '2013-05-06'), extract(century from date '2013-05-06')
+select json_agg(code order by id) from fares where id < 4
+select jsonb_build_object('a', id, 'b', price) from fares order by id limit 3
+select json_build_array(1, 'x', null), to_json(array[1, 2]), row_to_json(row(1, 'a'))
+select ('{"a": {"b": [1, 2]}}'::jsonb) -> 'a' -> 'b' ->> 0, '{"a": 1}'::jsonb @> '{"a": 1}'
+select jsonb_object_agg(code, id order by id) from fares where id < 4
+select * from jsonb_each('{"a": 1, "b": "x"}') order by key
+select * from jsonb_array_elements_text('["x", "y"]') with ordinality
+select key, value from fares f, jsonb_each_text(jsonb_build_object('id', f.id)) where f.id < 3 order by value
+select gen.x, (select string_agg(code, ',' order by id) from fares where id <= gen.x) from generate_series(1, 4) gen(x)
+select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'fares'::regclass and attnum > 0 order by attnum
+select id from fares order by random() limit 0
+select count(*) from (select random() as r from fares) q where r >= 0 and r < 1
+select overlay('abcdef' placing 'XX' from 2 for 3), trim(both 'x' from 'xxaxx'), translate('abc', 'ab', 'xy'), ascii('a'), chr(65), repeat('ab', 3), strpos('abc', 'c'), to_hex(255), encode('abc'::bytea, 'hex'), 'abc'::bytea
+select date '2013-03-01' - 1, date '2013-03-01' - date '2013-02-01', timestamp '2013-01-01 10:00' - interval '3 hours', '10:00'::time + interval '2 hours', interval '1 day' * 1.5, interval '1 mon' / 2
+select id, price is null, (price, tax) is null, (id, code) = (1, 'ab') from fares order by id limit 3
+select width_bucket(price, 0, 9000, 5), count(*) from fares group by 1 order by 1
+select a.code, b.code from (select distinct code from fares) a cross join (select distinct code from fares) b order by 1, 2
