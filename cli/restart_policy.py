@@ -9,7 +9,7 @@ class RestartPolicy:
 
     first_s: float = 0.05
     wait_s_max: float = 5.0
-    stable_s: float = 5.0
+    stable_s: float = 1.0
 
 
 class RestartState:

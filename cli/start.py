@@ -2,12 +2,31 @@
 
 import os
 from pathlib import Path
+from typing import Any, Final
 
+import gateway.config
+import kvnode.node_config
+import sqlnode.process_config
 from cli.running_stack import resolve_data_dir
 from cli.stack_config import FOREIGN_SECTIONS, StackConfig
+from gateway.config import Config as GatewayConfig
+from kvnode.node_config import KvnodeConfig
 from runtime.config import load_config
 from runtime.logging import configure_logging
 from runtime.os_process import set_title
+from sqlnode.process_config import Config as SqlConfig
+
+_CHILDREN: Final[tuple[tuple[type[Any], tuple[str, ...]], ...]] = (
+    (GatewayConfig, gateway.config.FOREIGN_SECTIONS),
+    (SqlConfig, sqlnode.process_config.FOREIGN_SECTIONS),
+    (KvnodeConfig, kvnode.node_config.FOREIGN_SECTIONS),
+)
+
+
+def _check_children(file: Path | None) -> None:
+    """Refuse settings that a child would refuse: here the operator sees why."""
+    for config_type, foreign in _CHILDREN:
+        load_config(config_type, file=file, environment=os.environ, foreign_sections=foreign)
 
 
 def run_stack(
@@ -27,6 +46,7 @@ def run_stack(
         flags={"supervisor": addresses},
         foreign_sections=FOREIGN_SECTIONS,
     )
+    _check_children(config_path)
     configure_logging("supervisor")
     set_title("insula start")
     supervisor = Supervisor(

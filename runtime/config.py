@@ -43,6 +43,7 @@ def load_config(
     value.
     """
     sections = _section_types(config_type)
+    foreign = frozenset(foreign_sections)
     values: dict[str, dict[str, Any]] = {name: {} for name in sections}
     origins: dict[tuple[str, str], str] = {}
     sources: list[tuple[str, Sections]] = []
@@ -56,9 +57,9 @@ def load_config(
     sources.append(("the command line", given))
     for origin, source in sources:
         for section, keys in source.items():
-            if section in foreign_sections:
+            if section in foreign:
                 continue
-            _check_known(section, sections, f"section [{section}] in {origin}")
+            _check_known(section, [*sections, *foreign], f"section [{section}] in {origin}")
             for key, value in keys.items():
                 _check_known(key, _keys(sections[section]), f"key {section}.{key} in {origin}")
                 values[section][key] = value
