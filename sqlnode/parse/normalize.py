@@ -22,6 +22,7 @@ from sqlnode.types import INT4, INT8, NUMERIC, SqlType
 
 LITERALS_MAX: Final = 64
 TEXT_CHARS_MAX: Final = 8192
+QUICK_CHARS_MAX: Final = 1024  # of texts whose recipe is remembered
 
 _TOKEN: Final = re.compile(
     r"""[ \t\n\r\f\v]*(?:
@@ -86,6 +87,8 @@ def normalize(text: str) -> Normalized:
     """Lift the literals of a planned statement; other texts are their own fingerprint."""
     if len(text) > TEXT_CHARS_MAX:
         return _as_it_is(text)
+    if len(text) > QUICK_CHARS_MAX:
+        return _normalize_slowly(text)
     parts = _QUICK.split(text)
     literals = parts[1::2]
     kinds = "".join(["s" if literal[0] == "'" else "i" for literal in literals])
@@ -114,7 +117,7 @@ class _Recipe:
     types: tuple[SqlType | None, ...]
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=2048)
 def _recipe(skeleton: str, kinds: str) -> _Recipe | None:
     """Normalize a text with these parts between plain literals; None unless each of them is lifted.
 

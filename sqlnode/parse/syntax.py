@@ -278,6 +278,15 @@ class ScalarQuery(Node, frozen=True):
     position: int = 0
 
 
+class QueryColumn(Node, frozen=True):
+    """One of the `count` columns of a query used as a row: made by the binder, not the grammar."""
+
+    query: "Query"
+    index: int
+    count: int
+    position: int = 0
+
+
 class SetDefault(Node, frozen=True):
     """DEFAULT in VALUES or SET."""
 
@@ -310,5 +319,6 @@ Expr: TypeAlias = (
     | ArrayQuery
     | ExistsQuery
     | ScalarQuery
+    | QueryColumn
     | SetDefault
 )

@@ -3,6 +3,9 @@
 **Source.** PostgreSQL, analyze.c transformUpdateStmt, transformDeleteStmt.
 """
 
+from dataclasses import replace
+from typing import Any
+
 from pgwire.errors import DuplicateAlias, FeatureNotSupported
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.parse.query_syntax import DeleteSyntax, FromItem, TableRef, UpdateSyntax, WithClause
@@ -21,9 +24,10 @@ from sqlnode.plan.coerce import coerce_to_boolean
 from sqlnode.plan.env import Env
 from sqlnode.plan.expr import ExprContext, bind
 from sqlnode.plan.logical import Columns, Cte, CteScan, Filter, Join, Plan, Scan, With
-from sqlnode.plan.rewrite import every_node, referenced_ids
+from sqlnode.plan.rewrite import every_node, referenced_ids, rewrite
+from sqlnode.plan.scalar import Call, Scalar
 from sqlnode.plan.scope import Scope, check_aliases
-from sqlnode.plan.statement import Delete, Update
+from sqlnode.plan.statement import Delete, Returning, Update
 
 
 def bind_update(env: Env, node: UpdateSyntax) -> Update:
@@ -35,9 +39,8 @@ def bind_update(env: Env, node: UpdateSyntax) -> Update:
     plan = _filtered(env, scope, plan, node.where)
     checks = bind_checks(env, table, columns)
     returning = bind_returning(env, scope, node.returning)
-    _refuse_ctes_above(ctes, [scalar for _, scalar in assignments])
-    _refuse_ctes_above(ctes, list(returning.scalars) if returning else [])
-    return Update(table, _with(ctes, plan), columns, assignments, checks, returning)
+    assignments = tuple((attnum, reach(ctes, scalar)) for attnum, scalar in assignments)
+    return Update(table, _with(ctes, plan), columns, assignments, checks, returned(ctes, returning))
 
 
 def bind_delete(env: Env, node: DeleteSyntax) -> Delete:
@@ -47,8 +50,7 @@ def bind_delete(env: Env, node: DeleteSyntax) -> Delete:
     columns, plan = _source(env, scope, table, node.target, node.using)
     plan = _filtered(env, scope, plan, node.where)
     returning = bind_returning(env, scope, node.returning)
-    _refuse_ctes_above(ctes, list(returning.scalars) if returning else [])
-    return Delete(table, _with(ctes, plan), columns, returning)
+    return Delete(table, _with(ctes, plan), columns, returned(ctes, returning))
 
 
 def _outer(env: Env, clause: WithClause | None) -> tuple[Scope, tuple[Cte, ...]]:
@@ -62,10 +64,35 @@ def _with(ctes: tuple[Cte, ...], plan: Plan) -> Plan:
     return With(ctes, plan) if ctes else plan
 
 
-def _refuse_ctes_above(ctes: tuple[Cte, ...], scalars: list[object]) -> None:
-    """SET and RETURNING are computed outside the source plan, where its CTEs are out of reach."""
-    if ctes and any(type(node) is CteScan for s in scalars for node in every_node(s)):
-        raise FeatureNotSupported("a WITH query in SET or RETURNING is not supported")
+def reach(ctes: tuple[Cte, ...], scalar: Scalar) -> Scalar:
+    """Give the subqueries of SET and RETURNING the CTEs, which are else only in the source plan.
+
+    Raises: FeatureNotSupported where a CTE computed twice could differ.
+    """
+
+    def change(node: Any) -> Any:
+        plan = getattr(node, "plan", None)
+        if plan is None or not any(type(inner) is CteScan for inner in every_node(plan)):
+            return None
+        if any(
+            isinstance(inner, Call) and inner.function.volatility == "v"
+            for cte in ctes
+            for inner in every_node(cte.plan)
+        ):
+            raise FeatureNotSupported(
+                "a WITH query with volatile functions in SET or RETURNING is not supported"
+            )
+        return replace(node, plan=With(ctes, plan))
+
+    reached: Scalar = rewrite(scalar, change) if ctes else scalar
+    return reached
+
+
+def returned(ctes: tuple[Cte, ...], returning: Returning | None) -> Returning | None:
+    """Give RETURNING the CTEs."""
+    if returning is None or not ctes:
+        return returning
+    return Returning(returning.columns, tuple(reach(ctes, s) for s in returning.scalars))
 
 
 def _source(

@@ -268,6 +268,9 @@ def _join(env: Env, scope: Scope, ref: JoinRef) -> FromResult:
         star, merged, condition = _using(env, ref.kind, left, right, names)
     elif ref.on is not None:
         condition = _on(env, scope, ref, [*left.items, *right.items])
+    for side in _nullable_sides(ref.kind, left, right):
+        for nullable in side.items:
+            nullable.system = ()  # tableoid would be NULL there at times
     kind = ref.kind
     if kind == "inner" and condition is None:
         kind = "cross"
@@ -280,6 +283,14 @@ def _join(env: Env, scope: Scope, ref: JoinRef) -> FromResult:
     if ref.alias is not None:
         return _aliased(scope, plan, ref.alias, items, star)
     return FromResult(plan, items, star, left.lateral or right.lateral)
+
+
+def _nullable_sides(kind: str, left: FromResult, right: FromResult) -> list[FromResult]:
+    return [
+        side
+        for side, kinds in ((left, ("right", "full")), (right, ("left", "full")))
+        if kind in kinds
+    ]
 
 
 def _ids(item: ScopeItem) -> list[int]:

@@ -17,6 +17,7 @@ from pgwire.errors import (
 from sqlnode.catalog.descriptors import ColumnDesc, Identity, IndexDesc, TableDesc
 from sqlnode.parse.query_syntax import ConflictClause, InsertSyntax, Query, ValuesCore
 from sqlnode.parse.syntax import ColumnName, Expr, SetDefault
+from sqlnode.plan.bind_change import reach, returned
 from sqlnode.plan.bind_cte import bind_with
 from sqlnode.plan.bind_query import bind_query
 from sqlnode.plan.bind_target import (
@@ -33,7 +34,7 @@ from sqlnode.plan.bind_target import (
 from sqlnode.plan.coerce import coerce_to_boolean, coerce_to_column, coerce_unknown
 from sqlnode.plan.env import Env
 from sqlnode.plan.expr import ExprContext, bind
-from sqlnode.plan.logical import Columns, OutColumn, Plan, Project, SingleRow, Values, With
+from sqlnode.plan.logical import Columns, Cte, OutColumn, Plan, Project, SingleRow, Values, With
 from sqlnode.plan.query_result import QueryResult, trim
 from sqlnode.plan.scalar import ColumnRef, Scalar
 from sqlnode.plan.scope import Scope
@@ -52,6 +53,8 @@ def bind_insert(env: Env, node: InsertSyntax) -> Insert:
     alias = node.target.alias.name if node.target.alias is not None else node.target.name[-1]
     scope = Scope(parent)
     scope.add(row_item(table, rows, alias))
+    returning_scope = Scope(parent)
+    returning_scope.add(row_item(table, rows, alias))
     conflict = _on_conflict(env, table, node.conflict, scope, rows)
     return Insert(
         table,
@@ -60,16 +63,20 @@ def bind_insert(env: Env, node: InsertSyntax) -> Insert:
         _defaults(env, table, given),
         rows,
         bind_checks(env, table, rows),
-        conflict,
-        bind_returning(env, _returning_scope(table, rows, alias), node.returning),
+        _with_ctes(ctes, conflict),
+        returned(ctes, bind_returning(env, returning_scope, node.returning)),
         node.overriding,
     )
 
 
-def _returning_scope(table: TableDesc, rows: Columns, alias: str) -> Scope:
-    scope = Scope()
-    scope.add(row_item(table, rows, alias))
-    return scope
+def _with_ctes(ctes: tuple[Cte, ...], conflict: OnConflict | None) -> OnConflict | None:
+    if conflict is None or not ctes:
+        return conflict
+    return replace(
+        conflict,
+        assignments=tuple((attnum, reach(ctes, s)) for attnum, s in conflict.assignments),
+        where=reach(ctes, conflict.where) if conflict.where is not None else None,
+    )
 
 
 def _target_columns(table: TableDesc, node: InsertSyntax) -> list[ColumnDesc]:

@@ -13,6 +13,7 @@ from sqlnode.parse.syntax import (
     In,
     Operation,
     Quantified,
+    QueryColumn,
     RowOf,
     ScalarQuery,
 )
@@ -21,8 +22,10 @@ from sqlnode.plan.expr import ExprContext, bind, binds
 from sqlnode.plan.logical import OutColumn, Project
 from sqlnode.plan.operators import find_operator
 from sqlnode.plan.query_result import QueryResult, trim
+from sqlnode.plan.rewrite import every_node
 from sqlnode.plan.scalar import (
     ArraySubquery,
+    Call,
     ColumnRef,
     Exists,
     Not,
@@ -45,6 +48,25 @@ def _scalar(ctx: ExprContext, node: ScalarQuery) -> Scalar:
     if len(result.columns) != 1:
         raise SqlSyntaxError("subquery must return only one column", position=node.position)
     return ScalarSubquery(trim(result), result.columns[0].type)
+
+
+@binds(QueryColumn)
+def _query_column(ctx: ExprContext, node: QueryColumn) -> Scalar:
+    """Bind one column of a row subquery; each column has its own copy of the query."""
+    result = _query(ctx, node.query)
+    if len(result.columns) != node.count:
+        if ctx.clause == "UPDATE":
+            raise SqlSyntaxError(
+                "number of columns does not match number of values", position=node.position
+            )
+        few = "few" if len(result.columns) < node.count else "many"
+        raise SqlSyntaxError(f"subquery has too {few} columns", position=node.position)
+    if any(isinstance(n, Call) and n.function.volatility == "v" for n in every_node(result.plan)):
+        raise FeatureNotSupported(
+            "a row from a subquery with volatile functions is not supported", position=node.position
+        )
+    column = result.columns[node.index]
+    return ScalarSubquery(trim(QueryResult(result.plan, (column,))), column.type)
 
 
 @binds(ExistsQuery)
@@ -123,7 +145,12 @@ def _any_all(
 
 
 def bind_row_query(ctx: ExprContext, node: Operation) -> Scalar:
-    """Refuse `(a, b) op (query)`."""
-    raise FeatureNotSupported(
-        "comparison of a row with a subquery is not supported", position=node.position
-    )
+    """Bind `(a, b) op (query)`: the query is a row of as many columns."""
+    from sqlnode.plan.bind_tests import compare_rows
+
+    assert isinstance(node.left, RowOf), "the caller looked"
+    assert isinstance(node.right, ScalarQuery), "the caller looked"
+    query, count = node.right.query, len(node.left.items)
+    items = tuple(QueryColumn(query, i, count, node.right.position) for i in range(count))
+    row = RowOf(items, node.right.position)
+    return compare_rows(ctx, Operation(node.symbol, node.left, row, node.position))

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from pgwire.errors import (
     DuplicateColumn,
-    FeatureNotSupported,
     GeneratedAlways,
     InsufficientPrivilege,
     ObjectNotInPrerequisiteState,
@@ -21,7 +20,7 @@ from sqlnode.catalog.descriptors import ColumnDesc, Identity, TableDesc, ViewDes
 from sqlnode.catalog.virtual import find_virtual
 from sqlnode.parse.dml import DmlParser
 from sqlnode.parse.query_syntax import ColumnTarget, SetClause, TableRef, Target
-from sqlnode.parse.syntax import Expr, RowOf, ScalarQuery, SetDefault
+from sqlnode.parse.syntax import Expr, QueryColumn, RowOf, ScalarQuery, SetDefault
 from sqlnode.plan.bind_from import no_relation
 from sqlnode.plan.bind_targets import bind_targets, out_column
 from sqlnode.plan.coerce import coerce_to_boolean, coerce_to_column, resolve_unknown
@@ -152,10 +151,11 @@ def _pairs(clause: SetClause) -> list[tuple[ColumnTarget, Expr]]:
         return [(clause.columns[0], clause.value)]
     value = clause.value
     if isinstance(value, ScalarQuery):
-        raise FeatureNotSupported(
-            "assigning several columns from one subquery is not supported",
-            position=value.position,
-        )
+        count = len(clause.columns)
+        return [
+            (column, QueryColumn(value.query, index, count, value.position))
+            for index, column in enumerate(clause.columns)
+        ]
     if not isinstance(value, RowOf):
         raise SqlSyntaxError(
             "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",

@@ -74,7 +74,7 @@ from sqlnode.types import (
 )
 
 _COLLATIONS: Final = frozenset({"default", "C", "POSIX", "ucs_basic", "C.UTF-8", "pg_c_utf8"})
-_SYSTEM_COLUMNS: Final = frozenset({"ctid", "xmin", "xmax", "cmin", "cmax"})
+_SYSTEM_COLUMNS: Final = frozenset({"tableoid", "ctid", "xmin", "xmax", "cmin", "cmax"})
 # Key words that are calls; CURRENT_TIME is absent, as type timetz is.
 _VALUE_FUNCTIONS: Final = {
     "current_timestamp": "current_timestamp",

@@ -81,7 +81,7 @@ def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
 def _concrete(operator: Operator, args: Sequence[SqlType]) -> Operator:
     """Put in the function for the actual types, where it depends on them.
 
-    Where an untyped literal leaves a type open the function stays general; call_function settles it.
+    Where an untyped literal leaves a type open the function stays general: see call_function.
     """
     specialize = operator.function.specialize
     resolved = substitute(operator.function.arguments, args)
