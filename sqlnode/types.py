@@ -77,7 +77,7 @@ _BASE: Final = """
 700|float4|real|N|4|1021
 701|float8|double precision|N+|8|1022
 705|unknown|unknown|X|-2|0
-1033|aclitem|aclitem|U|16|1034
+1033|aclitem|aclitem|U|12|1034
 1042|bpchar|character|S|-1|1014
 1043|varchar|character varying|S|-1|1015
 1082|date|date|D|4|1182
@@ -210,3 +210,14 @@ def format_type(sql_type: SqlType) -> str:
         head, _, tail = info.sql_name.partition(" ")
         return f"{head}({typmod}) {tail}"
     return info.sql_name
+
+
+def format_stored_type(sql_type: SqlType) -> str:
+    """Print the type of a column or constant: character without a length is bpchar.
+
+    >>> format_stored_type(SqlType(1042)), format_stored_type(SqlType(1042, 9))
+    ('bpchar', 'character(5)')
+    """
+    if sql_type.typmod < 0 and sql_type.oid in (BPCHAR.oid, 1014):
+        return "bpchar" if sql_type.oid == BPCHAR.oid else "bpchar[]"
+    return format_type(sql_type)

@@ -10,9 +10,9 @@ from sqlnode.catalog.descriptors import SchemaDesc, SequenceDesc, TableDesc, Vie
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.oids import SCHEMA_OIDS
 from sqlnode.catalog.system.rows_constraints import find_index, visible_name
-from sqlnode.catalog.system.rows_types import function_by_oid
+from sqlnode.catalog.system.rows_types import function_by_oid, io_function_name
 from sqlnode.catalog.virtual import VIRTUAL
-from sqlnode.plan.deparse import quote_name
+from sqlnode.plan.quoting import quote_name
 from sqlnode.types import BY_NAME, TYPES, format_type
 
 Path = tuple[str, ...]
@@ -37,7 +37,7 @@ def _type_name(oid: int, catalog: Catalog, path: Path) -> str | None:
 
 def _function_name(oid: int, catalog: Catalog, path: Path) -> str | None:
     entry = function_by_oid(oid)
-    return None if entry is None else quote_name(entry.name)
+    return io_function_name(oid) if entry is None else quote_name(entry.name)
 
 
 def _procedure_name(oid: int, catalog: Catalog, path: Path) -> str | None:

@@ -6,6 +6,7 @@ says that the version moved. Plans hold on to descriptors of the snapshot they w
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from sqlnode.catalog.descriptors import (
     PUBLIC_SCHEMA_ID,
@@ -55,6 +56,10 @@ class Catalog:
         return [relation for relation in self.relations.values() if isinstance(relation, TableDesc)]
 
 
+DEFAULT_DATABASE: Final = "defaultdb"
+_DEFAULT_DATABASE_ID: Final = 5  # as PostgreSQL's `postgres`
+
+
 def build_catalog(
     version: int, descriptors: Iterable[Descriptor], roles: Iterable[RoleInfo]
 ) -> Catalog:
@@ -78,4 +83,8 @@ def build_catalog(
                 referencing[target] = (*referencing.get(target, ()), descriptor)
     for schema in schemas.values():
         by_id.setdefault(schema.id, schema)
-    return Catalog(version, by_id, relations, schemas, databases, tuple(roles), referencing)
+    known = tuple(roles)
+    if not databases:
+        owner = next((role.name for role in known if role.superuser), "")
+        databases[DEFAULT_DATABASE] = DatabaseDesc(_DEFAULT_DATABASE_ID, DEFAULT_DATABASE, owner)
+    return Catalog(version, by_id, relations, schemas, databases, known, referencing)

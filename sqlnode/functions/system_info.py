@@ -191,3 +191,32 @@ function(
 for _kind in ("schema", "database", "function", "type"):
     function(f"has_{_kind}_privilege(oid, text) bool", lambda oid, privilege: True)
     function(f"has_{_kind}_privilege(text, text) bool", lambda name, privilege: True)
+
+
+_SIZE_UNITS: Final = (  # name, largest value shown in it, is it rounded, log2 of its bytes
+    ("bytes", 10 * 1024, False, 0),
+    ("kB", 20 * 1024 - 1, True, 10),
+    ("MB", 20 * 1024 - 1, True, 20),
+    ("GB", 20 * 1024 - 1, True, 30),
+    ("TB", 20 * 1024 - 1, True, 40),
+    ("PB", 20 * 1024 - 1, True, 50),
+)
+
+
+def size_pretty(size: int) -> str:
+    """Print a number of bytes as pg_size_pretty does.
+
+    >>> size_pretty(10239), size_pretty(10240), size_pretty(-20_000_000)
+    ('10239 bytes', '10 kB', '-19 MB')
+    """
+    sign, size = (-1 if size < 0 else 1), abs(size)
+    for index, (name, limit, is_rounded, bits) in enumerate(_SIZE_UNITS):
+        if size < limit or index + 1 == len(_SIZE_UNITS):
+            shown = (size + 1) // 2 if is_rounded else size
+            return f"{sign * shown} {name}"
+        following = _SIZE_UNITS[index + 1]
+        size >>= following[3] - bits - following[2] + is_rounded
+    raise AssertionError("the last unit takes everything")
+
+
+function("pg_size_pretty(int8) text", size_pretty)

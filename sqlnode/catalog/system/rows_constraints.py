@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlnode.catalog.descriptors import (
-    CheckDesc,
     FkAction,
     ForeignKeyDesc,
     IndexDesc,
@@ -13,9 +12,10 @@ from sqlnode.catalog.descriptors import (
 )
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.definitions import rows_of
+from sqlnode.catalog.system.expressions import shown_expression
 from sqlnode.catalog.system.rows_relations import indexes_of
 from sqlnode.context import ExecContext
-from sqlnode.plan.deparse import quote_name
+from sqlnode.plan.quoting import quote_name
 
 _ACTIONS: Final = {
     FkAction.RESTRICT: "RESTRICT",
@@ -81,7 +81,9 @@ def _foreign_key(catalog: Catalog, table: TableDesc, key: ForeignKeyDesc) -> dic
     }
 
 
-def constraint_definition(catalog: Catalog, oid: int, path: tuple[str, ...]) -> str | None:
+def constraint_definition(
+    catalog: Catalog, oid: int, path: tuple[str, ...], *, pretty: bool = False
+) -> str | None:
     """Return the text of a constraint by OID, None if there is none."""
     for table in catalog.tables():
         for index in indexes_of(table):
@@ -90,16 +92,12 @@ def constraint_definition(catalog: Catalog, oid: int, path: tuple[str, ...]) -> 
                 return f"{word} ({_names(table, [c.attnum for c in index.columns])})"
         for check in table.checks:
             if check.oid == oid:
-                return check_definition(check)
+                shown = shown_expression(catalog, table, check.sql, path, pretty=pretty)
+                return f"CHECK ({shown})"
         for key in table.foreign_keys:
             if key.oid == oid:
                 return _foreign_key_definition(catalog, table, key, path)
     return None
-
-
-def check_definition(check: CheckDesc) -> str:
-    """Return `CHECK (…)`; the stored text of an operator expression has its own parentheses."""
-    return f"CHECK ({check.sql})"
 
 
 def _foreign_key_definition(

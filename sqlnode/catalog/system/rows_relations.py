@@ -16,20 +16,19 @@ from sqlnode.catalog.system.definitions import rows_of
 from sqlnode.catalog.system.oids import (
     BOOTSTRAP_ROLE_OID,
     BTREE_AM_OID,
-    DEFAULT_COLLATION_OID,
     HEAP_AM_OID,
     INFORMATION_SCHEMA_OID,
     PG_CATALOG_OID,
     derived_oid,
     schema_oid,
 )
+from sqlnode.catalog.system.physical_types import PHYSICAL, operator_class_oid
 from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.context import ExecContext
 from sqlnode.types import SqlType
 
 Rows = Iterator[dict[str, Any]]
 _SEQUENCE_COLUMNS: Final = (("last_value", 20), ("log_cnt", 20), ("is_called", 16))
-_BY_LENGTH: Final = {1: "c", 2: "s", 4: "i", 8: "d"}
 
 
 def owner_oid(catalog: Catalog, name: str) -> int:
@@ -164,7 +163,7 @@ def _table_attributes(table: TableDesc) -> Rows:
 
 
 def _attribute_row(owner: int, number: int, name: str, sql_type: SqlType) -> dict[str, Any]:
-    info = sql_type.info
+    info, physical = sql_type.info, PHYSICAL[sql_type.oid]
     by_value = info.length in (1, 2, 4, 8)
     return {
         "attrelid": owner,
@@ -176,10 +175,11 @@ def _attribute_row(owner: int, number: int, name: str, sql_type: SqlType) -> dic
         "atttypmod": sql_type.typmod,
         "attndims": 1 if info.element_oid else 0,
         "attbyval": by_value,
-        "attalign": _BY_LENGTH.get(info.length, "i"),
-        "attstorage": "p" if info.length > 0 else "x",
+        "attalign": physical.align,
+        "attstorage": physical.storage,
+        "attstattarget": -1,
         "attislocal": True,
-        "attcollation": DEFAULT_COLLATION_OID if info.category == "S" else 0,
+        "attcollation": physical.collation,
     }
 
 
@@ -213,10 +213,8 @@ def _indexes(catalog: Catalog, context: ExecContext) -> Rows:
                 "indisready": True,
                 "indislive": True,
                 "indkey": [part.attnum for part in index.columns],
-                "indcollation": [
-                    DEFAULT_COLLATION_OID if t.info.category == "S" else 0 for t in types
-                ],
-                "indclass": [0 for _ in types],
+                "indcollation": [PHYSICAL[t.oid].collation for t in types],
+                "indclass": [operator_class_oid(t.oid) for t in types],
                 "indoption": [
                     (1 if part.descending else 0) | (2 if part.nulls_first else 0)
                     for part in index.columns

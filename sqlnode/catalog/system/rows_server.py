@@ -15,6 +15,8 @@ from sqlnode.catalog.system.oids import (
 )
 from sqlnode.catalog.system.rows_relations import owner_oid
 from sqlnode.context import ExecContext
+from sqlnode.session.parameter_table import HIDDEN, PARAMETERS
+from sqlnode.session.parameter_values import canonical
 
 Rows = Iterator[dict[str, Any]]
 _MICROS_PER_S = 1_000_000
@@ -82,23 +84,29 @@ def _groups(catalog: Catalog, context: ExecContext) -> Rows:
 
 @rows_of("pg_catalog.pg_settings")
 def _settings(catalog: Catalog, context: ExecContext) -> Rows:
-    for name, value in sorted(context.session.variables.items()):
+    for key, shown in sorted(context.session.variables.items()):
+        parameter = PARAMETERS.get(key)
+        if key in HIDDEN:
+            continue
+        if parameter is None:
+            yield {"name": key, "setting": shown, "context": "user", "vartype": "string"}
+            continue
+        is_number = parameter.kind in ("integer", "real")
         yield {
-            "name": name,
-            "setting": value,
-            "category": "Client Connection Defaults",
-            "context": "user",
-            "vartype": _kind(value),
-            "source": "session",
-            "boot_val": None,
-            "reset_val": None,
+            "name": parameter.name,
+            "setting": canonical(parameter, shown) if is_number else shown,
+            "unit": parameter.unit or None,
+            "category": parameter.category,
+            "short_desc": parameter.description,
+            "context": parameter.context,
+            "vartype": parameter.kind,
+            "source": "default",
+            "min_val": f"{parameter.low:g}" if is_number else None,
+            "max_val": f"{parameter.high:.15g}" if is_number else None,
+            "enumvals": list(parameter.values) or None,
+            "boot_val": parameter.default,
+            "reset_val": parameter.default,
         }
-
-
-def _kind(value: str) -> str:
-    if value in ("on", "off"):
-        return "bool"
-    return "integer" if value.lstrip("-").isdigit() else "string"
 
 
 @rows_of("pg_catalog.pg_stat_activity")

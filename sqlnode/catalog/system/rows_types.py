@@ -16,19 +16,21 @@ from sqlnode.catalog.system.oids import (
     UTF8_ENCODING,
     derived_oid,
 )
+from sqlnode.catalog.system.physical_types import IO_FUNCTIONS, OPERATOR_CLASSES, PHYSICAL
 from sqlnode.catalog.system.rows_relations import owner_oid
 from sqlnode.context import ExecContext
 from sqlnode.functions.registry import REGISTRY, Aggregate, Function, WindowFunction
-from sqlnode.types import TYPES, SqlType, TypeInfo
+from sqlnode.types import TYPES, SqlType, format_stored_type, format_type
 
 Rows = Iterator[dict[str, Any]]
 _FIRST_FUNCTION_OID: Final = 6000  # entries that carry no OID of pg_proc are numbered from here
-_PSEUDO: Final = frozenset({2249, 2275, 2276, 2277, 2278, 2283})
 
 
 @rows_of("pg_catalog.pg_type")
 def _types(catalog: Catalog, context: ExecContext) -> Rows:
     for info in TYPES.values():
+        found = PHYSICAL[info.oid]
+        functions = [number for number, _ in found.functions]
         yield {
             "oid": info.oid,
             "typname": info.name,
@@ -36,36 +38,28 @@ def _types(catalog: Catalog, context: ExecContext) -> Rows:
             "typowner": BOOTSTRAP_ROLE_OID,
             "typlen": info.length,
             "typbyval": info.length in (1, 2, 4, 8),
-            "typtype": "p" if info.oid in _PSEUDO else "b",
+            "typtype": found.kind,
             "typcategory": info.category,
             "typispreferred": info.preferred,
             "typisdefined": True,
             "typdelim": ",",
-            "typelem": _element(info),
+            "typsubscript": functions[6],
+            "typelem": found.element,
             "typarray": info.array_oid,
-            "typinput": function_oid(_io_name(info, "in")),
-            "typoutput": function_oid(_io_name(info, "out")),
-            "typreceive": function_oid(_io_name(info, "recv")),
-            "typsend": function_oid(_io_name(info, "send")),
-            "typalign": "d" if info.length == 8 else "i",
-            "typstorage": "p" if info.length > 0 else "x",
+            "typinput": functions[0],
+            "typoutput": functions[1],
+            "typreceive": functions[2],
+            "typsend": functions[3],
+            "typmodin": functions[4],
+            "typmodout": functions[5],
+            "typalign": found.align,
+            "typstorage": found.storage,
             "typtypmod": -1,
-            "typcollation": DEFAULT_COLLATION_OID if info.category == "S" else 0,
+            "typcollation": found.collation,
         }
-    for found in catalog.relations.values():
-        if isinstance(found, TableDesc | ViewDesc):
-            yield _row_type(catalog, found)
-
-
-def _element(info: TypeInfo) -> int:
-    return {22: 21, 30: 26, 19: 18}.get(info.oid, info.element_oid)
-
-
-def _io_name(info: TypeInfo, suffix: str) -> str:
-    if info.element_oid:
-        return f"array_{suffix}"
-    joiner = "_" if info.name in ("date", "time", "timestamp", "interval", "uuid", "json") else ""
-    return f"{info.name}{joiner}{suffix}"
+    for relation in catalog.relations.values():
+        if isinstance(relation, TableDesc | ViewDesc):
+            yield _row_type(catalog, relation)
 
 
 def _row_type(catalog: Catalog, relation: TableDesc | ViewDesc) -> dict[str, Any]:
@@ -97,17 +91,6 @@ def _numbered() -> dict[int, Function | Aggregate | WindowFunction]:
     return entries
 
 
-def function_oid(name: str) -> int:
-    """Return the OID of the first function of a name, 0 if there is none.
-
-    Type input and output functions are not in the registry, but drivers compare their OIDs with 0
-    only: `array_recv` and the like get a number of their own.
-    """
-    known = next((oid for oid, entry in _numbered_once().items() if entry.name == name), 0)
-    return known or _IO_OIDS.setdefault(name, _FIRST_FUNCTION_OID - 1 - len(_IO_OIDS))
-
-
-_IO_OIDS: Final[dict[str, int]] = {}
 _NUMBERED: Final[dict[int, Function | Aggregate | WindowFunction]] = {}
 
 
@@ -115,6 +98,11 @@ def _numbered_once() -> dict[int, Function | Aggregate | WindowFunction]:
     if not _NUMBERED:  # the registry is complete only after every module is imported
         _NUMBERED.update(_numbered())
     return _NUMBERED
+
+
+def io_function_name(oid: int) -> str | None:
+    """Return the name of a type's input or output function."""
+    return IO_FUNCTIONS.get(oid)
 
 
 def function_by_oid(oid: int) -> Function | Aggregate | WindowFunction | None:
@@ -145,7 +133,7 @@ def _functions(catalog: Catalog, context: ExecContext) -> Rows:
             "proargtypes": [argument.oid for argument in entry.arguments],
             "prosrc": entry.name,
         }
-    for name, oid in _IO_OIDS.items():
+    for oid, name in IO_FUNCTIONS.items():
         yield {"oid": oid, "proname": name, "pronamespace": PG_CATALOG_OID, "prokind": "f"}
 
 
@@ -194,6 +182,35 @@ def _access_methods(catalog: Catalog, context: ExecContext) -> Rows:
     yield {"oid": BTREE_AM_OID, "amname": "btree", "amtype": "i"}
 
 
+@rows_of("pg_catalog.pg_opclass")
+def _operator_classes(catalog: Catalog, context: ExecContext) -> Rows:
+    for found in OPERATOR_CLASSES.values():
+        yield {
+            "oid": found.oid,
+            "opcmethod": BTREE_AM_OID,
+            "opcname": found.name,
+            "opcnamespace": PG_CATALOG_OID,
+            "opcowner": BOOTSTRAP_ROLE_OID,
+            "opcfamily": found.family,
+            "opcintype": found.type_oid,
+            "opcdefault": True,
+            "opckeytype": found.key_type,
+        }
+
+
+@rows_of("pg_catalog.pg_opfamily")
+def _operator_families(catalog: Catalog, context: ExecContext) -> Rows:
+    families = {found.family: found.family_name for found in OPERATOR_CLASSES.values()}
+    for oid, name in families.items():
+        yield {
+            "oid": oid,
+            "opfmethod": BTREE_AM_OID,
+            "opfname": name,
+            "opfnamespace": PG_CATALOG_OID,
+            "opfowner": BOOTSTRAP_ROLE_OID,
+        }
+
+
 @rows_of("pg_catalog.pg_collation")
 def _collations(catalog: Catalog, context: ExecContext) -> Rows:
     for oid, name in ((DEFAULT_COLLATION_OID, "default"), (C_COLLATION_OID, "C"), (951, "POSIX")):
@@ -215,8 +232,10 @@ def _languages(catalog: Catalog, context: ExecContext) -> Rows:
     yield {"oid": 12, "lanname": "internal", "lanowner": BOOTSTRAP_ROLE_OID}
 
 
-def type_name(oid: int, typmod: int) -> str | None:
+def type_name(oid: int, typmod: int | None) -> str | None:
     """Return what format_type prints: `???` for a type that does not exist."""
     if oid == 0:
         return "-"
-    return str(SqlType(oid, typmod)) if oid in TYPES else "???"
+    if oid not in TYPES:
+        return "???"
+    return format_type(SqlType(oid)) if typmod is None else format_stored_type(SqlType(oid, typmod))
