@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from typing import Any, Final
 
+import sqlnode.catalog.system.all  # noqa: F401 - the system relations register themselves
 from kvapi.client.kv_client import KvClient
 from runtime.clock import Clock, SystemClock
 from runtime.tasks import spawn
