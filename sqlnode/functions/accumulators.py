@@ -121,11 +121,14 @@ class FloatSpread:
         if value is None:
             return
         self.count += 1
+        before = self.sum
         self.sum += value
         if self.count > 1:
             distance = value * self.count - self.sum
             self.deviations += distance * distance / (self.count * (self.count - 1))
             if math.isinf(self.sum) or math.isinf(self.deviations):
+                if not math.isinf(before) and not math.isinf(value):
+                    raise overflow()
                 self.deviations = math.nan
         elif not math.isfinite(value):
             self.deviations = math.nan
@@ -151,6 +154,8 @@ class Regression:
     def step(self, y: float | None, x: float | None) -> None:
         if y is None or x is None:
             return
+        x_was_infinite = math.isinf(self.sum_x) or math.isinf(x)
+        y_was_infinite = math.isinf(self.sum_y) or math.isinf(y)
         self.count += 1
         self.sum_x += x
         self.sum_y += y
@@ -165,8 +170,22 @@ class Regression:
         self.sxx += dx * dx * scale
         self.syy += dy * dy * scale
         self.sxy += dx * dy * scale
-        if any(map(math.isinf, (self.sum_x, self.sum_y, self.sxx, self.syy, self.sxy))):
+        self._check(x_was_infinite=x_was_infinite, y_was_infinite=y_was_infinite)
+
+    def _check(self, *, x_was_infinite: bool, y_was_infinite: bool) -> None:
+        """Finite inputs that overflow are an error, infinite ones make the sums unknown."""
+        x_overflows = math.isinf(self.sum_x) or math.isinf(self.sxx)
+        y_overflows = math.isinf(self.sum_y) or math.isinf(self.syy)
+        product_overflows = math.isinf(self.sxy) and not x_was_infinite and not y_was_infinite
+        if (
+            (x_overflows and not x_was_infinite)
+            or (y_overflows and not y_was_infinite)
+            or product_overflows
+        ):
             raise overflow()
+        self.sxx = math.nan if math.isinf(self.sxx) else self.sxx
+        self.syy = math.nan if math.isinf(self.syy) else self.syy
+        self.sxy = math.nan if math.isinf(self.sxy) else self.sxy
 
     def final(self) -> float | None:
         return self.finish(self)

@@ -8,7 +8,7 @@ import operator as py
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from pgwire.errors import NumericValueOutOfRange
@@ -153,12 +153,12 @@ for _name, _is_sample, _is_root in (
     for _type in ("int2", "int4", "int8", "numeric"):
         aggregate(
             f"{_name}({_type}) numeric",
-            lambda s=_is_sample, r=_is_root: acc.NumericSpread(is_sample=s, is_root=r),
+            partial(acc.NumericSpread, is_sample=_is_sample, is_root=_is_root),
         )
     for _type in ("float4", "float8"):
         aggregate(
             f"{_name}({_type}) float8",
-            lambda s=_is_sample, r=_is_root: acc.FloatSpread(is_sample=s, is_root=r),
+            partial(acc.FloatSpread, is_sample=_is_sample, is_root=_is_root),
         )
 
 Sums = acc.Regression
@@ -203,7 +203,7 @@ for _name, _finish in (
     ("regr_sxy", lambda r: r.sxy if r.count else None),
     ("regr_syy", lambda r: r.syy if r.count else None),
 ):
-    aggregate(f"{_name}(float8, float8) float8", lambda f=_finish: acc.Regression(f))
+    aggregate(f"{_name}(float8, float8) float8", partial(acc.Regression, _finish))
 aggregate("regr_count(float8, float8) int8", lambda: acc.Regression(lambda r: r.count))
 
 

@@ -63,15 +63,12 @@ class _Reader:
         if not self.is_exact:
             self._blanks()
         character = self.text[self.at : self.at + 1]
-        if character and not character.isalnum() and character not in "+-":
+        if (character and not character.isalnum() and character not in "+-") or (
+            character == "-" and token.word in "+-/.,;: "
+        ):
             self.at += 1
-        elif character and character in "+-" and token.word in "+-/.,;: ":
-            self.at += 1 if character == "-" and self._follows_separator() else 0
         if not self.is_exact:
             self._blanks()
-
-    def _follows_separator(self) -> bool:
-        return True
 
     def _field(self, token: Token, index: int) -> None:
         name = token.name
@@ -203,6 +200,16 @@ def _overflow(text: str = "") -> DatetimeFieldOverflow:
     return DatetimeFieldOverflow(f'date/time field value out of range: "{text}"')
 
 
+def _year(found: dict[str, int]) -> int:
+    """Return the year, 0 for 1 BC; without any the year is 1 BC too, as in PostgreSQL."""
+    year = found.get("year")
+    if year is None:
+        return found["CC"] * 100 - 99 if "CC" in found else 0
+    if found.get("era"):
+        return 1 - year
+    return year + 1 if year < 0 else year
+
+
 def _day(found: dict[str, int]) -> int:
     if "J" in found:
         return found["J"] - PG_EPOCH_JULIAN
@@ -211,15 +218,7 @@ def _day(found: dict[str, int]) -> int:
         if "IDDD" in found:
             return iso_week_start(found["isoyear"], 1) + found["IDDD"] - 1
         return monday + (found.get("ID", found.get("D", 2) - 1) or 7) - 1
-    year = found.get("year")
-    if year is None:
-        year = found["CC"] * 100 - 99 if "CC" in found else 0
-    if found.get("era"):
-        year = 1 - year
-    elif year < 0:
-        year += 1
-    if year == 0 and "year" not in found and not found.get("era"):
-        year = 0
+    year = _year(found)
     if "DDD" in found:
         length = 366 if days_in_month(year, 2) == 29 else 365
         if not 1 <= found["DDD"] <= length:

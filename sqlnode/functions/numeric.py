@@ -14,6 +14,7 @@ from pgwire.sql_error import SqlError
 from sqlnode.functions import decimals
 from sqlnode.functions.decimals import EXACT, INFINITY, NAN, ZERO, rounded, scale_of
 from sqlnode.functions.define import function, operator
+from sqlnode.functions.integers import division_by_zero
 
 _SIG: Final = decimals.MIN_SIG_DIGITS
 _GUARD_DIGITS: Final = 12
@@ -106,7 +107,7 @@ def _logarithm(base: Decimal, value: Decimal) -> Decimal:
     base_weight, value_weight = estimate_ln_weight(base), estimate_ln_weight(value)
     scale = _capped(_SIG - (value_weight - base_weight), base, value)
     if base == 1:
-        raise decimals.division_by_zero()
+        raise division_by_zero()
     context = _context(2 * scale + abs(base_weight) + abs(value_weight) + 20)
     return rounded(context.divide(context.ln(value), context.ln(base)), scale)
 

@@ -79,7 +79,7 @@ class Aggregate:
     name: str
     arguments: tuple[SqlType, ...]
     result: SqlType
-    python: Callable[[], Any]
+    python: Callable[..., Any]
     duck: str | None = None
     duck_list: bool = (
         False  # vecexec collects list(arg) and applies the Python accumulator as a scalar function
