@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pgwire.codecs.registry import text_in
 from pgwire.codecs.settings import Settings
-from pgwire.errors import BadCopyFileFormat, SqlError
+from pgwire.errors import BadCopyFileFormat, SqlError, UniqueViolation
 from sqlnode.catalog.descriptors import ColumnDesc
 from sqlnode.plan.logical import OutColumn, Values
 from sqlnode.plan.statement import Insert
@@ -74,6 +74,7 @@ class BulkLoader:
         self._mark = ctx.txn.mark()
         self._waiting: list[Row] = []  # read, not yet written
         self._waiting_line = 1
+        self._batch: Sequence[Row] = ()  # being written, for the line of an error
         self.row_count = 0  # written
 
     async def add(self, lines: Sequence[Fields], *, first_line: int | None = None) -> None:
@@ -119,12 +120,30 @@ class BulkLoader:
         """Write what was read; small pieces of a stream become whole batches here."""
         rows, self._waiting = self._waiting, []
         for start in range(0, len(rows), BATCH_ROWS):
+            part = rows[start : start + BATCH_ROWS]
             try:
-                await self._write(rows[start : start + BATCH_ROWS])
+                await self._write(part)
             except SqlError as error:
-                line = self._waiting_line + start
+                line = self._waiting_line + start + self._culprit(error)
                 error.context = error.context or f"COPY {self._table.name}, line {line}"
                 raise
+
+    def _culprit(self, error: SqlError) -> int:
+        """Return the index of the row in the last batch that an error is about."""
+        found = []
+        for n, row in enumerate(self._batch):
+            try:
+                self._checks.check([row], self._ctx)
+            except SqlError:
+                return n
+            if isinstance(error, UniqueViolation):
+                errors = self._writer.errors(self._ctx)
+                claims = self._writer.claims(row)
+                if any(
+                    errors.unique(i, i.values(row)).detail == error.detail for _, i, _ in claims
+                ):
+                    found.append(n)
+        return found[1] if len(found) > 1 else found[0] if found else 0
 
     def _read(self, lines: Sequence[Fields], number: int) -> list[Row]:
         take, width = self._take, len(self._take)
@@ -158,6 +177,7 @@ class BulkLoader:
     async def _write(self, rows: Sequence[Row]) -> None:
         if not self._is_whole:
             rows = await self._builder.build(rows, self._ctx)
+        self._batch = rows
         self._checks.check(rows, self._ctx)
         await self._writer.insert(rows, self._ctx)
         if self._has_keys:

@@ -209,6 +209,8 @@ class Referential:
             if action is FkAction.SET_DEFAULT:
                 values = tuple(self._default(key.child, attnum) for attnum in key.desc.columns)
             await self._change_children(key, [(row, values) for row in rows])
+            if action is FkAction.SET_DEFAULT:  # the default may be the very key that goes
+                self._orphans.append((key, FkAction.NO_ACTION, gone))
 
     async def _change_children(
         self, key: ForeignKey, changes: Sequence[tuple[Row, Values]]

@@ -46,7 +46,7 @@ async def test_texts_become_rows():
     [
         (["x", "a", None], "22P02", 'COPY t, line 2, column a: "x"'),
         (["1", "abcd", None], "22001", 'COPY t, line 2, column b: "abcd"'),
-        ([None, "a", None], "23502", "COPY t, line 1"),
+        ([None, "a", None], "23502", "COPY t, line 2"),
         (["1", "a"], "22P04", "COPY t, line 2"),
         (["1", "a", None, "z"], "22P04", "COPY t, line 2"),
     ],
