@@ -98,7 +98,7 @@ class Statement:
                 udf.run,
                 list(udf.arguments),
                 udf.result,
-                type="arrow",
+                type=udf.kind,
                 null_handling="special",
                 side_effects=udf.is_volatile,
             )

@@ -1,8 +1,9 @@
 """Registry functions as DuckDB scalar functions, for one statement.
 
-**Model.** A function without an equal in DuckDB runs as its Python callable over whole chunks:
-Arrow columns to datums, one call for each row, back to Arrow. Only functions that the statement
-uses are registered, under names of its own, and removed after it.
+**Model.** A function without an equal in DuckDB runs as its Python callable. Where DuckDB's own
+Python values are datums (or numeric's text), it calls us row by row. Dates, times, intervals, uuids
+and records come as whole chunks: Arrow columns to datums, one call for each row, back to Arrow.
+Only functions that the statement uses are registered, under names of its own, and removed after it.
 
 **Concurrency.** DuckDB calls them on its worker threads, while the statement's own thread waits.
 The first exception is kept in `error`: DuckDB would pass on only its text.
@@ -12,20 +13,25 @@ import asyncio
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from decimal import Decimal
+from typing import Any, Final
 
+from pgwire.codecs.numerics import numeric_out
 from sqlnode.vecexec.arrow_values import to_arrow, to_datums
-from sqlnode.vecexec.physical import Expr, Physical
+from sqlnode.vecexec.physical import TEXT_KIND_OIDS, Expr, Physical
 
-Chunk = Callable[..., Any]
+_NATIVE_OIDS: Final = TEXT_KIND_OIDS | {
+    16, 17, 20, 21, 23, 24, 26, 28, 29, 700, 701, 1700, 2202, 2205, 2206, 4089, 4096, 5069,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Udf:
-    """One function to register: its name, DuckDB types and a callable over Arrow arrays."""
+    """One function to register: its name, DuckDB types and a callable of kind native or arrow."""
 
     name: str
-    run: Chunk
+    run: Callable[..., Any]
+    kind: str
     arguments: tuple[str, ...]
     result: str
     is_volatile: bool
@@ -59,9 +65,12 @@ class UdfSet:
         udf = self.udfs.get(identity)
         if udf is None:
             name = f"f{self.statement_id}_{len(self.udfs)}"
-            run = self._chunked(python, physicals, result, strict=strict)
+            is_native = all(map(_is_native, (*physicals, result)))
+            make = self._by_row if is_native else self._by_chunk
+            run = make(python, physicals, result, strict)
+            kind = "native" if is_native else "arrow"
             types = tuple(physical.duck for physical in physicals) or ("INTEGER",)
-            udf = self.udfs[identity] = Udf(name, run, types, result.duck, is_volatile)
+            udf = self.udfs[identity] = Udf(name, run, kind, types, result.duck, is_volatile)
         # Without arguments there would be no row count: pass a constant.
         texts = ", ".join(arg.text for arg in args) or "0::INTEGER"
         volatile = is_volatile or any(arg.volatile for arg in args)
@@ -77,14 +86,13 @@ class UdfSet:
 
         return wait
 
-    def _chunked(
+    def _by_chunk(
         self,
         python: Callable[..., Any],
         physicals: tuple[Physical, ...],
         result: Physical,
-        *,
         strict: bool,
-    ) -> Chunk:
+    ) -> Callable[..., Any]:
         def run(*columns: Any) -> Any:
             try:
                 if not physicals:
@@ -92,18 +100,72 @@ class UdfSet:
                 rows = [to_datums(c, p) for c, p in zip(columns, physicals, strict=True)]
                 return to_arrow(_apply(python, rows, strict), result)
             except BaseException as error:
-                if self.error is None:
-                    self.error = error
+                self._keep(error)
                 raise
 
-        # DuckDB counts the parameters that inspect.signature() shows.
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined] # functions take attributes
-            [
-                inspect.Parameter(f"a{i}", inspect.Parameter.POSITIONAL_ONLY)
-                for i in range(max(len(physicals), 1))
-            ]
-        )
-        return run
+        return _with_parameters(run, len(physicals))
+
+    def _by_row(
+        self,
+        python: Callable[..., Any],
+        physicals: tuple[Physical, ...],
+        result: Physical,
+        strict: bool,
+    ) -> Callable[..., Any]:
+        texts = [i for i, physical in enumerate(physicals) if _holds_text_numeric(physical)]
+        shown = _numeric_texts if _holds_text_numeric(result) else None
+
+        def run(*args: Any) -> Any:
+            if strict and None in args:
+                return None
+            try:
+                if texts:
+                    args = tuple(
+                        _from_numeric_texts(arg) if i in texts else arg
+                        for i, arg in enumerate(args)
+                    )
+                datum = python(*args) if physicals else python()
+                return datum if shown is None or datum is None else shown(datum)
+            except BaseException as error:
+                self._keep(error)
+                raise
+
+        return _with_parameters(run, len(physicals))
+
+    def _keep(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error
+
+
+def _with_parameters(run: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """Show DuckDB, which looks at inspect.signature(), as many parameters as it passes."""
+    kind = inspect.Parameter.POSITIONAL_ONLY
+    parameters = [inspect.Parameter(f"a{i}", kind) for i in range(max(count, 1))]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined] # functions take attributes
+    return run
+
+
+def _is_native(physical: Physical) -> bool:
+    """Tell whether DuckDB's Python value of a form is the datum, or numeric's text."""
+    if physical.element is not None:
+        return _is_native(physical.element)
+    return physical.type.oid in _NATIVE_OIDS and not physical.fields
+
+
+def _holds_text_numeric(physical: Physical) -> bool:
+    return (physical.element or physical).is_text_numeric
+
+
+def _from_numeric_texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [None if item is None else Decimal(item) for item in value]
+    return None if value is None else Decimal(value)
+
+
+def _numeric_texts(value: Any) -> Any:
+    if isinstance(value, list):
+        return [None if item is None else numeric_out(item) for item in value]
+    return numeric_out(value)
 
 
 def _apply(python: Callable[..., Any], columns: list[list[Any]], strict: bool) -> list[Any]:
