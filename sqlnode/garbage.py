@@ -1,8 +1,8 @@
 """Keys that nobody can name any more: deleted in small transactions, some time after their drop.
 
-**Model.** DROP and TRUNCATE leave a note `garbage/<id>` in the catalog (docs/adr/0003). This task of
-a SQL process looks for notes when it starts, and again each time DDL made one; it deletes the keys of
-the id in chunks, then the note. Two processes that do the same at once only do it twice.
+**Model.** DROP and TRUNCATE leave a note `garbage/<id>` in the catalog (docs/adr/0003). This task
+of a SQL process looks for notes when it starts, and again each time DDL made one; it deletes the
+keys of the id in chunks, then the note. Two processes that do the same at once only do it twice.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class GarbageCollector:
         self._task = spawn(self._run(), name="garbage")
 
     def notify(self) -> None:
-        """A transaction that left notes has committed."""
+        """Look again soon: a transaction that left notes has committed."""
         self._wakeup.set()
 
     async def close(self) -> None:
@@ -71,7 +71,7 @@ class GarbageCollector:
         return key_count
 
     async def _is_alive(self, object_id: int) -> bool:
-        """Tell whether a table or sequence still counts with this id: TRUNCATE keeps the counter."""
+        """Tell whether a table or sequence has this id: TRUNCATE keeps its counter."""
         keys = [layout.descriptor_key(kind, object_id) for kind in (TABLE_KIND, SEQUENCE_KIND)]
         got = await self._kv.multi_get(keys)
         return any(value is not None for value in got.values)

@@ -1,12 +1,12 @@
 """From a statement's text to something that runs: parse, bind, choose an executor.
 
-**Model.** `read_statements` splits and checks grammar; it knows no catalog. `make_plan` binds against
-one catalog and compiles: rowexec where the plan has an OLTP shape, vecexec otherwise. A plan is
-immutable and may be run by any number of sessions.
+**Model.** `read_statements` splits and checks grammar; it knows no catalog. `make_plan` binds
+against one catalog and compiles: rowexec where the plan has an OLTP shape, vecexec otherwise. A
+plan is immutable and may be run by any number of sessions.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -83,7 +83,7 @@ class Statement:
     def parsed(self) -> ParsedStatement | None:
         """The parsed statement; None: there is only white space."""
         if self._parsed is None and self.text:
-            self._parsed = parse(self.text, self.normalized and self.normalized.lifted)
+            self._parsed = parse(self.text, _lifted(self.normalized))
         return self._parsed
 
     @property
@@ -159,6 +159,10 @@ def read_statements(text: str, *, is_extended: bool = False) -> list[Statement]:
     return [_read(piece, None if is_extended else normalize(piece.text)) for piece in pieces]
 
 
+def _lifted(normalized: Normalized | None) -> Mapping[int, int]:
+    return {} if normalized is None else normalized.lifted
+
+
 def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
     text = piece.text
     is_cacheable = _is_cacheable(text)
@@ -168,7 +172,7 @@ def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
             text, offset=piece.offset, normalized=normalized, is_cacheable=is_cacheable
         )
     try:
-        parsed = parse(text, normalized and normalized.lifted)
+        parsed = parse(text, _lifted(normalized))
     except SqlError as error:
         if error.position is not None:
             error.position += piece.offset
@@ -237,7 +241,7 @@ def make_plan(statement: Statement, env: PlanEnv, declared: tuple[int, ...]) -> 
 
 
 def literal_params(statement: Statement, plan: Plan, env: PlanEnv) -> Sequence[Any]:
-    """Return the values of a statement's lifted literals as the plan wants them. Raises: SqlError."""
+    """Return a statement's lifted literals as the plan's parameters. Raises: SqlError."""
     normalized = statement.normalized
     if normalized is None or not normalized.literals:
         return ()
@@ -334,9 +338,9 @@ def utility_columns(node: Any) -> Columns:
                 OutColumn(n, name, TEXT)
                 for n, name in enumerate(("name", "setting", "description"), 1)
             )
-        case ShowVariable():
-            known = PARAMETERS.get(node.name)
-            return (OutColumn(1, known.name if known is not None else node.name, TEXT),)
+        case ShowVariable(name=str() as name):
+            known = PARAMETERS.get(name)
+            return (OutColumn(1, name if known is None else known.name, TEXT),)
         case Explain():
             return (OutColumn(1, "QUERY PLAN", TEXT),)
         case FetchCursor():

@@ -1,7 +1,7 @@
 """Expressions that the catalog keeps as text: defaults and CHECK conditions.
 
-**Model.** What the user wrote is bound once, to find its errors, and stored as PostgreSQL would print
-it (plan/deparse.py): with names resolved and literals typed, so that it means the same later.
+**Model.** What the user wrote is bound once, to find its errors, and stored as PostgreSQL would
+print it (plan/deparse.py): with names resolved and literals typed, so that it means the same later.
 """
 
 from collections.abc import Mapping

@@ -12,7 +12,9 @@ from typing import Final
 from pgwire.errors import FeatureNotSupported
 from sqlnode.ddl.grammar_alter import AlterParser
 from sqlnode.ddl.nodes import (
+    ColumnDef,
     CommentOn,
+    Constraint,
     CreateIndex,
     CreateSchema,
     CreateSequence,
@@ -143,7 +145,9 @@ class DdlParser(AlterParser):
             return self._table_as(name, if_not_exists, ())
         if self._is_name_list():
             return self._table_as(name, if_not_exists, self.identifier_list())
-        columns, constraints, likes = [], [], []
+        columns: list[ColumnDef] = []
+        constraints: list[Constraint] = []
+        likes: list[LikeClause] = []
         self.expect_symbol("(")
         while not self.accept_symbol(")"):
             if columns or constraints or likes:

@@ -124,8 +124,9 @@ def relation_names(catalog: Catalog, schema_id: int) -> set[str]:
 def constraint_names(table: TableDesc) -> set[str]:
     """Return the names of a table's constraints."""
     keys = (index.name for index in visible_indexes(table) if index.constraint)
-    others = (item.name for item in (*table.checks, *table.foreign_keys))
-    return {*keys, *others}
+    checks = (check.name for check in table.checks)
+    references = (key.name for key in table.foreign_keys)
+    return {*keys, *checks, *references}
 
 
 def choose_name(first: str, second: str, label: str, taken: Collection[str]) -> str:

@@ -1,8 +1,8 @@
 """The extended query protocol: Parse, Bind, Describe, Execute, Close, Sync.
 
 **Model.** Answers are collected and leave with Sync or Flush. An Execute that Sync follows at once,
-outside a block, is a whole transaction: it commits before it says CommandComplete, and it may be run
-again unseen if it meets a conflict.
+outside a block, is a whole transaction: it commits before it says CommandComplete, and it may be
+run again unseen if it meets a conflict.
 
 Source: PostgreSQL docs, "Extended Query"; src/backend/tcop/postgres.c (exec_parse_message and kin).
 """

@@ -1,10 +1,10 @@
 """Every run-time parameter there is: name, type, default, bounds, and who may change it.
 
-**Model.** One line of the table for each parameter. SET, SHOW, RESET, ParameterStatus and pg_settings
-all read it. Values are kept as canonical text; numbers with a unit in that unit, as in pg_settings.
+**Model.** One line of the table for each parameter. SET, SHOW, RESET, ParameterStatus and
+pg_settings all read it. Values are kept as canonical text; numbers with a unit in that unit.
 
-Contexts: `user` may be SET at any time, `superuser` as well (a tenant's owner is one), `backend` only
-when the session starts, `internal` and `postmaster` never.
+Contexts: `user` may be SET at any time, `superuser` as well (a tenant's owner is one), `backend`
+only when the session starts, `internal` and `postmaster` never.
 
 Source: PostgreSQL 15, src/backend/utils/misc/guc.c.
 """

@@ -42,7 +42,7 @@ class Parameters:
     """All parameters of one session, by lower-case name."""
 
     def __init__(self, fixed: Mapping[str, str], startup: Mapping[str, str]) -> None:
-        """`fixed` come from the server; `startup` from the client and are checked.
+        """Begin with `fixed` values from the server and `startup` ones from the client, checked.
 
         Raises: UndefinedObject, InvalidParameterValue, CantChangeRuntimeParam.
         """

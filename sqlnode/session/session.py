@@ -23,8 +23,8 @@ from sqlnode.session.client_link import ClientLink
 from sqlnode.session.encoders import Encoders
 from sqlnode.session.output import Output
 from sqlnode.session.parameters import Parameters
-from sqlnode.session.reg_output import with_names
 from sqlnode.session.portal import Portal, PreparedStatement
+from sqlnode.session.reg_output import with_names
 from sqlnode.session.statement_guard import StatementGuard
 from sqlnode.session.transaction_block import TransactionBlock
 
@@ -39,7 +39,7 @@ class Session:
     def __init__(
         self, engine: Engine, hello: SessionHello, connection: ServerConnection, link: ClientLink
     ) -> None:
-        """Raises: SqlError for start-up parameters that cannot be."""
+        """Begin a session. Raises: SqlError for start-up parameters that cannot be."""
         self.engine = engine
         self.hello = hello
         self.connection = connection

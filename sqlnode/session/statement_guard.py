@@ -1,8 +1,8 @@
 """Who may interrupt what a session is doing: cancel requests, timeouts, the end of the process.
 
-**Model.** A statement runs inside the session's task; interrupting it is cancelling that task with a
-reason noted before. The session turns the CancelledError into the reason's error. A commit that is
-on its way is never interrupted: its outcome would be unknown.
+**Model.** A statement runs inside the session's task; interrupting it is cancelling that task with
+a reason noted before. The session turns the CancelledError into the reason's error. A commit that
+is on its way is never interrupted: its outcome would be unknown.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ class StatementGuard:
         self._task = asyncio.current_task()
 
     def begin(self, timeout_ms: int) -> None:
-        """A statement begins."""
+        """Note that a statement begins."""
         self._is_running = True
         self._reason = None
         if timeout_ms:
             self._timer = self._loop.call_later(timeout_ms / 1000, self._time_out)
 
     def end(self) -> None:
-        """The statement has ended."""
+        """Note that the statement has ended."""
         self._is_running = False
         if self._timer is not None:
             self._timer.cancel()

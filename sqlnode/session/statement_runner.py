@@ -1,8 +1,9 @@
 """Running one statement in its transaction, and again if nobody has seen it fail.
 
-**Model.** An *attempt* plans, runs and, where the statement is a transaction of its own, commits. If
-it fails in a way that another attempt may cure (a conflict, a changed schema, a lost connection) and
-the client has seen nothing of it, its output is taken back and it runs again at a newer snapshot:
+**Model.** An *attempt* plans, runs and, where the statement is a transaction of its own, commits.
+If it fails in a way that another attempt may cure (a conflict, a changed schema, a lost connection)
+and the client has seen nothing of it, its output is taken back and it runs again at a newer
+snapshot:
 
 - alone, or first in its block: with a new transaction;
 - later in a block: if everything read before is unchanged (`retry_statement`), else 40001.

@@ -226,7 +226,7 @@ class TransactionBlock:
         return None if self.txn is None else self.txn.begin_statement()
 
     def fail(self) -> None:
-        """An open block becomes a failed one; the caller rolls an implicit one back."""
+        """Make an open block a failed one; the caller rolls an implicit one back."""
         if self.state is BlockState.OPEN:
             self.state = BlockState.FAILED
 
