@@ -92,11 +92,14 @@ def parse_expression(sql: str) -> Expr:
 
 def bind_default(env: Env, column: ColumnDesc) -> Scalar | None:
     """Bind a column's default, converted to its type; None where it has none."""
-    if column.default_sql is None:
+    sql = column.default_sql
+    if sql is None and column.identity is not Identity.NONE:
+        sql = f"nextval('{column.sequence_id}'::regclass)"
+    if sql is None:
         return None
     ctx = ExprContext(env, Scope(), "DEFAULT expressions")
     try:
-        scalar = bind(ctx, parse_expression(column.default_sql))
+        scalar = bind(ctx, parse_expression(sql))
         return coerce_to_column(env, scalar, (column.name, column.type), None)
     except SqlError as error:
         error.position = None  # it counts in the default's text, not in the statement's

@@ -25,6 +25,7 @@ from sqlnode.catalog.descriptors import (
     TableDesc,
 )
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.rowexec.coercion import coercion
 from sqlnode.rowexec.index_codec import IndexCodec
 from sqlnode.rowexec.table_codec import codec_of
 
@@ -163,4 +164,14 @@ def duplicate_key(key: bytes, catalog: Catalog, settings: Settings) -> UniqueVio
     if table is None or found is None:
         return UniqueViolation("duplicate key value violates unique constraint")
     index = codec_of(table).index(found[1])
-    return ConstraintErrors(table, catalog, settings).unique(index, index.decode(key))
+    values = [
+        _as_stored(table.column(attnum), datum)
+        for attnum, datum in zip(index.attnums, index.decode(key), strict=True)
+    ]
+    return ConstraintErrors(table, catalog, settings).unique(index, values)
+
+
+def _as_stored(column: ColumnDesc, datum: Any) -> Any:
+    """Give a datum from a key back what keys leave out: the padding of char(n), a fixed scale."""
+    fit = coercion(column.type, explicit=True)
+    return datum if fit is None or datum is None else fit(datum)
