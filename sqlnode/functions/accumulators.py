@@ -36,6 +36,14 @@ class CountValues(CountRows):
             self.count += 1
 
 
+class CountPairs(CountRows):
+    """regr_count: rows in which both are known."""
+
+    def step(self, *row: Any) -> None:
+        if row[0] is not None and row[1] is not None:
+            self.count += 1
+
+
 class Fold:
     """Combine values two by two; NULL for none."""
 

@@ -204,7 +204,7 @@ for _name, _finish in (
     ("regr_syy", lambda r: r.syy if r.count else None),
 ):
     aggregate(f"{_name}(float8, float8) float8", partial(acc.Regression, _finish))
-aggregate("regr_count(float8, float8) int8", lambda: acc.Regression(lambda r: r.count))
+aggregate("regr_count(float8, float8) int8", acc.CountPairs)
 
 
 def _check_fraction(fraction: float) -> None:

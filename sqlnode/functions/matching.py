@@ -7,6 +7,7 @@ from typing import Any
 from pgwire.errors import InvalidParameterValue
 from sqlnode.functions.define import duck_error, function, operator
 from sqlnode.functions.patterns import like_escape, like_pattern, regex, similar_to_regex
+from sqlnode.functions.regex_search import Search, first_match, matches, search_for
 
 _END = duck_error("22025", "LIKE pattern must not end with escape character")
 
@@ -68,11 +69,11 @@ function(
 )
 
 
-def _prepared(pattern: str, flags: str, name: str) -> tuple[re.Pattern[str], bool]:
+def _prepared(pattern: str, flags: str, name: str) -> tuple[Search, bool]:
     is_global = "g" in flags
     if is_global and name not in ("regexp_replace", "regexp_matches"):
         raise InvalidParameterValue(f'{name}() does not support the "global" option')
-    return regex(pattern, flags.replace("g", "")), is_global
+    return search_for(pattern, flags.replace("g", "")), is_global
 
 
 def _groups(match: re.Match[str]) -> list[Any]:
@@ -85,13 +86,13 @@ def _regexp_match(text: str, pattern: str, flags: str = "") -> list[Any] | None:
             'regexp_match() does not support the "global" option',
             hint="Use the regexp_matches function instead.",
         )
-    match = regex(pattern, flags).search(text)
+    match = first_match(search_for(pattern, flags), text)
     return None if match is None else _groups(match)
 
 
 def _regexp_matches(text: str, pattern: str, flags: str = "") -> Iterator[list[Any]]:
     compiled, is_global = _prepared(pattern, flags, "regexp_matches")
-    for match in compiled.finditer(text):
+    for match in matches(compiled, text):
         yield _groups(match)
         if not is_global:
             return
@@ -134,11 +135,9 @@ def _replace(text: str, pattern: str, replacement: str, flags: str = "") -> str:
     return _replace_nth(compiled, text, replacement, 1, 0 if is_global else 1)
 
 
-def _replace_nth(
-    compiled: re.Pattern[str], text: str, replacement: str, start: int, nth: int
-) -> str:
+def _replace_nth(compiled: Search, text: str, replacement: str, start: int, nth: int) -> str:
     out, last = [], 0
-    for index, match in enumerate(compiled.finditer(text, start - 1), 1):
+    for index, match in enumerate(matches(compiled, text, start - 1), 1):
         if nth in (0, index):
             out += [text[last : match.start()], _expand(match, replacement)]
             last = match.end()
@@ -159,7 +158,7 @@ def _replace_from(
 def _split(text: str, pattern: str, flags: str, name: str) -> list[str]:
     compiled, _ = _prepared(pattern, flags, name)
     parts, last = [], 0
-    for match in compiled.finditer(text):
+    for match in matches(compiled, text):
         # An empty match splits between characters, but not at either end or after a match.
         if match.end() == match.start() and (match.start() in (0, len(text), last)):
             if match.start() != last or match.start() in (0, len(text)):
@@ -173,11 +172,11 @@ def _split(text: str, pattern: str, flags: str, name: str) -> list[str]:
 def _count(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
     _positive(start, "start")
     compiled, _ = _prepared(pattern, flags, "regexp_count")
-    return sum(1 for _ in compiled.finditer(text, start - 1))
+    return sum(1 for _ in matches(compiled, text, start - 1))
 
 
-def _nth_match(compiled: re.Pattern[str], text: str, start: int, nth: int) -> re.Match[str] | None:
-    for index, match in enumerate(compiled.finditer(text, start - 1), 1):
+def _nth_match(compiled: Search, text: str, start: int, nth: int) -> re.Match[str] | None:
+    for index, match in enumerate(matches(compiled, text, start - 1), 1):
         if index == nth:
             return match
     return None
@@ -191,7 +190,7 @@ def _substr(
     _not_negative(group, "subexpr")
     compiled, _ = _prepared(pattern, flags, "regexp_substr")
     match = _nth_match(compiled, text, start, nth)
-    if match is None or group > compiled.groups:
+    if match is None or group > compiled.compiled.groups:
         return None
     return match[group]
 
@@ -212,18 +211,19 @@ def _instr(
     _not_negative(group, "subexpr")
     compiled, _ = _prepared(pattern, flags, "regexp_instr")
     match = _nth_match(compiled, text, start, nth)
-    if match is None or group > compiled.groups or match.start(group) < 0:
+    if match is None or group > compiled.compiled.groups or match.start(group) < 0:
         return 0
     return (match.end(group) if end else match.start(group)) + 1
 
 
 def _like_regex(text: str, pattern: str, flags: str = "") -> bool:
-    compiled, _ = _prepared(pattern, flags, "regexp_like")
-    return compiled.search(text) is not None
+    if "g" in flags:
+        raise InvalidParameterValue('regexp_like() does not support the "global" option')
+    return regex(pattern, flags).search(text) is not None
 
 
 def _substring_regex(text: str, pattern: str) -> str | None:
-    match = regex(pattern).search(text)
+    match = first_match(search_for(pattern), text)
     if match is None:
         return None
     return match[1] if match.re.groups else match[0]

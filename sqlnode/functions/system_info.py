@@ -5,15 +5,17 @@ Source: PostgreSQL docs, section 9.26 "System Information Functions".
 
 from typing import Any, Final
 
-from sqlnode.catalog.descriptors import SequenceDesc, TableDesc, ViewDesc
+from sqlnode.catalog.descriptors import PUBLIC_SCHEMA_ID, SequenceDesc, TableDesc, ViewDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.expressions import shown_expression
+from sqlnode.catalog.system.physical_types import DESCRIPTIONS
 from sqlnode.catalog.system.rows_constraints import (
     constraint_definition,
     find_index,
     index_definition,
     schema_name,
 )
+from sqlnode.catalog.system.rows_relations import role_name
 from sqlnode.catalog.system.rows_types import function_by_oid, type_name
 from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.context import ExecContext
@@ -26,7 +28,7 @@ _ENCODINGS: Final = {0: "SQL_ASCII", 6: "UTF8"}
 
 
 def _format_type(oid: int | None, typmod: int | None = None) -> str | None:
-    return None if oid is None else type_name(oid, -1 if typmod is None else typmod)
+    return None if oid is None else type_name(oid, typmod)
 
 
 function("format_type(oid, int4) text", _format_type, strict=False, volatility=STABLE)
@@ -67,8 +69,7 @@ for _kind in ("ts_config", "ts_dict", "ts_parser", "ts_template", "statistics_ob
 
 
 def _user_name(ctx: ExecContext, oid: int) -> str:
-    names = (role.name for role in ctx.catalog.roles if role.oid == oid)
-    return next(names, f"unknown (OID={oid})")
+    return role_name(ctx.catalog, oid) or f"unknown (OID={oid})"
 
 
 function("pg_get_userbyid(oid) name", _user_name, **_CONTEXT)
@@ -154,8 +155,12 @@ function("pg_get_function_result(oid) text", _result, **_CONTEXT)
 
 
 def _comment(ctx: ExecContext, oid: int, catalog_name: str = "pg_class") -> str | None:
-    found = ctx.catalog.by_id.get(oid)
-    return found.comment if isinstance(found, TableDesc) and catalog_name == "pg_class" else None
+    if catalog_name == "pg_class":
+        found = ctx.catalog.by_id.get(oid)
+        return found.comment if isinstance(found, TableDesc) else None
+    if catalog_name == "pg_namespace" and oid == PUBLIC_SCHEMA_ID:
+        return "standard public schema"
+    return DESCRIPTIONS.get(oid) if catalog_name == "pg_type" else None
 
 
 function("obj_description(oid, name) text", _comment, **_CONTEXT)
