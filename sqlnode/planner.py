@@ -15,6 +15,7 @@ import msgspec
 
 from pgwire.codecs.registry import REG_TYPES
 from pgwire.errors import SqlError, UndefinedObject
+from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.parse.normalize import Normalized, normalize
 from sqlnode.parse.statement import ParsedStatement, StatementText, parse, split
@@ -31,9 +32,8 @@ from sqlnode.parse.utility import (
 from sqlnode.plan.bind import bind_statement
 from sqlnode.plan.env import BindSession
 from sqlnode.plan.literals import at_position, literal_datum
-from sqlnode.plan.logical import Columns, LockRows, OutColumn
+from sqlnode.plan.logical import Columns, LockRows, OutColumn, Scan
 from sqlnode.plan.rewrite import every_node
-from sqlnode.plan.scalar import Call
 from sqlnode.plan.statement import Bound, Query, Utility
 from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.rowexec.dml import compile_dml
@@ -134,6 +134,7 @@ class Plan:
     description: bytes = b""  # RowDescription in text format, once it was asked for
     column_oids: tuple[int, ...] = field(init=False)
     reg_columns: tuple[tuple[int, int], ...] = field(init=False)  # (position, type) of reg* types
+    relations: frozenset[int] = frozenset()  # ids of the tables it reads or writes
 
     def __post_init__(self) -> None:
         self.column_oids = tuple(column.type.oid for column in self.columns)
@@ -292,11 +293,49 @@ def compile_plan(
             param_types,
             executable,
             is_read_only=is_read_only,
+            relations=_tables(bound),
         )
     assert not isinstance(bound, Utility), "utilities are not compiled"
     tag = {"Insert": "INSERT 0", "Update": "UPDATE", "Delete": "DELETE"}[type(bound).__name__]
     change = compile_dml(bound, catalog, compile_wide)
-    return Plan(PlanKind.CHANGE, tag, text, bound, bound.columns, param_types, change)
+    return Plan(
+        PlanKind.CHANGE,
+        tag,
+        text,
+        bound,
+        bound.columns,
+        param_types,
+        change,
+        relations=_tables(bound) | _tied_by_keys(bound.table.id, catalog),
+    )
+
+
+def _tables(bound: Bound) -> frozenset[int]:
+    roots: list[Any] = []
+    found: set[int] = set()
+    if isinstance(bound, Query):
+        roots = [bound.plan]
+    elif not isinstance(bound, Utility):
+        found.add(bound.table.id)
+        roots = [bound.source, *(scalar for _, scalar in getattr(bound, "assignments", ()))]
+    for root in roots:
+        found |= {node.table.id for node in every_node(root) if isinstance(node, Scan)}
+    return frozenset(found)
+
+
+def _tied_by_keys(table_id: int, catalog: Catalog) -> frozenset[int]:
+    """Return the tables that foreign keys tie to a table, directly or through others."""
+    found, pending = {table_id}, [table_id]
+    while pending:
+        table = catalog.by_id.get(pending.pop())
+        if not isinstance(table, TableDesc):
+            continue
+        targets = {key.target_table_id for key in table.foreign_keys}
+        sources = {child.id for child in catalog.referencing.get(table.id, ())}
+        fresh = (targets | sources) - found
+        found |= fresh
+        pending += fresh
+    return frozenset(found)
 
 
 def compile_rows(bound: Query, catalog: Catalog) -> Executable:
@@ -309,11 +348,6 @@ def compile_rows(bound: Query, catalog: Catalog) -> Executable:
 
 def _locks_rows(bound: Query) -> bool:
     return any(isinstance(node, LockRows) for node in every_node(bound.plan))
-
-
-def calls_volatile(bound: Bound) -> bool:
-    """Tell whether a plan calls a function with effects, such as nextval."""
-    return any(isinstance(n, Call) and n.function.volatility == "v" for n in every_node(bound))
 
 
 def _utility_plan(parsed: ParsedStatement) -> Plan:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kvapi.errors import ConnectionLost, KvError, SchemaChanged, WriteConflict
+from sqlnode.session.schema_follow import follow_schema
 from sqlnode.session.session import Session
 from sqlnode.txn import Mark
 
@@ -54,22 +55,27 @@ async def run_statement(
             is_unseen = can_retry and out.is_unseen_since(start)
             if not (error.retryable and tries < ATTEMPTS_MAX and is_unseen):
                 raise
-            if is_fresh:
-                await block.restart()
-            else:
+            if not is_fresh:
                 await _go_on(session, error, mark)
+            else:
+                await block.restart()
+                if isinstance(error, SchemaChanged):
+                    await session.engine.reload()
             out.rewind(start)
-            if isinstance(error, SchemaChanged):
-                await session.engine.reload()
             await _wait(session, error, tries)
 
 
 async def _go_on(session: Session, error: KvError, mark: Mark | None) -> None:
     """Take a failed attempt inside a block back. Raises: the error where that is not possible."""
     txn = session.block.txn
-    if not isinstance(error, WriteConflict) or mark is None or txn is None or txn.is_finished:
+    if mark is None or txn is None or txn.is_finished:
         raise error
-    await txn.retry_statement(mark)
+    if isinstance(error, SchemaChanged):
+        await follow_schema(session, mark)
+    elif isinstance(error, WriteConflict):
+        await txn.retry_statement(mark)
+    else:
+        raise error
 
 
 async def _wait(session: Session, error: KvError, tries: int) -> None:
@@ -83,6 +89,9 @@ async def commit(session: Session) -> None:
     """Commit the running transaction, uninterrupted. Raises: KvError, SqlError."""
     block = session.block
     leaves_garbage = block.is_catalog_edited
+    if block.statement_count and block.txn is not None and session.engine.is_catalog_stale:
+        if block.txn.has_writes:
+            await follow_schema(session, None)
     if block.txn is not None and block.txn.has_writes:
         await session.guard.uninterrupted(block.commit)
     else:

@@ -73,6 +73,7 @@ class TransactionBlock:
         self.editor: CatalogEditor | None = None
         self.is_read_only = False
         self.statement_count = 0  # in this transaction, finished ones
+        self.touched: set[int] = set()  # ids of the relations its statements used
         self._parameters = parameters
         self._begin = begin
         self._current_catalog = catalog
@@ -178,6 +179,10 @@ class TransactionBlock:
         if self._mark is None:
             self._mark = self._parameters.mark()
 
+    def follow(self, catalog: Catalog) -> None:
+        """Bind later statements against a newer catalog."""
+        self._catalog = catalog
+
     def edit_catalog(self, allocate_id: AllocateId) -> CatalogEditor:
         """Return the editor of this transaction's DDL."""
         if self.editor is None:
@@ -266,6 +271,8 @@ class TransactionBlock:
         self.editor = None
         self._catalog = None
         self.statement_count = 0
+        if self.touched:
+            self.touched = set()
         if self._mark is not None:
             if is_committed:
                 self._parameters.end_transaction()
