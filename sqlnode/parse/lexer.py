@@ -12,7 +12,7 @@ and so do we.
 import re
 from typing import Final
 
-from pgwire.errors import InvalidEscapeSequence, SqlSyntaxError
+from pgwire.errors import CharacterNotInRepertoire, InvalidEscapeSequence, SqlSyntaxError
 from sqlnode.parse.tokens import Token, TokenKind
 
 IDENTIFIER_BYTES_MAX: Final = 63
@@ -39,8 +39,9 @@ _ESCAPED: Final = re.compile(r"'(?:[^'\\]|''|\\.)*'", re.DOTALL)
 _PLAIN: Final = re.compile(r"'(?:[^']|'')*'")
 _CONTINUED: Final = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*)*(?=')")
 _BACKSLASH: Final = re.compile(
-    r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
+    r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
 )
+_BYTE_ESCAPE: Final = 0xDC00  # Python's surrogateescape: how a byte stands in a str
 _SIMPLE_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _SPECIAL_OPERATOR: Final = frozenset("~!@#%^&|`?")
 _UESCAPE: Final = re.compile(
@@ -196,27 +197,52 @@ def _bit_string(prefix: str, content: str, at: int, end: int) -> Token:
 
 
 def _unescape(content: str, at: int) -> str:
+    """Resolve the backslash escapes of E'…'. Octal and hexadecimal ones are bytes of UTF-8."""
+    if "\\" not in content:
+        return content.replace("''", "'")
+
     def replace(match: re.Match[str]) -> str:
+        if match.group() == "''":
+            return "'"
         octal, hexadecimal, short, long, char = match.groups()
-        if octal is not None:
-            return chr(int(octal, 8) & 0xFF)
-        if digits := hexadecimal or short or long:
-            return chr(int(digits, 16))
-        if char in "xuU":
-            if char == "x":
-                return "x"
+        if octal is not None or hexadecimal is not None:
+            byte = int(octal, 8) & 0xFF if octal is not None else int(hexadecimal, 16)
+            return chr(byte) if byte < 0x80 else chr(_BYTE_ESCAPE + byte)
+        if digits := short or long:
+            return _code_point(digits, at)
+        if char in "uU":
             raise InvalidEscapeSequence(
                 "invalid Unicode escape",
                 hint="Unicode escapes must be \\uXXXX or \\UXXXXXXXX.",
                 position=at + 1,
-                sqlstate="22025",
             )
         return _SIMPLE_ESCAPES.get(char, char)
 
-    if "\\" not in content:
-        return content.replace("''", "'")
-    parts = _BACKSLASH.sub(replace, content.replace("''", "\\'"))
-    return _join_surrogates(parts, at)
+    return _decode(_BACKSLASH.sub(replace, content), at)
+
+
+def _code_point(digits: str, at: int) -> str:
+    value = int(digits, 16)
+    if value > 0x10FFFF:
+        raise SqlSyntaxError("invalid Unicode escape value", position=at + 1)
+    return chr(value)
+
+
+def _decode(content: str, at: int) -> str:
+    """Join surrogate pairs, then bytes that make up UTF-8."""
+    if "\0" in content:
+        raise CharacterNotInRepertoire('invalid byte sequence for encoding "UTF8": 0x00')
+    if not any("\ud800" <= c <= "\udfff" for c in content):
+        return content
+    try:
+        return content.encode("utf-8", "surrogateescape").decode()
+    except UnicodeEncodeError:
+        return _join_surrogates(content, at)
+    except UnicodeDecodeError as error:
+        shown = " ".join(f"0x{byte:02x}" for byte in error.object[error.start : error.end])
+        raise CharacterNotInRepertoire(
+            f'invalid byte sequence for encoding "UTF8": {shown}'
+        ) from error
 
 
 def _join_surrogates(content: str, at: int) -> str:
@@ -239,7 +265,7 @@ def _unicode_unescape(content: str, escape: str, at: int) -> str:
     def replace(match: re.Match[str]) -> str:
         digits = match.group(1) or match.group(2)
         if digits is not None:
-            return chr(int(digits, 16))
+            return _code_point(digits, at)
         if match.group(3) is not None:
             return escape
         raise SqlSyntaxError(

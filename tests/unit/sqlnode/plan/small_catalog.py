@@ -29,18 +29,14 @@ def table(oid, name, *definitions, **fields):
         d if isinstance(d, ColumnDesc) else column(n, d) for n, d in enumerate(definitions, 1)
     )
     key = (IndexColumn(1),)
-    primary = IndexDesc(
-        1, oid + 1, f"{name}_pkey", key, unique=True, primary=True, constraint=True
-    )
+    primary = IndexDesc(1, oid + 1, f"{name}_pkey", key, unique=True, primary=True, constraint=True)
     return TableDesc(oid, 2200, name, "owner", columns, primary, **fields)
 
 
 CATALOG = build_catalog(
     1,
     [
-        table(
-            20000, "pgbench_accounts", "aid int", "bid int", "abalance int", "filler char(84)"
-        ),
+        table(20000, "pgbench_accounts", "aid int", "bid int", "abalance int", "filler char(84)"),
         table(
             20010,
             "pgbench_history",
