@@ -10,6 +10,7 @@ from sqlnode.catalog.descriptors import SchemaDesc, SequenceDesc, TableDesc, Vie
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.oids import SCHEMA_OIDS
 from sqlnode.catalog.system.rows_constraints import find_index, visible_name
+from sqlnode.catalog.system.rows_relations import role_name
 from sqlnode.catalog.system.rows_types import function_by_oid, io_function_name
 from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.plan.quoting import quote_name
@@ -56,7 +57,8 @@ def _schema_name(oid: int, catalog: Catalog, path: Path) -> str | None:
 
 
 def _role_name(oid: int, catalog: Catalog, path: Path) -> str | None:
-    return next((quote_name(role.name) for role in catalog.roles if role.oid == oid), None)
+    name = role_name(catalog, oid)
+    return None if name is None else quote_name(name)
 
 
 _NAMERS: Final[dict[int, Callable[[int, Catalog, Path], str | None]]] = {

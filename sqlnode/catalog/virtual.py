@@ -22,6 +22,7 @@ class VirtualRelation:
     oid: int
     columns: tuple[tuple[str, SqlType], ...]
     rows: Callable[[Catalog, ExecContext], Iterable[tuple[Any, ...]]]
+    kind: str = "v"  # relkind that PostgreSQL gives it: r or v
 
     @property
     def qualified_name(self) -> str:

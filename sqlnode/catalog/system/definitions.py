@@ -2,8 +2,8 @@
 
 **Model.** A maker yields one dict for each row with the columns it knows; the others get the
 neutral value of their type. A relation of relations.txt without a maker has no rows, because what
-it would list (triggers, policies, publications …) cannot exist in Insula. A system relation that is
-not in the file is refused by name.
+it would list (triggers, policies, publications, routines that users made …) cannot exist in Insula.
+A system relation that is not in the file is refused by name.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -32,9 +32,12 @@ def rows_of(relation: str) -> Callable[[Maker], Maker]:
     return register
 
 
-def _neutral(sql_type: SqlType) -> Any:
+def _neutral(sql_type: SqlType, kind: str) -> Any:
+    """Return what a column says that does not apply: a view says NULL, a table may not."""
     if sql_type == BOOL:
         return False
+    if kind == "v":
+        return None
     if sql_type in (CHAR, NAME):
         return ""
     is_number = TYPES[sql_type.oid].category == "N"
@@ -42,11 +45,11 @@ def _neutral(sql_type: SqlType) -> Any:
 
 
 def _define(line: str) -> VirtualRelation:
-    qualified_name, oid, _, column_text = line.split("|")
+    qualified_name, oid, kind, column_text = line.split("|")
     schema, name = qualified_name.split(".")
     pairs = (column.rsplit(":", 1) for column in column_text.split(" "))
     columns = tuple((column, SqlType(int(type_oid))) for column, type_oid in pairs)
-    neutral = {column: _neutral(sql_type) for column, sql_type in columns}
+    neutral = {column: _neutral(sql_type, kind) for column, sql_type in columns}
 
     def rows(catalog: Catalog, context: ExecContext) -> Iterator[tuple[Any, ...]]:
         if (maker := _MAKERS.get(qualified_name)) is None:
@@ -54,7 +57,7 @@ def _define(line: str) -> VirtualRelation:
         for known in maker(catalog, context):
             yield tuple({**neutral, **known}.values())
 
-    return VirtualRelation(schema, name, int(oid), columns, rows)
+    return VirtualRelation(schema, name, int(oid), columns, rows, kind)
 
 
 def define_all() -> None:

@@ -60,3 +60,14 @@ def operator_class_oid(type_oid: int) -> int:
     """Return the operator class an index uses for a column type."""
     known = OPERATOR_CLASSES.get(_TEXT_OID if type_oid == _VARCHAR_OID else type_oid)
     return known.oid if known is not None else 0
+
+
+def _read_descriptions() -> Iterator[tuple[int, str]]:
+    text = files("sqlnode.catalog.system").joinpath("descriptions.txt").read_text()
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            oid, _, description = line.partition("|")
+            yield int(oid), description
+
+
+DESCRIPTIONS: Final = dict(_read_descriptions())

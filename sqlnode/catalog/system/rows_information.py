@@ -17,10 +17,12 @@ from sqlnode.catalog.descriptors import (
 )
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.definitions import rows_of
+from sqlnode.catalog.system.expressions import shown_expression
 from sqlnode.catalog.system.rows_constraints import schema_name
-from sqlnode.catalog.system.rows_relations import indexes_of, live_columns
+from sqlnode.catalog.system.rows_relations import indexes_of, is_identity_sequence, live_columns
 from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.context import ExecContext
+from sqlnode.plan.quoting import quote_name
 from sqlnode.types import INT2, INT4, INT8, SqlType, numeric_precision_scale
 
 Rows = Iterator[dict[str, Any]]
@@ -32,7 +34,6 @@ _RULES: Final = {
     FkAction.SET_DEFAULT: "SET DEFAULT",
 }
 _INT_BITS: Final = {INT2.oid: 16, INT4.oid: 32, INT8.oid: 64}
-_PRIVILEGES: Final = ("INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 _PREFIX: Final = "information_schema"
 
 
@@ -67,7 +68,7 @@ def _tables(catalog: Catalog, context: ExecContext) -> Rows:
             "table_catalog": context.session.database,
             "table_schema": relation.schema,
             "table_name": relation.name,
-            "table_type": "VIEW",
+            "table_type": "VIEW" if relation.kind == "v" else "BASE TABLE",
             "is_insertable_into": "NO",
             "is_typed": "NO",
         }
@@ -109,6 +110,7 @@ def _columns(catalog: Catalog, context: ExecContext) -> Rows:
                 "table_schema": relation.schema,
                 "table_name": relation.name,
                 **_column_row(context, number, ColumnDesc(number, name, sql_type.oid)),
+                "is_updatable": "NO",
             }
     for found in catalog.relations.values():
         if isinstance(found, TableDesc | ViewDesc):
@@ -117,6 +119,7 @@ def _columns(catalog: Catalog, context: ExecContext) -> Rows:
                     **_in(catalog, context, "table", found.schema_id),
                     "table_name": found.name,
                     **_column_row(context, column.attnum, column),
+                    **_default_row(catalog, context, found, column),
                     "is_updatable": "YES" if isinstance(found, TableDesc) else "NO",
                 }
 
@@ -126,7 +129,6 @@ def _column_row(context: ExecContext, number: int, column: ColumnDesc) -> dict[s
     return {
         "column_name": column.name,
         "ordinal_position": number,
-        "column_default": column.default_sql,
         "is_nullable": "NO" if column.not_null else "YES",
         **_type_row(column.type),
         "udt_catalog": context.session.database,
@@ -138,6 +140,28 @@ def _column_row(context: ExecContext, number: int, column: ColumnDesc) -> dict[s
         "identity_generation": {"a": "ALWAYS", "d": "BY DEFAULT"}.get(str(column.identity)),
         "identity_cycle": "NO",
         "is_generated": "NEVER",
+    }
+
+
+def _default_row(
+    catalog: Catalog, context: ExecContext, relation: TableDesc | ViewDesc, column: ColumnDesc
+) -> dict[str, Any]:
+    """Return what a column gets when nothing is given: its default, its identity."""
+    if isinstance(relation, ViewDesc):
+        return {}
+    if column.identity == Identity.NONE:
+        sql, path = column.default_sql, context.session.search_path
+        shown = None if sql is None else shown_expression(catalog, relation, sql, path)
+        return {"column_default": shown}
+    sequence = catalog.by_id[column.sequence_id]
+    assert isinstance(sequence, SequenceDesc), "identity columns have a sequence"
+    return {
+        "column_default": None,
+        "identity_start": str(sequence.start),
+        "identity_increment": str(sequence.increment),
+        "identity_maximum": str(sequence.max_value),
+        "identity_minimum": str(sequence.min_value),
+        "identity_cycle": "YES" if sequence.cycle else "NO",
     }
 
 
@@ -175,7 +199,7 @@ def _type_row(sql_type: SqlType) -> dict[str, Any]:
 @rows_of(f"{_PREFIX}.sequences")
 def _sequences(catalog: Catalog, context: ExecContext) -> Rows:
     for found in catalog.relations.values():
-        if isinstance(found, SequenceDesc):
+        if isinstance(found, SequenceDesc) and not is_identity_sequence(catalog, found):
             yield {
                 **_in(catalog, context, "sequence", found.schema_id),
                 "sequence_name": found.name,
@@ -204,6 +228,7 @@ def _table_constraints(catalog: Catalog, context: ExecContext) -> Rows:
                 "is_deferrable": "NO",
                 "initially_deferred": "NO",
                 "enforced": "YES",
+                "nulls_distinct": "YES" if kind == "UNIQUE" else None,
             }
 
 
@@ -215,17 +240,33 @@ def _constraints_of(table: TableDesc) -> Iterator[tuple[str, str]]:
         yield check.name, "CHECK"
     for key in table.foreign_keys:
         yield key.name, "FOREIGN KEY"
+    for name, _ in _not_nulls(table):
+        yield name, "CHECK"
 
 
 @rows_of(f"{_PREFIX}.check_constraints")
 def _check_constraints(catalog: Catalog, context: ExecContext) -> Rows:
+    path = context.session.search_path
     for table in catalog.tables():
         for check in table.checks:
             yield {
                 **_in(catalog, context, "constraint", table.schema_id),
                 "constraint_name": check.name,
-                "check_clause": check.sql,
+                "check_clause": f"({shown_expression(catalog, table, check.sql, path)})",
             }
+        for name, column in _not_nulls(table):
+            yield {
+                **_in(catalog, context, "constraint", table.schema_id),
+                "constraint_name": name,
+                "check_clause": f"{quote_name(column.name)} IS NOT NULL",
+            }
+
+
+def _not_nulls(table: TableDesc) -> Iterator[tuple[str, ColumnDesc]]:
+    """Yield the CHECK constraints that the standard sees in NOT NULL, named as PostgreSQL does."""
+    for column in live_columns(table.columns):
+        if column.not_null:
+            yield f"{table.schema_id}_{table.id}_{column.attnum}_not_null", column
 
 
 @rows_of(f"{_PREFIX}.key_column_usage")
@@ -295,25 +336,3 @@ def _references(catalog: Catalog, context: ExecContext) -> Rows:
                 "update_rule": _RULES[key.on_update],
                 "delete_rule": _RULES[key.on_delete],
             }
-
-
-@rows_of(f"{_PREFIX}.table_privileges")
-def _privileges(catalog: Catalog, context: ExecContext) -> Rows:
-    """Yield every privilege for the owner; there is no GRANT yet."""
-    for found in catalog.relations.values():
-        if isinstance(found, TableDesc | ViewDesc):
-            for privilege in _PRIVILEGES:
-                yield {
-                    "grantor": found.owner,
-                    "grantee": found.owner,
-                    **_in(catalog, context, "table", found.schema_id),
-                    "table_name": found.name,
-                    "privilege_type": privilege,
-                    "is_grantable": "YES",
-                    "with_hierarchy": "YES" if privilege == "SELECT" else "NO",
-                }
-
-
-@rows_of(f"{_PREFIX}.enabled_roles")
-def _enabled_roles(catalog: Catalog, context: ExecContext) -> Rows:
-    yield {"role_name": context.session.user}

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
 from sqlnode.catalog.descriptors import (
+    FIRST_USER_ID,
+    PUBLIC_SCHEMA_ID,
     ColumnDesc,
     Identity,
     IndexDesc,
@@ -16,13 +18,16 @@ from sqlnode.catalog.system.definitions import rows_of
 from sqlnode.catalog.system.oids import (
     BOOTSTRAP_ROLE_OID,
     BTREE_AM_OID,
+    CLASS_PG_NAMESPACE,
+    CLASS_PG_TYPE,
     HEAP_AM_OID,
     INFORMATION_SCHEMA_OID,
     PG_CATALOG_OID,
+    PREDEFINED_ROLES,
     derived_oid,
     schema_oid,
 )
-from sqlnode.catalog.system.physical_types import PHYSICAL, operator_class_oid
+from sqlnode.catalog.system.physical_types import DESCRIPTIONS, PHYSICAL, operator_class_oid
 from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.context import ExecContext
 from sqlnode.types import SqlType
@@ -33,7 +38,15 @@ _SEQUENCE_COLUMNS: Final = (("last_value", 20), ("log_cnt", 20), ("is_called", 1
 
 def owner_oid(catalog: Catalog, name: str) -> int:
     """Return a role's OID; objects of the system belong to the bootstrap role."""
-    return next((r.oid for r in catalog.roles if r.name == name), BOOTSTRAP_ROLE_OID)
+    known = next((r.oid for r in catalog.roles if r.name == name), None)
+    return known or PREDEFINED_ROLES.get(name, BOOTSTRAP_ROLE_OID)
+
+
+def role_name(catalog: Catalog, oid: int) -> str | None:
+    """Return a role's name by its OID."""
+    predefined = ((number, name) for name, number in PREDEFINED_ROLES.items())
+    known = ((role.oid, role.name) for role in catalog.roles)
+    return next((name for number, name in (*known, *predefined) if number == oid), None)
 
 
 def indexes_of(table: TableDesc) -> tuple[IndexDesc, ...]:
@@ -62,7 +75,11 @@ def _namespaces(catalog: Catalog, context: ExecContext) -> Rows:
 def _classes(catalog: Catalog, context: ExecContext) -> Rows:
     for relation in VIRTUAL.values():
         yield {
-            **_class_row(relation.oid, relation.name, schema_oid(relation.schema) or 0, "v"),
+            **_class_row(
+                relation.oid, relation.name, schema_oid(relation.schema) or 0, relation.kind
+            ),
+            "relam": HEAP_AM_OID if relation.kind == "r" else 0,
+            "relhasrules": relation.kind == "v",
             "relowner": BOOTSTRAP_ROLE_OID,
             "relnatts": len(relation.columns),
         }
@@ -94,7 +111,7 @@ def _class_row(oid: int, name: str, schema_id: int, kind: str) -> dict[str, Any]
         "relnamespace": schema_id,
         "relkind": kind,
         "relpersistence": "p",
-        "relreplident": "d" if kind == "r" else "n",
+        "relreplident": "d" if kind == "r" and oid >= FIRST_USER_ID else "n",
         "relispopulated": True,
         "reltuples": -1.0,  # never analyzed
     }
@@ -255,6 +272,14 @@ def _dependencies(catalog: Catalog, context: ExecContext) -> Rows:
             }
 
 
+def is_identity_sequence(catalog: Catalog, sequence: SequenceDesc) -> bool:
+    """Say whether a sequence is the inside of an IDENTITY column."""
+    if sequence.owned_by is None:
+        return False
+    column = _column(catalog, *sequence.owned_by)
+    return column is not None and column.identity != Identity.NONE
+
+
 def _column(catalog: Catalog, table_id: int, attnum: int) -> ColumnDesc | None:
     table = catalog.by_id.get(table_id)
     if not isinstance(table, TableDesc):
@@ -267,6 +292,13 @@ def _descriptions(catalog: Catalog, context: ExecContext) -> Rows:
     for table in catalog.tables():
         if table.comment is not None:
             yield {"objoid": table.id, "classoid": 1259, "description": table.comment}
+    yield {
+        "objoid": PUBLIC_SCHEMA_ID,
+        "classoid": CLASS_PG_NAMESPACE,
+        "description": "standard public schema",
+    }
+    for oid, text in DESCRIPTIONS.items():
+        yield {"objoid": oid, "classoid": CLASS_PG_TYPE, "description": text}
 
 
 @rows_of("pg_catalog.pg_rewrite")

@@ -11,6 +11,7 @@ from sqlnode.catalog.system.definitions import rows_of
 from sqlnode.catalog.system.oids import (
     BOOTSTRAP_ROLE_OID,
     DEFAULT_TABLESPACE_OID,
+    PREDEFINED_ROLES,
     UTF8_ENCODING,
 )
 from sqlnode.catalog.system.rows_relations import owner_oid
@@ -57,6 +58,14 @@ def _roles(catalog: Catalog, context: ExecContext) -> Rows:
             "rolcreaterole": role.superuser,
             "rolcreatedb": role.superuser,
             "rolcanlogin": role.can_login,
+            "rolconnlimit": -1,
+            "rolpassword": "********",
+        }
+    for name, oid in PREDEFINED_ROLES.items():
+        yield {
+            "oid": oid,
+            "rolname": name,
+            "rolinherit": True,
             "rolconnlimit": -1,
             "rolpassword": "********",
         }

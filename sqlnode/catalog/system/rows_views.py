@@ -17,6 +17,13 @@ Rows = Iterator[dict[str, Any]]
 
 @rows_of("pg_catalog.pg_tables")
 def _tables(catalog: Catalog, context: ExecContext) -> Rows:
+    for relation in VIRTUAL.values():
+        if relation.kind == "r":
+            yield {
+                "schemaname": relation.schema,
+                "tablename": relation.name,
+                "tableowner": "postgres",
+            }
     for table in catalog.tables():
         yield {
             "schemaname": schema_name(catalog, table.schema_id),
@@ -30,7 +37,12 @@ def _tables(catalog: Catalog, context: ExecContext) -> Rows:
 @rows_of("pg_catalog.pg_views")
 def _views(catalog: Catalog, context: ExecContext) -> Rows:
     for relation in VIRTUAL.values():
-        yield {"schemaname": relation.schema, "viewname": relation.name, "viewowner": "postgres"}
+        if relation.kind == "v":
+            yield {
+                "schemaname": relation.schema,
+                "viewname": relation.name,
+                "viewowner": "postgres",
+            }
     for found in catalog.relations.values():
         if isinstance(found, ViewDesc):
             yield {
