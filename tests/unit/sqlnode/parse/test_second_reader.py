@@ -1,4 +1,4 @@
-"""sqlglot as a second reader: what our grammar accepts, another parser of PostgreSQL's dialect accepts too."""
+"""sqlglot as a second reader of what our grammar accepts."""
 
 import logging
 
