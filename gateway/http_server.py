@@ -92,10 +92,11 @@ class HttpServer:
         return b""
 
     async def _processes(self, _request: Request) -> Response:
-        own = [{"kind": kind, "pid": pid} for kind, pid in self._read("processes.json").items()]
-        known = {process["pid"] for process in own}
-        own += [process for process in self._describe() if process["pid"] not in known]
-        return JSONResponse(own)
+        started = self._read("processes.json")
+        by_pid = {pid: {"kind": kind, "pid": pid} for kind, pid in started.items()}
+        for process in self._describe():
+            by_pid.setdefault(process["pid"], {}).update(process)
+        return JSONResponse(list(by_pid.values()))
 
     def _read(self, name: str) -> dict[str, Any]:
         with contextlib.suppress(OSError, ValueError):

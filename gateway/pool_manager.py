@@ -242,7 +242,7 @@ class PoolManager:
         """Return every process the gateway knows, for /debug/processes."""
         known: list[dict[str, Any]] = []
         if self._zygote_pid is not None:
-            known.append({"kind": "zygote", "pid": self._zygote_pid})
+            known.append({"kind": "zygote", "pid": self._zygote_pid, "state": "connected"})
         known += [self._describe(process) for process in self._pool.processes.values()]
         return known
 

@@ -75,7 +75,7 @@ class Zygote:
         writer.setblocking(False)
         self._writer = writer
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        signal.signal(signal.SIGTERM, lambda *_: _end())
         signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
 
     def run(self) -> NoReturn:
@@ -106,7 +106,7 @@ class Zygote:
         while True:
             ready = {fd for fd, _ in poller.poll()}
             if self._options.lifeline_fd in ready:
-                sys.exit(0)
+                _end()
             if self._wakeup.fileno() in ready:
                 with contextlib.suppress(BlockingIOError):
                     self._wakeup.recv(4096)
@@ -173,11 +173,17 @@ class Zygote:
         watched = [] if lifeline is None else [lifeline]
         readable, _, _ = select.select(watched, [], [], wait_s)
         if readable:
-            sys.exit(0)
+            _end()
 
     @staticmethod
     def _send(gateway: socket.socket, message: Message) -> None:
         send_packet(gateway, encode(message))
+
+
+def _end() -> NoReturn:
+    """End at once: there is nothing to save, and two causes may come at the same time."""
+    logging.shutdown()
+    os._exit(0)
 
 
 class _NoPandas(importlib.abc.MetaPathFinder):

@@ -64,7 +64,12 @@ def bank():
 
 def _victim(stack, kind):
     def find():
-        pids = stack.sql_pids("bank") if kind == "sql" else [stack.pid(kind)]
+        if kind == "sql":
+            pids = stack.sql_pids("bank")
+        elif kind == "zygote":
+            pids = [p["pid"] for p in stack.processes() if p.get("state") == "connected"]
+        else:
+            pids = [stack.pid(kind)]
         return next((pid for pid in pids if is_running(pid)), None)
 
     return wait_until(find, 20, f"a {kind} to kill")
