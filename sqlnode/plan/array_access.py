@@ -21,6 +21,11 @@ def element_type(array: SqlType) -> SqlType | None:
     return _VECTORS.get(array.oid) or element_of(array)
 
 
+def is_vector(type_: SqlType) -> bool:
+    """Say whether a type is int2vector or oidvector, which pass for arrays as they are."""
+    return type_.oid in _VECTORS
+
+
 def subscript_function(array: SqlType, depth: int, *, is_slice: bool) -> Function | None:
     """Return the function of `depth` subscripts (or one slice) of `array`; None for no array."""
     return _subscript_function(array.bare, depth, is_slice)

@@ -34,7 +34,6 @@ from sqlnode.types import (
     INTERVAL,
     NUMERIC,
     TEXT,
-    TYPES,
     UNKNOWN,
     SqlType,
     element_of,
@@ -121,7 +120,7 @@ def can_coerce(source: SqlType, target: SqlType, context: CastContext) -> bool:
     if source.oid == UNKNOWN.oid:
         return True
     if target.oid == ANYARRAY.oid:
-        return TYPES[source.oid].element_oid != 0
+        return element_type(source) is not None
     return find_cast(source, target, context) is not None
 
 

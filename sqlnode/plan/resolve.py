@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlnode.functions.registry import CastContext
+from sqlnode.plan.array_access import element_type, is_vector
 from sqlnode.plan.coerce import POLYMORPHIC, can_coerce
-from sqlnode.types import ANYARRAY, ANYELEMENT, TYPES, UNKNOWN, SqlType, array_of, element_of
+from sqlnode.types import ANYARRAY, ANYELEMENT, TYPES, UNKNOWN, SqlType, array_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ def substitute(
         if wanted.oid == ANYELEMENT.oid:
             found = arg.bare
         elif wanted.oid == ANYARRAY.oid:
-            found = element_of(arg.bare)
+            found = element_type(arg.bare)  # of vectors, too
             if found is None:
                 return None
         if found is not None:
@@ -152,7 +153,13 @@ def substitute(
             element = found
     if element is None:
         return tuple(declared), None
-    return tuple(polymorphic(d, element) for d in declared), element
+    return (
+        tuple(
+            arg.bare if d.oid == ANYARRAY.oid and is_vector(arg) else polymorphic(d, element)
+            for d, arg in zip(declared, args, strict=True)
+        ),
+        element,
+    )
 
 
 def polymorphic(declared: SqlType, element: SqlType | None) -> SqlType:

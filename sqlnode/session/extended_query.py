@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from pgwire import frames
-from pgwire.codecs.rows import decode_param
+from pgwire.codecs.rows import TEXT_FORMAT, decode_param
+from pgwire.codecs.scalars import decode_utf8
 from pgwire.errors import (
     DuplicateCursor,
     DuplicatePreparedStatement,
@@ -34,6 +35,8 @@ from pgwire.messages import (
     row_description,
 )
 from pgwire.sql_error import SqlError
+from sqlnode.catalog.reg_names import REG_OIDS
+from sqlnode.plan.literals import literal_datum
 from sqlnode.planner import EMPTY_STATEMENT, PlanKind
 from sqlnode.session.describe import described_columns
 from sqlnode.session.portal import Portal, PreparedStatement
@@ -41,6 +44,7 @@ from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import run_statement
 from sqlnode.session.transaction_block import BlockState
+from sqlnode.types import SqlType
 
 
 def parse(session: Session, frame: frames.Parse) -> None:
@@ -100,13 +104,24 @@ def _params(session: Session, frame: frames.Bind, prepared: PreparedStatement) -
         zip(prepared.plan.param_types, frame.values, strict=True)
     ):
         try:
-            params.append(decode_param(sql_type.oid, frame.param_format(index), data, settings))
+            code = frame.param_format(index)
+            if sql_type.oid in REG_OIDS and code == TEXT_FORMAT and data is not None:
+                params.append(_named(session, sql_type, data))
+            else:
+                params.append(decode_param(sql_type.oid, code, data, settings))
         except SqlError as error:
             if error.context is None:
                 name = f'portal "{frame.portal}"' if frame.portal else "unnamed portal"
                 error.context = f"{name} parameter ${index + 1}"
             raise
     return params
+
+
+def _named(session: Session, sql_type: SqlType, data: bytes) -> Any:
+    """Return the OID that the text of a regclass, regtype … parameter names."""
+    path = session.info.search_path
+    settings = session.parameters.settings
+    return literal_datum(decode_utf8(data), sql_type, settings, session.block.catalog, path)
 
 
 def find_statement(session: Session, name: str) -> PreparedStatement:
