@@ -14,7 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from pgwire.codecs.registry import REG_TYPES
-from pgwire.errors import SqlError, UndefinedObject
+from pgwire.errors import SqlError, SqlSyntaxError, UndefinedObject
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.parse.normalize import Normalized, normalize
@@ -157,7 +157,22 @@ def read_statements(text: str, *, is_extended: bool = False) -> list[Statement]:
     if is_extended and _known_texts.get(text):
         return [Statement(text, is_cacheable=_is_cacheable(text))]
     pieces = split(text)
-    return [_read(piece, None if is_extended else normalize(piece.text)) for piece in pieces]
+    try:
+        return [_read(piece, None if is_extended else normalize(piece.text)) for piece in pieces]
+    except SqlSyntaxError as error:
+        raise _at_semicolon(error, text) from None
+
+
+def _at_semicolon(error: SqlSyntaxError, text: str) -> SqlSyntaxError:
+    """Return the error as if the semicolon had been part of the statement."""
+    at = (error.position or 0) - 1
+    if error.message != "syntax error at end of input" or at < 0:
+        return error
+    rest = text[at:].lstrip()
+    if not rest.startswith(";"):
+        return error
+    position = len(text) - len(rest) + 1
+    return SqlSyntaxError('syntax error at or near ";"', position=position)
 
 
 def _lifted(normalized: Normalized | None) -> Mapping[int, int]:

@@ -189,6 +189,8 @@ def _drop_schema(context: DdlContext, node: Drop, name: Name) -> None:
         )
     together = {relation.id for relation in inside}
     for relation in inside:
+        context.notice(f"drop cascades to {_word(relation)} {schema.name}.{relation.name}")
+    for relation in inside:
         if (present := context.editor.catalog.by_id.get(relation.id)) is not None:
             assert not isinstance(present, SchemaDesc), "relations stay relations"
             drop_relation(context, relation, cascade=True, together=together)
