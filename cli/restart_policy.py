@@ -8,8 +8,8 @@ class RestartPolicy:
     """Back-off that doubles while a child dies young, and is forgotten once it lived."""
 
     first_s: float = 0.05
-    wait_s_max: float = 5.0
-    stable_s: float = 1.0
+    wait_s_max: float = 2.0
+    stable_s: float = 3.0
 
 
 class RestartState:
