@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlnode.catalog.descriptors import SchemaDesc, SequenceDesc, TableDesc, ViewDesc
 from sqlnode.catalog.snapshot import Catalog
-from sqlnode.catalog.system.oids import SCHEMA_OIDS
+from sqlnode.catalog.system.oids import ROW_ARRAY_TYPE, ROW_TYPE, SCHEMA_OIDS, owner_and_part
 from sqlnode.catalog.system.rows_constraints import find_index, visible_name
 from sqlnode.catalog.system.rows_relations import role_name
 from sqlnode.catalog.system.rows_types import function_by_oid, io_function_name
@@ -33,7 +33,13 @@ def _class_name(oid: int, catalog: Catalog, path: Path) -> str | None:
 
 
 def _type_name(oid: int, catalog: Catalog, path: Path) -> str | None:
-    return format_type(BY_NAME[TYPES[oid].name]) if oid in TYPES else None
+    if oid in TYPES:
+        return format_type(BY_NAME[TYPES[oid].name])
+    owner, part = owner_and_part(oid) or (0, 0)
+    name = _class_name(owner, catalog, path)
+    if name is None or part not in (ROW_TYPE, ROW_ARRAY_TYPE):
+        return None
+    return name if part == ROW_TYPE else f"{name}[]"
 
 
 def _function_name(oid: int, catalog: Catalog, path: Path) -> str | None:

@@ -6,8 +6,10 @@ Source: PostgreSQL docs, section 9.26 "System Information Functions".
 from typing import Any, Final
 
 from sqlnode.catalog.descriptors import PUBLIC_SCHEMA_ID, SequenceDesc, TableDesc, ViewDesc
+from sqlnode.catalog.reg_names import reg_text
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.expressions import shown_expression
+from sqlnode.catalog.system.oids import owner_and_part
 from sqlnode.catalog.system.physical_types import DESCRIPTIONS
 from sqlnode.catalog.system.rows_constraints import (
     constraint_definition,
@@ -21,17 +23,21 @@ from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.context import ExecContext
 from sqlnode.functions.define import STABLE, function
 from sqlnode.plan.quoting import quote_name
-from sqlnode.types import TYPES, format_type
+from sqlnode.types import REGTYPE, TYPES, format_type
 
 _CONTEXT: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE}
 _ENCODINGS: Final = {0: "SQL_ASCII", 6: "UTF8"}
 
 
-def _format_type(oid: int | None, typmod: int | None = None) -> str | None:
-    return None if oid is None else type_name(oid, typmod)
+def _format_type(ctx: ExecContext, oid: int | None, typmod: int | None = None) -> str | None:
+    if oid is None:
+        return None
+    if owner_and_part(oid) is not None:
+        return reg_text(REGTYPE.oid, oid, ctx.catalog, ctx.session.search_path)
+    return type_name(oid, typmod)
 
 
-function("format_type(oid, int4) text", _format_type, strict=False, volatility=STABLE)
+function("format_type(oid, int4) text", _format_type, strict=False, **_CONTEXT)
 
 
 def _relation(catalog: Catalog, oid: int) -> TableDesc | ViewDesc | SequenceDesc | None:
@@ -52,7 +58,10 @@ def _table_is_visible(ctx: ExecContext, oid: int) -> bool | None:
 
 
 def _type_is_visible(ctx: ExecContext, oid: int) -> bool | None:
-    return True if oid in TYPES else None
+    if oid in TYPES:
+        return True
+    owner, _ = owner_and_part(oid) or (0, 0)
+    return _table_is_visible(ctx, owner)
 
 
 def _function_is_visible(ctx: ExecContext, oid: int) -> bool | None:

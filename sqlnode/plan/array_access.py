@@ -6,12 +6,13 @@ subscript is NULL.
 **Source.** PostgreSQL, arrayfuncs.c array_get_element, array_get_slice.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, Final
 
 from sqlnode.functions.registry import Function
-from sqlnode.types import INT2, INT4, OID, SqlType, element_of
+from sqlnode.types import INT2, INT4, OID, RECORD, SqlType, element_of
 
 _VECTORS: Final = {22: INT2, 30: OID}
 
@@ -19,6 +20,32 @@ _VECTORS: Final = {22: INT2, 30: OID}
 def element_type(array: SqlType) -> SqlType | None:
     """Return the element type of an array or vector, None of anything else."""
     return _VECTORS.get(array.oid) or element_of(array)
+
+
+@lru_cache(maxsize=512)
+def unnest_together(arrays: tuple[SqlType, ...]) -> Function | None:
+    """Return unnest(a, b, …) of FROM: a column for each array, short ones padded with NULL."""
+    elements = tuple(element_type(array) for array in arrays)
+    if len(arrays) < 2 or None in elements:
+        return None
+    return Function(
+        "unnest",
+        arrays,
+        RECORD,
+        lambda *values: list(zip_longest(*(_flat(value) for value in values))),
+        strict=False,
+        returns_set=True,
+        out_names=("unnest",) * len(arrays),
+        out_types=tuple(element for element in elements if element is not None),
+    )
+
+
+def _flat(array: Sequence[Any] | None) -> Iterator[Any]:
+    for item in array or ():
+        if isinstance(item, list):
+            yield from _flat(item)
+        else:
+            yield item
 
 
 def is_vector(type_: SqlType) -> bool:

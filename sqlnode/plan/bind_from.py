@@ -19,6 +19,8 @@ from pgwire.errors import (
 from sqlnode.catalog.descriptors import TableDesc, ViewDesc
 from sqlnode.catalog.virtual import VirtualRelation, find_virtual
 from sqlnode.parse.query_syntax import Alias, FromItem, FunctionRef, JoinRef, SubqueryRef, TableRef
+from sqlnode.parse.syntax import FunctionCall
+from sqlnode.plan.array_access import unnest_together
 from sqlnode.plan.coerce import coerce_to_boolean
 from sqlnode.plan.common_type import coerce_all
 from sqlnode.plan.env import Env
@@ -37,9 +39,9 @@ from sqlnode.plan.logical import (
 from sqlnode.plan.operators import bind_operator, call_function
 from sqlnode.plan.query_result import trim
 from sqlnode.plan.rewrite import referenced_ids
-from sqlnode.plan.scalar import And, Coalesce, ColumnRef, Scalar
+from sqlnode.plan.scalar import And, Call, Coalesce, ColumnRef, Scalar
 from sqlnode.plan.scope import Scope, ScopeColumn, ScopeItem, check_aliases
-from sqlnode.types import INT8, SqlType
+from sqlnode.types import INT8, RECORD, SqlType
 
 
 @dataclass(slots=True)
@@ -223,12 +225,7 @@ def _function(env: Env, scope: Scope, ref: FunctionRef) -> FromResult:
         )
     ctx = ExprContext(env, scope, "functions in FROM")
     args = tuple(bind(ctx, arg) for arg in call.args)
-    found = find_function(call.name, [a.type for a in args], call.position)
-    if found.cast is not None or type(found.entry).__name__ != "Function":
-        raise FeatureNotSupported(
-            f"{call.name[-1]} in FROM is not supported", position=call.position
-        )
-    bound = call_function(env, found.entry, args, found.types, call.position)
+    bound = _bound_call(env, call, args)
     alias = ref.alias.name if ref.alias is not None else call.name[-1]
     function = bound.function
     if function.out_types:
@@ -243,6 +240,18 @@ def _function(env: Env, scope: Scope, ref: FunctionRef) -> FromResult:
     _rename(item.columns, ref.alias, alias)
     scan = FunctionScan(function, bound.args, tuple(columns), ref.ordinality)
     return _result(scan, item, lateral=True)
+
+
+def _bound_call(env: Env, call: FunctionCall, args: tuple[Scalar, ...]) -> Call:
+    types = tuple(arg.type.bare for arg in args)
+    if call.name[-1] == "unnest" and (together := unnest_together(types)) is not None:
+        return Call(together, args, RECORD, call.position)
+    found = find_function(call.name, types, call.position)
+    if found.cast is not None or type(found.entry).__name__ != "Function":
+        raise FeatureNotSupported(
+            f"{call.name[-1]} in FROM is not supported", position=call.position
+        )
+    return call_function(env, found.entry, args, found.types, call.position)
 
 
 # Joins

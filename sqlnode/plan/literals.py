@@ -21,7 +21,9 @@ from pgwire.errors import (
     UndefinedObject,
     UndefinedTable,
 )
+from sqlnode.catalog.descriptors import TableDesc, ViewDesc
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.catalog.system.oids import ROW_TYPE, derived_oid
 from sqlnode.catalog.virtual import find_virtual
 from sqlnode.functions.registry import REGISTRY
 from sqlnode.parse.lexer import tokenize
@@ -112,7 +114,15 @@ def _find_index(
 def _regtype(text: str, catalog: Catalog, search_path: tuple[str, ...]) -> int:
     if text.isdecimal() or text == "-":
         return 0 if text == "-" else int(text)
-    return parse_type(text).oid
+    try:
+        return parse_type(text).oid
+    except SqlError:
+        parts = _name_parts(text)
+        schema = parts[-2] if len(parts) > 1 else None
+        relation = catalog.find_relation(parts[-1], schema, search_path)
+        if isinstance(relation, TableDesc | ViewDesc):
+            return derived_oid(relation.id, ROW_TYPE)
+        raise
 
 
 def _regproc(text: str, catalog: Catalog, search_path: tuple[str, ...]) -> int:

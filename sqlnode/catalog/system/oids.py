@@ -28,12 +28,23 @@ CLASS_PG_TYPE: Final = 1247
 CLASS_PG_CONSTRAINT: Final = 2606
 UTF8_ENCODING: Final = 6
 
+ROW_TYPE: Final = 0  # parts of a relation: numbers of derived_oid
+VIEW_RULE: Final = 1
+ROW_ARRAY_TYPE: Final = 2047
+
 _UPPER: Final = 1 << 31
 
 
 def derived_oid(owner_oid: int, number: int) -> int:
     """Return the OID of part `number` (below 2,048) of an object."""
     return _UPPER | ((owner_oid << 11 | number & 0x7FF) & (_UPPER - 1))
+
+
+def owner_and_part(oid: int) -> tuple[int, int] | None:
+    """Take a derived OID apart again; None for one that is not derived."""
+    if oid < _UPPER:
+        return None
+    return (oid - _UPPER) >> 11, oid & 0x7FF
 
 
 def schema_oid(name: str) -> int | None:

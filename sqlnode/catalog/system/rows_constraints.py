@@ -124,7 +124,7 @@ def _names(table: TableDesc, attnums: Any) -> str:
 
 def schema_name(catalog: Catalog, schema_id: int) -> str:
     """Return a schema's name by its id."""
-    schema = catalog.by_id[schema_id]
+    schema = catalog.by_id.get(schema_id)
     assert isinstance(schema, SchemaDesc), "relations live in schemas"
     return schema.name
 

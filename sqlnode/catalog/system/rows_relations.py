@@ -24,6 +24,8 @@ from sqlnode.catalog.system.oids import (
     INFORMATION_SCHEMA_OID,
     PG_CATALOG_OID,
     PREDEFINED_ROLES,
+    ROW_TYPE,
+    VIEW_RULE,
     derived_oid,
     schema_oid,
 )
@@ -92,7 +94,7 @@ def _classes(catalog: Catalog, context: ExecContext) -> Rows:
                 yield {
                     **_class_row(found.id, found.name, found.schema_id, "v"),
                     "relowner": owner,
-                    "reltype": derived_oid(found.id, 0),
+                    "reltype": derived_oid(found.id, ROW_TYPE),
                     "relnatts": len(found.columns),
                     "relhasrules": True,
                 }
@@ -121,7 +123,7 @@ def _table_rows(catalog: Catalog, table: TableDesc, owner: int) -> Rows:
     yield {
         **_class_row(table.id, table.name, table.schema_id, "r"),
         "relowner": owner,
-        "reltype": derived_oid(table.id, 0),
+        "reltype": derived_oid(table.id, ROW_TYPE),
         "relam": HEAP_AM_OID,
         "relfilenode": table.key_id,
         "relhasindex": bool(indexes_of(table)),
@@ -306,7 +308,7 @@ def _rules(catalog: Catalog, context: ExecContext) -> Rows:
     for found in catalog.relations.values():
         if isinstance(found, ViewDesc):
             yield {
-                "oid": derived_oid(found.id, 1),
+                "oid": derived_oid(found.id, VIEW_RULE),
                 "rulename": "_RETURN",
                 "ev_class": found.id,
                 "ev_type": "1",

@@ -13,6 +13,8 @@ from sqlnode.catalog.system.oids import (
     DEFAULT_COLLATION_OID,
     HEAP_AM_OID,
     PG_CATALOG_OID,
+    ROW_ARRAY_TYPE,
+    ROW_TYPE,
     UTF8_ENCODING,
     derived_oid,
 )
@@ -20,7 +22,7 @@ from sqlnode.catalog.system.physical_types import IO_FUNCTIONS, OPERATOR_CLASSES
 from sqlnode.catalog.system.rows_relations import owner_oid
 from sqlnode.context import ExecContext
 from sqlnode.functions.registry import REGISTRY, Aggregate, Function, WindowFunction
-from sqlnode.types import TYPES, SqlType, format_stored_type, format_type
+from sqlnode.types import BY_NAME, TYPES, SqlType, format_stored_type, format_type
 
 Rows = Iterator[dict[str, Any]]
 _FIRST_FUNCTION_OID: Final = 6000  # entries that carry no OID of pg_proc are numbered from here
@@ -60,11 +62,14 @@ def _types(catalog: Catalog, context: ExecContext) -> Rows:
     for relation in catalog.relations.values():
         if isinstance(relation, TableDesc | ViewDesc):
             yield _row_type(catalog, relation)
+            yield _row_array_type(catalog, relation)
 
 
 def _row_type(catalog: Catalog, relation: TableDesc | ViewDesc) -> dict[str, Any]:
     return {
-        "oid": derived_oid(relation.id, 0),
+        "oid": derived_oid(relation.id, ROW_TYPE),
+        "typarray": derived_oid(relation.id, ROW_ARRAY_TYPE),
+        **_io_functions("record"),
         "typname": relation.name,
         "typnamespace": relation.schema_id,
         "typowner": owner_oid(catalog, relation.owner),
@@ -78,6 +83,27 @@ def _row_type(catalog: Catalog, relation: TableDesc | ViewDesc) -> dict[str, Any
         "typstorage": "x",
         "typtypmod": -1,
     }
+
+
+def _row_array_type(catalog: Catalog, relation: TableDesc | ViewDesc) -> dict[str, Any]:
+    return {
+        **_row_type(catalog, relation),
+        "oid": derived_oid(relation.id, ROW_ARRAY_TYPE),
+        "typname": f"_{relation.name}"[:63],
+        "typtype": "b",
+        "typcategory": "A",
+        "typrelid": 0,
+        "typelem": derived_oid(relation.id, ROW_TYPE),
+        "typarray": 0,
+        **_io_functions("_record"),
+    }
+
+
+def _io_functions(type_name: str) -> dict[str, int]:
+    functions = PHYSICAL[BY_NAME[type_name].oid].functions
+    columns = ("typinput", "typoutput", "typreceive", "typsend", "typmodin", "typmodout")
+    numbers = dict(zip(columns, (number for number, _ in functions), strict=False))
+    return {**numbers, "typsubscript": functions[6][0]}
 
 
 def _numbered() -> dict[int, Function | Aggregate | WindowFunction]:
