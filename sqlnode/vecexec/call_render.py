@@ -12,6 +12,7 @@ from pgwire.errors import FeatureNotSupported
 from sqlnode.functions.registry import Function, Volatility
 from sqlnode.types import BOOL, SqlType
 from sqlnode.vecexec import numeric_forms
+from sqlnode.vecexec.calendar_calls import calendar_template
 from sqlnode.vecexec.date_parts import render_extract
 from sqlnode.vecexec.physical import NUMERIC_OID, RECORD_OID, Expr, Physical, physical_of
 from sqlnode.vecexec.udfs import UdfSet
@@ -47,10 +48,11 @@ class CallRenderer:
         if special is not None:
             return special
         is_natural = not any(arg.physical.is_numeric for arg in args)
-        if function.duck is not None and is_natural and result.oid != NUMERIC_OID:
+        template = function.duck or calendar_template(function, args)
+        if template is not None and is_natural and result.oid != NUMERIC_OID:
             volatile = function.volatility is Volatility.VOLATILE
             return Expr(
-                _fill(function, function.duck, args),
+                _fill(function, template, args),
                 _result_form(function, result, args),
                 volatile=volatile or any(arg.volatile for arg in args),
             )

@@ -29,6 +29,7 @@ _CALENDAR_WORDS: Final = (
     ("date", "date out of range"),
     ("interval", "interval out of range"),
 )
+_INFINITE: Final = "Cannot subtract infinite timestamps"
 _MANY_ROWS: Final = "More than one row returned by a subquery"
 
 
@@ -43,6 +44,8 @@ def to_sql_error(error: BaseException) -> SqlError:
     for prefix, convert in _BY_PREFIX:
         if prefix in text[:_PREFIX_CHARS]:
             return convert(text)
+    if _INFINITE in text:
+        return DatetimeFieldOverflow("cannot subtract infinite timestamps")
     if _MANY_ROWS in text:
         return CardinalityViolation(
             "more than one row returned by a subquery used as an expression"

@@ -15,6 +15,7 @@ from sqlnode.functions.floats import single
 from sqlnode.functions.registry import REGISTRY, Volatility
 from sqlnode.plan.scalar import Call, ColumnRef
 from sqlnode.types import element_of
+from sqlnode.vecexec.calendar_calls import TEMPLATES
 from tests.unit.sqlnode.vecexec.running import collect, project, values
 
 POOLS = {
@@ -30,15 +31,21 @@ POOLS = {
     "bpchar": ["a  ", "Abc", ""],
     "name": ["a", "Abc"],
     "bytea": [b"", b"a\x00", b"\xff\x01\x02"],
-    "date": [0, 1, -1, 4800, 2**31 - 1, -(2**31), -10_958],
+    "date": [0, 1, -1, 59, 4800, 2**31 - 1, -(2**31), -10_958],
     "time": [0, 1, 3_600_000_000, 86_399_999_999, 86_400_000_000],
-    "timestamp": [0, 1, -1, 4_800 * 86_400_000_000 + 5_400_000_001, -31_536_000_000_000_000],
+    "timestamp": [
+        0, 1, -1, 4_800 * 86_400_000_000 + 5_400_000_001, -31_536_000_000_000_000,
+        2**63 - 1, -(2**63), 5_097_600_000_000,
+    ],
     "timestamptz": [0, 1, -1, 4_800 * 86_400_000_000 + 5_400_000_001],
-    "interval": [Interval(0, 0, 0), Interval(1, 2, 3), Interval(0, 30, 0), Interval(-1, 0, 5)],
+    "interval": [
+        Interval(0, 0, 0), Interval(1, 2, 3), Interval(0, 30, 0), Interval(-1, 0, 5),
+        Interval(1, 30, 86_400_000_000), Interval(13, -1, -1),
+    ],
     "uuid": [bytes(16), bytes(range(16))],
     "oid": [0, 1, 2**32 - 1],
     "xid8": [0, 5],
-}
+}  # fmt: skip
 SAMPLES = 40
 
 
@@ -46,7 +53,7 @@ def _candidates():
     for entries in REGISTRY.functions.values():
         for function in entries:
             is_plain = function.volatility is Volatility.IMMUTABLE and not function.needs_context
-            if function.duck is None or function.python is None or not is_plain:
+            if not _is_rendered(function) or function.python is None or not is_plain:
                 continue
             if function.returns_set or function.specialize or function.variadic:
                 continue
@@ -54,10 +61,17 @@ def _candidates():
                 yield function
     for rule in REGISTRY.casts.values():
         function = rule.function
-        if function is None or function.needs_context or not (function.duck and function.python):
+        if function is None or function.needs_context or function.python is None:
+            continue
+        if not _is_rendered(function):
             continue
         if all(_pool(t) for t in function.arguments):
             yield function
+
+
+def _is_rendered(function):
+    names = (function.name, *(t.name for t in function.arguments))
+    return function.duck is not None or names in TEMPLATES
 
 
 def _pool(sql_type):

@@ -243,3 +243,11 @@ select date '2013-03-01' - 1, date '2013-03-01' - date '2013-02-01', timestamp '
 select id, price is null, (price, tax) is null, (id, code) = (1, 'ab') from fares order by id limit 3
 select width_bucket(price, 0, 9000, 5), count(*) from fares group by 1 order by 1
 select a.code, b.code from (select distinct code from fares) a cross join (select distinct code from fares) b order by 1, 2
+select date_trunc('week', at), date_trunc('quarter', at), date_trunc('day', at), date_trunc('hour', at), date_trunc('second', at), date_trunc('century', at), date_trunc('decade', at) from fares order by id limit 30
+select paid_on::timestamp, at::date, at::time, paid_on < at, at >= paid_on, at - paid_on::timestamp, paid_on - 400, at + wait, paid_on - wait, at - wait from fares order by id limit 60
+select date 'infinity' + 1, timestamp 'infinity' + interval '1 day', date 'infinity' > date '2020-01-01', date '-infinity'::timestamp, extract(year from date '0044-03-15 BC'), date '0044-03-15 BC'
+select paid_on, count(*), sum(price) from fares where paid_on >= date '2013-03-01' and paid_on < date '2013-03-01' + interval '1 month' group by paid_on order by 1
+select extract(hour from time_hour) as h, extract(dow from time_hour), avg(dep_delay) from flights group by 1, 2 order by 1, 2 limit 40
+select to_char(date_trunc('month', time_hour), 'YYYY-MM') as m, count(*) from flights group by 1 order by 1
+select age(max(at), min(at)), max(at) - min(at) from fares
+select code::varchar(3), note::varchar(2), id::text || code, id::varchar(2) as short, ratio::text from fares order by id limit 20
