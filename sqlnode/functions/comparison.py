@@ -153,3 +153,4 @@ operator("<>", "xidneq(xid, xid) bool", py.ne, "({0} <> {1})", commutator="<>", 
 operator("=", "xideqint4(xid, int4) bool", lambda a, b: a == b % 2**32, negator="<>")
 operator("<>", "xidneqint4(xid, int4) bool", lambda a, b: a != b % 2**32, negator="=")
 operator("=", "tideq(tid, tid) bool", py.eq, commutator="=", negator="<>")
+operator("<>", "tidne(tid, tid) bool", py.ne, commutator="<>", negator="=")

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from pgwire.errors import (
-    FeatureNotSupported,
     InvalidParameterValue,
     NumericValueOutOfRange,
     ProgramLimitExceeded,
@@ -18,20 +17,33 @@ from sqlnode.functions.define import duck_each, duck_error, function, operator
 _LENGTH_MAX: Final = 1 << 30  # MaxAllocSize
 
 
-def _one_to_one(convert: Callable[[str], str]) -> Callable[[str], str]:
-    """Map case one character to one, as towupper() does: ß has no upper case here."""
-
-    def run(text: str) -> str:
-        converted = convert(text)
-        if len(converted) == len(text) and (text.isascii() or "\u03a3" not in text):
-            return converted
-        return "".join(c if len(convert(c)) != 1 else convert(c) for c in text)
-
-    return run
+def _mapped(text: str, convert: Callable[[str], str], exceptions: dict[str, str]) -> str:
+    out = []
+    for character in text:
+        converted = exceptions.get(character) or convert(character)
+        out.append(converted if len(converted) == 1 else _TITLES.get(character, character))
+    return "".join(out)
 
 
-upper: Final = _one_to_one(str.upper)
-lower: Final = _one_to_one(str.lower)
+# Characters whose upper case is two characters in full, and one in towupper().
+_TITLES: Final = {chr(code): chr(code + 8) for block in range(0x1F80, 0x1FB0, 16)
+                  for code in range(block, block + 8)} | {
+    "\u1fb3": "\u1fbc", "\u1fc3": "\u1fcc", "\u1ff3": "\u1ffc"}  # fmt: skip
+
+
+def upper(text: str) -> str:
+    """Map to upper case one character to one, as towupper() does: ß has none here."""
+    converted = text.upper()
+    if len(converted) == len(text) and (text.isascii() or not _TITLES.keys() & set(text)):
+        return converted
+    return _mapped(text, str.upper, {})
+
+
+def lower(text: str) -> str:
+    """Map to lower case one character to one, as towlower() does: no final sigma."""
+    if text.isascii():
+        return text.lower()
+    return _mapped(text, str.lower, {"\u0130": "i", "\u03a3": "\u03c3"})
 
 
 def _initcap(text: str) -> str:
@@ -145,179 +157,6 @@ def _chr(code: int) -> str:
     return chr(code)
 
 
-_PLAIN_IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_$]*")
-_RESERVED: Final = frozenset(
-    [
-        "all",
-        "analyse",
-        "analyze",
-        "and",
-        "any",
-        "array",
-        "as",
-        "asc",
-        "asymmetric",
-        "authorization",
-        "between",
-        "bigint",
-        "binary",
-        "bit",
-        "boolean",
-        "both",
-        "case",
-        "cast",
-        "char",
-        "character",
-        "check",
-        "coalesce",
-        "collate",
-        "collation",
-        "column",
-        "concurrently",
-        "constraint",
-        "create",
-        "cross",
-        "current_catalog",
-        "current_date",
-        "current_role",
-        "current_schema",
-        "current_time",
-        "current_timestamp",
-        "current_user",
-        "dec",
-        "decimal",
-        "default",
-        "deferrable",
-        "desc",
-        "distinct",
-        "do",
-        "else",
-        "end",
-        "except",
-        "exists",
-        "extract",
-        "false",
-        "fetch",
-        "float",
-        "for",
-        "foreign",
-        "freeze",
-        "from",
-        "full",
-        "grant",
-        "greatest",
-        "group",
-        "grouping",
-        "having",
-        "ilike",
-        "in",
-        "initially",
-        "inner",
-        "inout",
-        "int",
-        "integer",
-        "intersect",
-        "interval",
-        "into",
-        "is",
-        "isnull",
-        "join",
-        "lateral",
-        "leading",
-        "least",
-        "left",
-        "like",
-        "limit",
-        "localtime",
-        "localtimestamp",
-        "national",
-        "natural",
-        "nchar",
-        "none",
-        "normalize",
-        "not",
-        "notnull",
-        "null",
-        "nullif",
-        "numeric",
-        "offset",
-        "on",
-        "only",
-        "or",
-        "order",
-        "out",
-        "outer",
-        "overlaps",
-        "overlay",
-        "placing",
-        "position",
-        "precision",
-        "primary",
-        "real",
-        "references",
-        "returning",
-        "right",
-        "row",
-        "select",
-        "session_user",
-        "setof",
-        "similar",
-        "smallint",
-        "some",
-        "substring",
-        "symmetric",
-        "system_user",
-        "table",
-        "tablesample",
-        "then",
-        "time",
-        "timestamp",
-        "to",
-        "trailing",
-        "treat",
-        "trim",
-        "true",
-        "union",
-        "unique",
-        "user",
-        "using",
-        "values",
-        "varchar",
-        "variadic",
-        "verbose",
-        "when",
-        "where",
-        "window",
-        "with",
-        "xmlattributes",
-        "xmlconcat",
-        "xmlelement",
-        "xmlexists",
-        "xmlforest",
-        "xmlnamespaces",
-        "xmlparse",
-        "xmlpi",
-        "xmlroot",
-        "xmlserialize",
-        "xmltable",
-        "setof",
-    ]
-)
-
-
-def quote_ident(name: str) -> str:
-    """Quote an identifier where SQL needs it."""
-    if _PLAIN_IDENTIFIER.fullmatch(name) and name not in _RESERVED:
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def quote_literal(text: str) -> str:
-    """Quote a string as an SQL literal."""
-    quoted = "'" + text.replace("'", "''") + "'"
-    return " E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
-
-
 def _normal_form(form: str) -> str:
     if form.upper() not in ("NFC", "NFD", "NFKC", "NFKD"):
         raise InvalidParameterValue(f"invalid normalization form: {form}")
@@ -343,23 +182,6 @@ def _unistr(text: str) -> str:
     return pattern.sub(lambda m: "\\" if m[1] else chr(int(m[2] or m[3] or m[4] or m[5], 16)), text)
 
 
-def _bytea_trim(value: bytes, characters: bytes) -> bytes:
-    return value.strip(characters) if characters else value
-
-
-def _get_byte(value: bytes, index: int) -> int:
-    if not 0 <= index < len(value):
-        raise InvalidParameterValue(
-            f"index {index} out of valid range, 0..{len(value) - 1}", sqlstate="2202E"
-        )
-    return value[index]
-
-
-def _set_byte(value: bytes, index: int, new: int) -> bytes:
-    _get_byte(value, index)
-    return value[:index] + bytes((new & 0xFF,)) + value[index + 1 :]
-
-
 _NEGATIVE: Final = duck_error("22011", "negative substring length not allowed")
 _DUCK_SUBSTRING: Final = duck_each(
     f"CASE WHEN v.c < 0 THEN {_NEGATIVE} ELSE substring(v.a, greatest(v.b, 1)::BIGINT, "
@@ -370,7 +192,6 @@ _DUCK_SUBSTRING: Final = duck_each(
 )
 operator("||", "textcat(text, text) text", lambda a, b: a + b, "({0} || {1})")
 operator("||", "byteacat(bytea, bytea) bytea", lambda a, b: a + b, "({0} || {1})")
-operator("^@", "starts_with(text, text) bool", str.startswith, "starts_with({0}, {1})")
 for _name in ("length", "char_length", "character_length"):
     function(f"{_name}(text) int4", len, "CAST(length({0}) AS INTEGER)")
     function(f"{_name}(bpchar) int4", lambda text: len(text.rstrip(" ")))
@@ -381,14 +202,15 @@ function("octet_length(bpchar) int4", lambda text: len(text.encode()))
 function("octet_length(bytea) int4", len, "CAST(octet_length({0}) AS INTEGER)")
 function("bit_length(text) int4", lambda text: 8 * len(text.encode()))
 function("bit_length(bytea) int4", lambda value: 8 * len(value))
-function("upper(text) text", upper)
-function("lower(text) text", lower)
+# DuckDB knows a capital ß; the pieces between them go through its upper().
+_UPPER_PARTS: Final = "list_transform(string_split({0}, 'ß'), lambda x: upper(x))"
+function("upper(text) text", upper, f"array_to_string({_UPPER_PARTS}, 'ß')")
+function("lower(text) text", lower, "lower({0})")
 function("initcap(text) text", _initcap)
 for _name, _compute in (("btrim", _trim), ("ltrim", _ltrim), ("rtrim", _rtrim)):
     _duck = _name.replace("b", "") if _name == "btrim" else _name
     function(f"{_name}(text) text", _compute, f"{_duck}({{0}}, ' ')")
     function(f"{_name}(text, text) text", _compute)
-function("btrim(bytea, bytea) bytea", _bytea_trim)
 for _name in ("substr", "substring"):
     function(f"{_name}(text, int4) text", _substring,
              "substring({0}, greatest({1}, 1)::BIGINT)")  # fmt: skip
@@ -413,15 +235,11 @@ function("rpad(text, int4, text) text", _rpad)
 function("repeat(text, int4) text", _repeat)
 function("reverse(text) text", lambda text: text[::-1])
 function("split_part(text, text, int4) text", _split_part)
-function("starts_with(text, text) bool", str.startswith, "starts_with({0}, {1})")
+operator("^@", "starts_with(text, text) bool", str.startswith, "starts_with({0}, {1})")
 function("chr(int4) text", _chr)
 function("ascii(text) int4", lambda text: ord(text[0]) if text else 0)
 function("to_hex(int4) text", _to_hex(32))
 function("to_hex(int8) text", _to_hex(64))
-function("quote_ident(text) text", quote_ident)
-function("quote_literal(text) text", lambda text: quote_literal(text).strip())
-function("quote_nullable(text) text", strict=False,
-         python=lambda text: "NULL" if text is None else quote_literal(text).strip())  # fmt: skip
 function("normalize(text, text) text", _normalize, defaults=1)
 function("is_normalized(text, text) bool", _is_normalized, defaults=1)
 function("unistr(text) text", _unistr)
@@ -430,30 +248,3 @@ function("md5(bytea) text", lambda value: hashlib.md5(value).hexdigest())
 for _bits in (224, 256, 384, 512):
     _digest = getattr(hashlib, f"sha{_bits}")
     function(f"sha{_bits}(bytea) bytea", lambda value, digest=_digest: digest(value).digest())
-function("get_byte(bytea, int4) int4", _get_byte)
-function("set_byte(bytea, int4, int4) bytea", _set_byte)
-function("convert_from(bytea, name) text", lambda value, name: _decoder(name)(value))
-function("convert_to(text, name) bytea", lambda text, name: text.encode(_encoding(name)))
-
-
-def _encoding(name: str) -> str:
-    lowered = re.sub(r"[^a-z0-9]", "", name.lower())
-    known = {"utf8": "utf-8", "unicode": "utf-8", "latin1": "latin-1", "sqlascii": "ascii"}
-    if lowered not in known:
-        raise FeatureNotSupported(f'encoding "{name}" is not supported')
-    return known[lowered]
-
-
-def _decoder(name: str) -> Callable[[bytes], str]:
-    encoding = _encoding(name)
-
-    def decode(value: bytes) -> str:
-        try:
-            return value.decode(encoding)
-        except UnicodeDecodeError as error:
-            raise InvalidParameterValue(
-                f'invalid byte sequence for encoding "UTF8": 0x{value[error.start]:02x}',
-                sqlstate="22021",
-            ) from None
-
-    return decode

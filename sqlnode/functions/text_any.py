@@ -7,7 +7,7 @@ from typing import Any, Final
 from pgwire.errors import InvalidParameterValue, NullValueNotAllowed
 from sqlnode.functions.define import STABLE, operator_for
 from sqlnode.functions.json_build import Types, specialized
-from sqlnode.functions.text import quote_ident, quote_literal
+from sqlnode.functions.quoting import quote_ident, quote_literal
 from sqlnode.functions.text_io import writer
 from sqlnode.types import BOOL, SqlType
 

@@ -44,7 +44,7 @@ SKIPPED = re.compile(
     r"to_(date|timestamp|number|char\((float|interval))|age|timestamp_mi\(|date_bin|chr\(|"
     r"pg_|row_sec|has_|col_description|obj_desc|shobj|format_type|to_reg|current_|inet_|version|user|"
     r"session_user|system_user|txid|now|transaction_t|statement_t|localtime|nextval|unnest|"
-    r"generate_series\(timestamp|.*(iclike|icnlike)|similar|jsonb_delete\(jsonb,_text|cotd|"
+    r"generate_series|.*(iclike|icnlike)|similar|jsonb_delete\(jsonb,_text|cotd|"
     r"date_part\(text,(date|timestamp)\)|extract\(text,timestamp\))"
 )
 _TYPE_NAMES = {"char": '"char"', "_char": '"char"[]'}
