@@ -17,6 +17,7 @@ class NodeConfig:
     staged_bytes_max: int = 512 << 20  # uncommitted writes held for one stream
     locks_max: int = 1_000_000  # of one transaction
     hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
+    warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
     quantum_s: float = 0.001  # reads yield to others after so long
     recent_keys_max: int = 200_000  # of one tenant, for validation in memory

@@ -3,7 +3,8 @@
 Owned by the session that runs the statement; executors read it, only `txn` is changed through it.
 """
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,6 +64,7 @@ class ExecContext:
     random: Callable[[], float]
     notice: Callable[[str, str], None]  # (severity, message)
     cancelled: Callable[[], bool] = field(default=lambda: False)
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep  # of pg_sleep, in seconds
     work_mem_bytes: int = 256 << 20
     # The statement is a whole transaction and nothing comes between it and the commit, so that
     # the commit may report duplicate keys (KeyExists → rowexec.constraint_errors).

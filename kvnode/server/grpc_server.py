@@ -32,7 +32,7 @@ class _GrpcOutlet:
         self._is_closed = False
         self.drained = asyncio.Event()
         self.drained.set()
-        self.session = StreamSession(core, self)
+        self.session = StreamSession(core, self, hello_s_max=core.config.hello_s_max)
 
     def send(self, body: bytes) -> None:
         self._bodies.append(body)

@@ -60,7 +60,7 @@ class Outlet(Protocol):
 class StreamSession:
     """Server side of one stream."""
 
-    def __init__(self, core: Core, outlet: Outlet) -> None:
+    def __init__(self, core: Core, outlet: Outlet, *, hello_s_max: float) -> None:
         self.core = core
         self.id = core.new_stream_id()
         self.outstanding: dict[int, Callable[[KvError], None]] = {}  # request id → how to cancel
@@ -76,7 +76,7 @@ class StreamSession:
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
         self._handlers = self._reads.handlers() | self._writes.handlers()
-        self._hello_timer = core.loop.call_later(core.config.hello_s_max, self._hello_missing)
+        self._hello_timer = core.loop.call_later(hello_s_max, self._hello_missing)
         core.stats.stream_count += 1
         core.stats.streams_opened += 1
 

@@ -27,7 +27,7 @@ class UnixConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's class is no subclass
         self._transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
-        self._session = StreamSession(self._core, self)
+        self._session = StreamSession(self._core, self, hello_s_max=self._core.config.warm_s_max)
         if self._core.stats.stream_count > self._core.config.streams_max:
             self._session.fail(Throttled("the node has too many streams"))
 

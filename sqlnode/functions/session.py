@@ -3,7 +3,6 @@
 The functions over the catalog (format_type, pg_get_*, has_*_privilege…) are in system_*.py.
 """
 
-import asyncio
 import math
 import uuid
 from collections.abc import Callable
@@ -47,15 +46,15 @@ def _schema(ctx: Any) -> str | None:
     return path[0] if path else None
 
 
-async def _sleep(seconds: float) -> str:
+async def _sleep(ctx: Any, seconds: float) -> str:
     if seconds > 0 and math.isfinite(seconds):
-        await asyncio.sleep(seconds)
+        await ctx.sleep(seconds)
     return ""
 
 
-async def _sleep_for(span: Any) -> str:
+async def _sleep_for(ctx: Any, span: Any) -> str:
     days = span.months * 30 + span.days
-    return await _sleep(days * 86_400 + span.micros / 1_000_000)
+    return await _sleep(ctx, days * 86_400 + span.micros / 1_000_000)
 
 
 def _type_of(types: Types) -> Callable[..., Any]:
@@ -95,8 +94,8 @@ function("inet_server_addr() text", lambda ctx: ctx.session.server_address, **_C
 function("inet_client_port() int4", lambda ctx: None, **_CTX)
 function("inet_server_port() int4", lambda ctx: ctx.session.server_port or None, **_CTX)
 specialized("pg_typeof(any) regtype", _type_of, strict=False, volatility=STABLE)
-function("pg_sleep(float8) void", _sleep, is_async=True, volatility=VOLATILE)
-function("pg_sleep_for(interval) void", _sleep_for, is_async=True, volatility=VOLATILE)
+function("pg_sleep(float8) void", _sleep, is_async=True, **_MOVING)
+function("pg_sleep_for(interval) void", _sleep_for, is_async=True, **_MOVING)
 function("pg_is_in_recovery() bool", lambda: False, volatility=VOLATILE)
 function("pg_postmaster_start_time() timestamptz", lambda ctx: ctx.txn_start_micros, **_CTX)
 function("pg_conf_load_time() timestamptz", lambda ctx: ctx.txn_start_micros, **_CTX)

@@ -107,7 +107,7 @@ class SimStream:
         self.frames = []
         self.waiting = {}
         self.next_id = 0
-        self.session = StreamSession(node.core, self)
+        self.session = StreamSession(node.core, self, hello_s_max=node.core.config.hello_s_max)
         node.streams.append(self)
 
     def send(self, body):
