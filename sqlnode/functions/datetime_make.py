@@ -18,6 +18,7 @@ from pgwire.errors import DatetimeFieldOverflow
 from sqlnode.functions.casts import timestamp_in_range, timestamptz_to_timestamp
 from sqlnode.functions.datetime_ops import age, age_tz
 from sqlnode.functions.define import STABLE, VOLATILE, function
+from sqlnode.functions.to_char import timestamp_to_char
 from sqlnode.functions.zones import zone_named
 
 _SESSION: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE}
@@ -102,8 +103,6 @@ def _rounded(micros: int, precision: int) -> int:
 
 
 def _timeofday(ctx: Any) -> str:
-    from sqlnode.functions.to_char import timestamp_to_char
-
     local = timestamptz_to_timestamp(ctx, ctx.clock_micros())
     text = timestamp_to_char(local, "Dy Mon DD HH24:MI:SS.US YYYY")
     return f"{text} {ctx.settings.zone.name}"
