@@ -267,9 +267,9 @@ async def oversized(loop):
     assert transport.is_closed
     slow, transport = connect(node)
     slow.data_received(b"\x00")
-    loop.call_later(node.config.hello_s_max + 1, lambda: None)
+    loop.call_later(node.config.warm_s_max + 1, lambda: None)
 
-    await asyncio.sleep(node.config.hello_s_max + 0.1)
+    await asyncio.sleep(node.config.warm_s_max + 0.1)
     assert transport.is_closed
     small = SimNode(loop, config=NodeConfig(staged_bytes_max=1000))
     stream = small.stream(await small.create("one"))
