@@ -15,14 +15,12 @@ from kvapi.client.results import Block
 from kvapi.row_columns import decode_columns
 from kvapi.spans import Span
 from sqlnode.catalog.descriptors import TableDesc
-from sqlnode.catalog.virtual import VIRTUAL
 from sqlnode.plan.logical import Scan, VirtualScan
 from sqlnode.rowexec.table_codec import codec_of
 from sqlnode.rowexec.table_reads import BoundTerms
 from sqlnode.txn import Transaction
 from sqlnode.vecexec.arrow_columns import finish_column, to_arrow_column
-from sqlnode.vecexec.arrow_values import to_arrow
-from sqlnode.vecexec.physical import Physical, physical_of
+from sqlnode.vecexec.physical import Physical
 from sqlnode.vecexec.table_cache import (
     CachedTable,
     TableCache,
@@ -30,6 +28,7 @@ from sqlnode.vecexec.table_cache import (
     process_cache,
     table_key,
 )
+from sqlnode.vecexec.virtual_source import virtual_table
 
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
@@ -54,7 +53,7 @@ class TableSource:
         `terms` bounds the primary key; rows outside may be left out.
         """
         if isinstance(leaf, VirtualScan):
-            return virtual_table(leaf, ctx)
+            return ScannedTable(*virtual_table(leaf, ctx))
         attnums = [column.attnum for column in leaf.columns]
         if terms is None and isinstance(ctx.txn, Transaction):
             scanned = await _read_cached(leaf.table, attnums, ctx.txn, process_cache())
@@ -130,16 +129,3 @@ def _as_table(
     arrays = {f"a{i}": array for i, (array, _) in enumerate(columns)}
     shared = (scanned, *keys) if is_kept else None
     return ScannedTable(pa.table(arrays), tuple(form for _, form in columns), shared)
-
-
-def virtual_table(scan: VirtualScan, ctx: "ExecContext") -> ScannedTable:
-    """Make the rows of a system relation from the catalog snapshot."""
-    rows = list(VIRTUAL[scan.relation].rows(ctx.catalog, ctx))
-    if not scan.columns:
-        return ScannedTable(pa.table({"none": pa.nulls(len(rows), pa.int8())}), ())
-    forms = tuple(physical_of(column.type) for column in scan.columns)
-    arrays = {
-        f"a{i}": to_arrow([row[column.attnum - 1] for row in rows], form)
-        for i, (column, form) in enumerate(zip(scan.columns, forms, strict=True))
-    }
-    return ScannedTable(pa.table(arrays), forms)
