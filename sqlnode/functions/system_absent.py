@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from sqlnode.functions.define import STABLE, function
+from sqlnode.types import NAME, TEXT
 
 _NOTHING: Final = (
     "pg_get_triggerdef(oid) text",
@@ -58,5 +59,13 @@ for _signature in _FALSE:
     function(_signature, _always(False), volatility=STABLE)
 for _signature in _NO_ROWS:
     function(_signature, _always(()), volatility=STABLE, returns_set=True)
+function(
+    "pg_available_extensions() record",
+    _always(()),
+    volatility=STABLE,
+    returns_set=True,
+    out_names=("name", "default_version", "comment"),
+    out_types=(NAME, TEXT, TEXT),
+)
 function("pg_tablespace_location(oid) text", _always(""), volatility=STABLE)
 function("getdatabaseencoding() name", _always("UTF8"), volatility=STABLE)

@@ -131,7 +131,8 @@ def schema_name(catalog: Catalog, schema_id: int) -> str:
 
 def visible_name(catalog: Catalog, relation: Any, path: tuple[str, ...]) -> str:
     """Return a relation's name, qualified unless the search path finds it."""
-    if catalog.find_relation(relation.name, None, path) is relation:
+    found = catalog.find_relation(relation.name, None, path)
+    if found is not None and found.id == relation.id:
         return quote_name(relation.name)
     return f"{quote_name(schema_name(catalog, relation.schema_id))}.{quote_name(relation.name)}"
 
