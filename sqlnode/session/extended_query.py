@@ -37,7 +37,10 @@ from pgwire.messages import (
 from pgwire.sql_error import SqlError
 from sqlnode.catalog.reg_names import REG_OIDS
 from sqlnode.plan.literals import literal_datum
-from sqlnode.planner import EMPTY_STATEMENT, PlanKind
+from sqlnode.parse import utility as u
+from sqlnode.plan.logical import Columns
+from sqlnode.plan.statement import Utility
+from sqlnode.planner import EMPTY_STATEMENT, Plan, PlanKind
 from sqlnode.session.describe import described_columns
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take_rows
@@ -85,7 +88,7 @@ def bind(session: Session, frame: frames.Bind) -> None:
     if frame.portal and frame.portal in session.portals:
         raise DuplicateCursor(f'cursor "{frame.portal}" already exists')
     params = _params(session, frame, prepared)
-    columns = prepared.plan.columns
+    columns = output_columns(session, prepared.plan)
     if len(frame.result_formats) > 1 and len(frame.result_formats) != len(columns):
         raise ProtocolViolation(
             f"bind message has {len(frame.result_formats)} result formats but query has "
@@ -158,10 +161,31 @@ def describe(session: Session, frame: frames.Describe) -> None:
         portal = find_portal(session, frame.name)
         require_allowed(session, portal.prepared.statement)
         plan, formats = portal.prepared.plan, portal.formats
-    if plan.columns:
-        session.out.add(row_description(described_columns(plan.columns, formats)))
+    columns = output_columns(session, plan)
+    if columns:
+        session.out.add(row_description(described_columns(columns, formats)))
     else:
         session.out.add(NO_DATA)
+
+
+def output_columns(session: Session, plan: Plan) -> Columns:
+    """Return a plan's columns; FETCH and EXECUTE have those of what they name."""
+    node = plan.bound.node if isinstance(plan.bound, Utility) else None
+    match node:
+        case u.FetchCursor(is_move=False):
+            cursor = session.portals.get(node.name)
+            return () if cursor is None else cursor.prepared.plan.columns
+        case u.Execute():
+            prepared = session.statements.get(node.name)
+            return () if prepared is None else prepared.plan.columns
+    return plan.columns
+
+
+def is_copy_in(session: Session, frame: frames.Execute) -> bool:
+    """Tell whether Execute will begin a COPY FROM: then the next Sync is not its end."""
+    portal = session.portals.get(frame.portal)
+    command = None if portal is None else portal.prepared.statement.command
+    return isinstance(command, u.Copy) and command.is_from
 
 
 def find_portal(session: Session, name: str) -> Portal:

@@ -237,7 +237,8 @@ class SessionServer:
             case frames.Describe():
                 extended_query.describe(session, frame)
             case frames.Execute():
-                await extended_query.execute(session, frame, is_last=self._is_sync_next())
+                is_last = not extended_query.is_copy_in(session, frame) and self._is_sync_next()
+                await extended_query.execute(session, frame, is_last=is_last)
             case frames.Sync():
                 if session.block.state is BlockState.IMPLICIT:
                     await commit(session)

@@ -58,7 +58,9 @@ def test_statements_of_one_string_are_one_transaction(connection):
 
 def test_begin_inside_a_string_keeps_the_block_open(connection):
     """BEGIN turns the implicit transaction into a block, as in PostgreSQL."""
-    connection.execute("insert into account values (3, 1); begin; insert into account values (4, 1)")
+    connection.execute(
+        "insert into account values (3, 1); begin; insert into account values (4, 1)"
+    )
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS
     connection.execute("rollback")
     assert connection.execute("select count(*) from account").fetchone() == (2,)
@@ -141,7 +143,9 @@ def test_copy_in_and_out_round_trip(connection):
             for row in rows:
                 copy.write_row(row)
         assert cursor.rowcount == 1000
-        with cursor.copy("copy (select * from account where id >= 10 order by id) to stdout") as out:
+        with cursor.copy(
+            "copy (select * from account where id >= 10 order by id) to stdout"
+        ) as out:
             out.set_types(["int4", "int4", "text"])
             assert list(out.rows()) == rows
 
@@ -261,7 +265,9 @@ def test_asyncpg_transactions_cursors_and_types(stack, connection):
         try:
             assert await opened.fetchval("select $1::int4 + 1", 41) == 42
             async with opened.transaction():
-                rows = [row["id"] async for row in opened.cursor("select id from account order by id")]
+                rows = [
+                    row["id"] async for row in opened.cursor("select id from account order by id")
+                ]
             assert rows == [1, 2]
             with pytest.raises(asyncpg.UniqueViolationError):
                 await opened.execute("insert into account values (1, 1)")
