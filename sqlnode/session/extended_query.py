@@ -36,8 +36,8 @@ from pgwire.messages import (
 )
 from pgwire.sql_error import SqlError
 from sqlnode.catalog.reg_names import REG_OIDS
-from sqlnode.plan.literals import literal_datum
 from sqlnode.parse import utility as u
+from sqlnode.plan.literals import literal_datum
 from sqlnode.plan.logical import Columns
 from sqlnode.plan.statement import Utility
 from sqlnode.planner import EMPTY_STATEMENT, Plan, PlanKind

@@ -89,10 +89,10 @@ async def commit(session: Session) -> None:
     """Commit the running transaction, uninterrupted. Raises: KvError, SqlError."""
     block = session.block
     leaves_garbage = block.is_catalog_edited
-    if block.statement_count and block.txn is not None and session.engine.is_catalog_stale:
-        if block.txn.has_writes:
-            await follow_schema(session, None)
-    if block.txn is not None and block.txn.has_writes:
+    has_writes = block.txn is not None and block.txn.has_writes
+    if has_writes and block.statement_count and session.engine.is_catalog_stale:
+        await follow_schema(session, None)
+    if has_writes:
         await session.guard.uninterrupted(block.commit)
     else:
         await block.commit()

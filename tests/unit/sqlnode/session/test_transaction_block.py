@@ -1,0 +1,139 @@
+"""The state machine of transaction blocks, over a transaction that only remembers."""
+
+import pytest
+
+from pgwire.errors import InvalidSavepointSpecification
+from sqlnode.catalog.snapshot import build_catalog
+from sqlnode.savepoints import Savepoints
+from sqlnode.session.parameters import Parameters
+from sqlnode.session.transaction_block import BlockState, Modes, TransactionBlock
+
+CATALOG = build_catalog(1, (), ())
+
+
+class RememberingTxn:
+    """What the block asks of a transaction, written down."""
+
+    def __init__(self, isolation, read_only):
+        self.isolation, self.read_only = isolation, read_only
+        self.read_ts = 0
+        self.schema_changed = False
+        self.ended = None
+        self.writes = 0
+        self.savepoints = Savepoints(self)
+
+    def mark(self):
+        return self.writes
+
+    def undo_to(self, mark):
+        self.writes = mark
+
+    def begin_statement(self):
+        return self.writes
+
+    async def commit(self):
+        self.ended = "commit"
+
+    async def rollback(self):
+        self.ended = "rollback"
+
+
+@pytest.fixture
+def begun():
+    """Every transaction that was begun."""
+    return []
+
+
+@pytest.fixture
+def block(begun):
+    def begin(isolation, read_only):
+        begun.append(RememberingTxn(isolation, read_only))
+        return begun[-1]
+
+    return TransactionBlock(Parameters({}, {}), begin, lambda: CATALOG)
+
+
+async def test_a_statement_alone_is_a_transaction(block, begun):
+    """Autocommit."""
+    block.ensure()
+    assert (block.state, block.status) == (BlockState.IMPLICIT, "I")
+    await block.commit()
+    assert (block.state, begun[0].ended, block.txn) == (BlockState.IDLE, "commit", None)
+
+
+async def test_begin_takes_over_what_ran_before_it(block, begun):
+    """`insert …; begin; …` in one string is one block."""
+    txn = block.ensure()
+    block.begin_block(Modes())
+    assert (block.status, block.ensure() is txn) == ("T", True)
+    await block.rollback()
+    assert (begun[0].ended, block.status) == ("rollback", "I")
+
+
+async def test_a_failed_block_stays_until_its_end(block):
+    """Status E is what tells drivers to roll back."""
+    block.begin_block(Modes())
+    block.ensure()
+    block.fail()
+    assert block.status == "E"
+    await block.rollback()
+    assert block.status == "I"
+
+
+def test_rollback_to_savepoint_revives_a_failed_block(block, begun):
+    """Frameworks nest transactions this way."""
+    block.begin_block(Modes())
+    block.ensure()
+    begun[0].writes = 3
+    block.savepoint("s")
+    begun[0].writes = 5
+    block.fail()
+    block.rollback_to("s")
+    assert (block.status, begun[0].writes) == ("T", 3)
+    block.rollback_to("s")
+    block.release("s")
+    with pytest.raises(InvalidSavepointSpecification):
+        block.rollback_to("s")
+
+
+def test_modes_of_begin_and_of_the_session(block, begun):
+    """BEGIN's modes win over default_transaction_*."""
+    block._parameters.set("default_transaction_read_only", "on")
+    block.begin_block(Modes(isolation="read committed"))
+    block.ensure()
+    assert (begun[0].isolation, begun[0].read_only) == ("read committed", True)
+    assert block._parameters.show("transaction_isolation") == "read committed"
+
+
+async def test_modes_end_with_the_transaction(block, begun):
+    """The next transaction has the defaults again."""
+    block.begin_block(Modes(isolation="read uncommitted", read_only=True))
+    assert block._parameters.show("transaction_isolation") == "read uncommitted"
+    await block.commit()
+    assert block._parameters.show("transaction_isolation") == "serializable"
+    block.ensure()
+    assert (begun[-1].isolation, begun[-1].read_only) == ("serializable", False)
+
+
+async def test_parameters_follow_the_transaction(block):
+    """SET is undone by ROLLBACK and kept by COMMIT."""
+    parameters = block._parameters
+    block.begin_block(Modes())
+    block.protect_parameters()
+    parameters.set("work_mem", "1MB")
+    await block.rollback()
+    assert parameters.show("work_mem") == "4MB"
+    block.begin_block(Modes())
+    block.protect_parameters()
+    parameters.set("work_mem", "1MB")
+    await block.commit()
+    assert parameters.show("work_mem") == "1MB"
+
+
+async def test_restart_begins_a_new_transaction_in_the_same_block(block, begun):
+    """How a first statement is run again unseen."""
+    block.begin_block(Modes())
+    block.ensure()
+    await block.restart()
+    assert (block.status, begun[0].ended) == ("T", "rollback")
+    assert block.ensure() is begun[1]
