@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from sqlnode.context import ExecContext
     from sqlnode.plan.logical import Plan
 
+_LENGTH_FITS: Final = {1043: "<=", BPCHAR_OID: "="}  # varchar, char
 _NATIVE_MINMAX: Final = ("({0} < {1})",)
 
 
@@ -195,6 +196,10 @@ class ScalarRenderer:
         result = self.udfs.call(fit, [arg], physical_of(node.type), key=key)
         if arg.physical.is_numeric:  # the value now has the scale that its type says
             return result.cast(numeric_forms.column_form(node.type))
+        if node.type.oid in _LENGTH_FITS and not arg.volatile:  # Python sees only what does not fit
+            fits = f"length({arg.text}) {_LENGTH_FITS[node.type.oid]} {node.type.typmod - 4}"
+            text = f"(CASE WHEN {fits} THEN {arg.text} ELSE {result.text} END)"
+            return Expr(text, result.physical)
         return result
 
     @_render.register

@@ -251,3 +251,31 @@ select extract(hour from time_hour) as h, extract(dow from time_hour), avg(dep_d
 select to_char(date_trunc('month', time_hour), 'YYYY-MM') as m, count(*) from flights group by 1 order by 1
 select age(max(at), min(at)), max(at) - min(at) from fares
 select code::varchar(3), note::varchar(2), id::text || code, id::varchar(2) as short, ratio::text from fares order by id limit 20
+select x, count(*) from (values (0.0::float8), ('-0'::float8), ('NaN'::float8), ('NaN'::float8), (null)) v(x) group by x order by x
+select distinct x from (values ('NaN'::float8), ('NaN'::float8), (1)) v(x) order by x
+select a.x from (values ('NaN'::float8), (1)) a(x) join (values ('NaN'::float8)) b(x) on a.x = b.x
+select x from (values ('a'), ('B'), ('é'), ('z'), ('Z'), (''), ('aa')) v(x) order by x
+select sum(g), count(*) from generate_series(1, 3000000) g
+select sum(g::int) from generate_series(2147483000, 2147483647) g
+select sum(g) from generate_series(9223372036854775000, 9223372036854775807) g
+select avg(g) from generate_series(9223372036854775000, 9223372036854775807) g
+select 'NaN'::numeric, 'Infinity'::numeric, x from (values ('NaN'::numeric), (1.5), ('-Infinity')) v(x) order by x
+select x, x::numeric(10,1), x + 1 from (values (1.25), (-1.25), (1.35)) v(x) order by 1
+select 1.5::numeric(3,1) union select 1.50::numeric(4,2) order by 1
+select * from (select 1 as a union select 2) x(a) where a not in (select null::int)
+select 'abc'::varchar(2), note::varchar(3), code::char(2), code::char(6) || '|' from fares order by id limit 10
+select x from (values ('abc'::char(5)), ('abc')) v(x) group by x
+select count(distinct code) from fares where code = 'ab  '
+select u from unnest(array[3, 1, 2]) u order by u desc
+select array_agg(x order by x desc nulls last) from (values (1), (null), (3)) v(x)
+select row_number() over (order by x), x from (select distinct month as x from flights) q order by 1
+select case when true then 1.5 else 2 end, case when false then 1 else 2.25 end, coalesce(null, 1.10)
+select 1 where not exists (select 1 from fares where price is null and id < 0)
+select interval '1 day' = interval '24 hours', interval '1 mon' > interval '29 days', count(distinct x) from (values (interval '1 day'), (interval '24 hours')) v(x)
+select t.id from fares t where (t.code, t.ok) in (select code, ok from fares where id in (1, 2, 3)) order by 1 limit 5
+select lag(id, 2, -1) over (order by id), lead(code) over (partition by ok order by id) from fares order by id limit 10
+select 10 % 3.5, 10.5 % 3, -7.5 % 2, 5::numeric / 2::numeric, 7::numeric ^ 2
+select null::numeric + 1, sum(null::numeric), avg(null::int), max(null::text), null::date + 1
+select price from fares where price = 293.17 or price = '4040.02' order by 1
+select count(*) from fares where mixed::int = small
+select x.id, y.id from (select id from fares where id < 3) x, lateral (select id from fares f where f.id > x.id order by f.id limit 2) y order by 1, 2

@@ -218,12 +218,11 @@ async def test_explain_shows_the_engines_plan():
 def test_system_relations_are_read(monkeypatch):
     """psql's \\d and every driver's introspection join these."""
     from sqlnode.catalog import virtual
-    from sqlnode.vecexec import arrow_scan
 
     relation = virtual.VirtualRelation(
         "pg_catalog", "pg_x", 1, (("a", INT4), ("b", TEXT)), lambda catalog, ctx: [(1, "x")]
     )
-    monkeypatch.setitem(arrow_scan.VIRTUAL, "pg_catalog.pg_x", relation)
+    monkeypatch.setitem(virtual.VIRTUAL, "pg_catalog.pg_x", relation)
     scan = VirtualScan("pg_catalog.pg_x", (OutColumn(1, "b", TEXT, 0, 2),), "pg_x")
     assert run(scan) == [("x",)]
 
