@@ -1,4 +1,4 @@
-"""Every DDL statement of the spine, through psycopg: what it makes, what it refuses, what it leaves."""
+"""Every DDL statement, through psycopg: what it makes, what it refuses, what it leaves."""
 
 import psycopg
 import pytest
