@@ -139,7 +139,9 @@ class DmlParser(QueryParser):
 
     def _update(self, with_: WithClause | None) -> UpdateSyntax:
         position = self.advance().position
+        self.is_update_target = True
         target = self.table_ref()
+        self.is_update_target = False
         self.expect("set")
         sets = self._set_clauses()
         from_ = self.from_list() if self.accept("from") else ()

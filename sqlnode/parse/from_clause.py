@@ -24,6 +24,8 @@ _JOIN_WORDS: Final = ("cross", "natural", "inner", "left", "right", "full", "joi
 class FromParser(ExpressionParser):
     """Adds FROM items to the cursor."""
 
+    is_update_target = False  # between UPDATE and SET, which is no alias there
+
     def from_list(self) -> tuple[FromItem, ...]:
         """Take the items of FROM or USING."""
         items = [self.from_item()]
@@ -103,7 +105,7 @@ class FromParser(ExpressionParser):
 
     def _peek_clause(self) -> bool:
         """Words that may be identifiers but continue a statement where an alias could stand."""
-        return self.peek("set") or self.peek("values") or self.peek("overriding")
+        return self.is_update_target and self.peek("set")
 
     def _parenthesized_item(self, position: int, lateral: bool) -> FromItem:
         """`(query)` or `(joined tables)`."""

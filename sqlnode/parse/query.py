@@ -132,6 +132,8 @@ class QueryParser(FromParser):
         position = self.advance().position
         distinct = self._distinct()
         targets = self._targets()
+        if distinct is not None and not targets:
+            raise self.error()
         if self.peek("into"):
             raise self.unsupported("SELECT INTO")
         from_ = self.from_list() if self.accept("from") else ()

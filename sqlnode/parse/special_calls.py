@@ -85,7 +85,7 @@ def extract(parser: "ExpressionParser") -> Expr:
     parser.expect_symbol("(")
     at = parser.position
     is_text = parser.token.kind is TokenKind.STRING
-    unit = parser.string() if is_text else parser.label()
+    unit = parser.string() if is_text else parser.non_reserved_word()
     parser.expect("from")
     arg = parser.expression()
     parser.expect_symbol(")")

@@ -80,12 +80,9 @@ def _aggregate(ctx: ExprContext, node: FunctionCall) -> Scalar:
         raise GroupingError("aggregate function calls cannot be nested", position=node.position)
     call = _aggregate_call(ctx, node)
     scope = _owner(ctx.scope, call)
-    if scope is ctx.scope and (
-        ctx.clause not in _AGGREGATE_CLAUSES or not isinstance(scope.collector, Collector)
-    ):
-        raise _misplaced(f"aggregate functions are not allowed in {ctx.clause}", node.position)
-    if not isinstance(scope.collector, Collector):
-        raise _misplaced("aggregate functions are not allowed here", node.position)
+    clause = ctx.clause if scope is ctx.scope else scope.clause
+    if clause not in _AGGREGATE_CLAUSES or not isinstance(scope.collector, Collector):
+        raise _misplaced(f"aggregate functions are not allowed in {clause}", node.position)
     return scope.collector.aggregate(ctx.env, call)
 
 

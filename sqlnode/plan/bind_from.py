@@ -268,6 +268,7 @@ def _join(env: Env, scope: Scope, ref: JoinRef) -> FromResult:
             detail="The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
             position=ref.position,
         )
+    check_aliases([*left.items, *right.items])
     names = ref.using
     if ref.natural:
         right_names = {c.name for c in right.star}
@@ -361,5 +362,8 @@ def _merge(env: Env, kind: str, name: str, a: ScopeColumn, b: ScopeColumn) -> Sc
     (left, right), common = coerce_all(env, (a.scalar, b.scalar), "JOIN/USING")
     if kind == "full":
         return ScopeColumn(name, Coalesce((left, right), common))
-    chosen, origin = (right, b) if kind == "right" else (left, a)
+    takes_right = kind == "right"
+    if kind == "inner":  # PostgreSQL takes the side that needs no conversion
+        takes_right = not isinstance(left, ColumnRef) and isinstance(right, ColumnRef)
+    chosen, origin = (right, b) if takes_right else (left, a)
     return ScopeColumn(name, chosen, origin.table_oid, origin.attnum)

@@ -24,10 +24,20 @@ from sqlnode.plan.env import Env
 from sqlnode.plan.expr import ExprContext, bind
 from sqlnode.plan.logical import Aggregation, OutColumn, Plan
 from sqlnode.plan.rewrite import rewrite
-from sqlnode.plan.scalar import AggregateCall, ColumnRef, Const, GroupingCall, Scalar
+from sqlnode.plan.scalar import (
+    AggregateCall,
+    ArraySubquery,
+    ColumnRef,
+    Const,
+    Exists,
+    GroupingCall,
+    Scalar,
+    ScalarSubquery,
+)
 from sqlnode.plan.scope import Scope, ScopeItem
 
 GROUPING_SETS_MAX = 4096
+_SUBQUERIES = (ScalarSubquery, Exists, ArraySubquery)
 
 
 @dataclass(slots=True)
@@ -39,6 +49,7 @@ class Grouping:
     groups: list[Scalar] = field(default_factory=list)
     columns: list[OutColumn] = field(default_factory=list)
     sets: tuple[tuple[int, ...], ...] | None = None
+    in_subquery: bool = False  # while `lower` is below a subquery
 
     def index_of(self, scalar: Scalar) -> int:
         """Return the index of a group expression, adding it if it is new."""
@@ -62,12 +73,23 @@ class Grouping:
             return node
         if isinstance(node, Scalar) and node in self.groups:
             return self.ref(self.groups.index(node))
+        if isinstance(node, _SUBQUERIES) and not self.in_subquery:
+            self.in_subquery = True
+            try:
+                return rewrite(node, self._change)
+            finally:
+                self.in_subquery = False
         if not isinstance(node, ColumnRef) or node.id not in self.scope.ids:
             return None
         item = self._item_of(node)
         if item is not None and self._depends_on_key(item):
             return self.ref(self.index_of(node))
         shown = f"{item.alias}.{node.name}" if item is not None and item.alias else node.name
+        if self.in_subquery:
+            raise GroupingError(
+                f'subquery uses ungrouped column "{shown}" from outer query',
+                position=self.env.positions.get(node.id),
+            )
         raise GroupingError(
             f'column "{shown}" must appear in the GROUP BY clause or be used in an aggregate '
             "function",

@@ -39,6 +39,7 @@ from sqlnode.types import BOOL, array_of, format_type
 def _query(ctx: ExprContext, query: Query) -> QueryResult:
     from sqlnode.plan.bind_query import bind_query
 
+    ctx.scope.clause = ctx.clause
     return bind_query(ctx.env, query, ctx.scope)
 
 

@@ -185,8 +185,6 @@ def _operation(ctx: ExprContext, node: Operation) -> Scalar:
         return compare_rows(ctx, node)
     right = bind(ctx, node.right)
     left = bind(ctx, node.left) if node.left is not None else None
-    if node.symbol == "+" and left is None and right.type.info.category == "N":
-        return right
     return bind_operator(ctx.env, node.symbol, left, right, node.position)
 
 
@@ -246,7 +244,11 @@ def _collate(ctx: ExprContext, node: CollateTo) -> Scalar:
 
 @binds(CaseWhen)
 def _case(ctx: ExprContext, node: CaseWhen) -> Scalar:
-    conditions = [_when(ctx, node.arg, when) for when, _ in node.whens]
+    arg = node.arg
+    compared = None
+    if arg is not None and not isinstance(arg, RowOf):
+        compared = resolve_unknown(ctx.env, bind(ctx, arg), _position(arg))
+    conditions = [_when(ctx, arg, compared, when) for when, _ in node.whens]
     # NB: PostgreSQL puts ELSE first when it looks for the common type.
     default = bind(ctx, node.default) if node.default is not None else Const(None, UNKNOWN)
     results = [bind(ctx, result) for _, result in node.whens]
@@ -254,7 +256,9 @@ def _case(ctx: ExprContext, node: CaseWhen) -> Scalar:
     return Case(tuple(zip(conditions, done[1:], strict=True)), done[0], common)
 
 
-def _when(ctx: ExprContext, arg: Expr | None, when: Expr) -> Scalar:
+def _when(ctx: ExprContext, arg: Expr | None, compared: Scalar | None, when: Expr) -> Scalar:
+    if compared is not None:
+        return bind_operator(ctx.env, "=", compared, bind(ctx, when), _position(when))
     if arg is not None:
         return bind(ctx, Operation("=", arg, when, _position(when) or 0))
     return coerce_to_boolean(ctx.env, bind(ctx, when), "CASE/WHEN", _position(when))

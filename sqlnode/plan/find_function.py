@@ -112,11 +112,9 @@ def _written_cast(name: str, arg: SqlType) -> SqlType | None:
     target = BY_NAME.get(name)
     if target is None or name.startswith("_"):
         return None
-    if arg.oid == UNKNOWN.oid:
+    if arg.oid in (UNKNOWN.oid, target.oid):
         return target
     rule = REGISTRY.casts.get((arg.oid, target.oid))
     if rule is not None:
         return target  # the cast's function has the type's name in PostgreSQL
-    if find_cast(arg, target, CastContext.EXPLICIT) is not None and target.info.category != "S":
-        return target
-    return None
+    return target if find_cast(arg, target, CastContext.EXPLICIT) is not None else None

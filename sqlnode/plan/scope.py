@@ -67,6 +67,7 @@ class Scope:
     star: list[ScopeColumn] = field(default_factory=list)  # what * expands to, in order
     ctes: dict[str, Any] = field(default_factory=dict)
     ids: set[int] = field(default_factory=set)  # column ids of this level
+    clause: str = ""  # where the subquery stands that is being bound
     collector: Any = None  # the select.Collector of aggregates and windows, where there is one
 
     def add(self, item: ScopeItem) -> None:
