@@ -1,27 +1,22 @@
-"""KV reads and commits against a running node at 1, 16, 64 in flight, on both transports.
+"""KV reads and commits against a running node, on both transports: closed loop, then open loop.
 
     python -m bench.kv_client --unix PATH --kv HOST:PORT --admin HOST:PORT --admin-token FILE
 
-Makes a tenant of its own, fills it, measures, drops it. The load is closed-loop: as many workers as
-requests in
-flight, each asking again when its answer came. Client CPU is this process's own time, divided by
-the answers.
+Makes a tenant of its own, fills it, measures, drops it. The open loop asks at half the rate that
+the widest closed loop reached.
 """
 
 import argparse
 import asyncio
-import resource
+import json
 import secrets
-from array import array
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 import grpc.aio
 import uvloop
 
+from bench.load import Measurement, closed_loop, open_loop
 from kvapi import layout
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
@@ -29,22 +24,11 @@ from kvapi.keys import KeyCodec, KeyColumn, KeyKind
 from kvapi.pb import admin_pb2, admin_pb2_grpc
 from runtime.clock import SystemClock
 
-IN_FLIGHT = (1, 16, 64)
-ROW_COUNT = 10_000
-_KEYS = KeyCodec([KeyColumn(KeyKind.INT)])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measurement:
-    """One transport at one number in flight."""
-
-    transport: str
-    operation: str
-    in_flight: int
-    rate_per_s: float
-    median_us: float
-    p99_us: float
-    client_cpu_us: float
+IN_FLIGHT: Final = (1, 16, 64)
+ROW_COUNT: Final = 10_000
+OPEN_LOAD: Final = 0.5  # of the highest rate of the closed loop
+_OPEN_IN_FLIGHT_MAX: Final = 1_000
+_KEYS: Final = KeyCodec([KeyColumn(KeyKind.INT)])
 
 
 def bench_key(n: int) -> bytes:
@@ -52,74 +36,30 @@ def bench_key(n: int) -> bytes:
     return layout.index_prefix(1, 1) + _KEYS.encode((n,))
 
 
-async def fill(client: KvClient) -> None:
-    """Write the rows that `measure_gets` reads: 100 bytes each."""
-    writes: dict[bytes, bytes | None] = {bench_key(n): bytes(100) for n in range(ROW_COUNT)}
-    await client.commit(txn_id=secrets.token_bytes(16), read_ts=0, catalog_version=0, writes=writes)
+class _Requests:
+    """The requests that are measured: `name` → what to await."""
 
+    def __init__(self, client: KvClient) -> None:
+        self._client = client
+        # A step that shares no factor with the number of rows visits all of them, scattered.
+        self._keys = [bench_key(n * 7919 % ROW_COUNT) for n in range(ROW_COUNT)]
 
-async def measure_gets(
-    client: KvClient, transport: str, in_flight: int, seconds: float
-) -> Measurement:
-    """Read random-looking rows for `seconds`."""
-    keys = [bench_key(n * 7919 % ROW_COUNT) for n in range(ROW_COUNT)]
+    async def fill(self) -> None:
+        """Write every row: 100 bytes each."""
+        writes: dict[bytes, bytes | None] = {key: bytes(100) for key in self._keys}
+        await self._commit(writes)
 
-    async def ask(turn: int) -> None:
-        await client.get(keys[turn % ROW_COUNT])
+    async def get(self, turn: int) -> None:
+        """Read one row at the newest snapshot."""
+        await self._client.get(self._keys[turn % ROW_COUNT])
 
-    return await _measure(ask, (transport, "get"), in_flight, seconds)
+    async def commit(self, turn: int) -> None:
+        """Write one row, durably."""
+        await self._commit({self._keys[turn % ROW_COUNT]: bytes(100)})
 
-
-async def measure_commits(
-    client: KvClient, transport: str, in_flight: int, seconds: float
-) -> Measurement:
-    """Commit one row at a time, durably."""
-
-    async def ask(turn: int) -> None:
-        await client.commit(
-            txn_id=secrets.token_bytes(16),
-            read_ts=0,
-            catalog_version=0,
-            writes={bench_key(turn % ROW_COUNT): bytes(100)},
-        )
-
-    return await _measure(ask, (transport, "commit"), in_flight, seconds)
-
-
-async def _measure(
-    ask: Callable[[int], Awaitable[None]], name: tuple[str, str], in_flight: int, seconds: float
-) -> Measurement:
-    latencies = array("d")
-    turn = 0
-    deadline = perf_counter() + seconds
-
-    async def work() -> None:
-        nonlocal turn
-        while (start := perf_counter()) < deadline:
-            turn += 1
-            await ask(turn)
-            latencies.append(perf_counter() - start)
-
-    cpu_before, start = _cpu_s(), perf_counter()
-    async with asyncio.TaskGroup() as workers:
-        for _ in range(in_flight):
-            workers.create_task(work())
-    elapsed, cpu = perf_counter() - start, _cpu_s() - cpu_before
-    ordered = sorted(latencies)
-    return Measurement(
-        transport=name[0],
-        operation=name[1],
-        in_flight=in_flight,
-        rate_per_s=len(ordered) / elapsed,
-        median_us=ordered[len(ordered) // 2] * 1e6,
-        p99_us=ordered[len(ordered) * 99 // 100] * 1e6,
-        client_cpu_us=cpu / len(ordered) * 1e6,
-    )
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    async def _commit(self, writes: dict[bytes, bytes | None]) -> None:
+        txn_id = secrets.token_bytes(16)
+        await self._client.commit(txn_id=txn_id, read_ts=0, catalog_version=0, writes=writes)
 
 
 async def measure_node(
@@ -131,11 +71,22 @@ async def measure_node(
         client = KvClient(address, config=ClientConfig(client_name="bench"), clock=SystemClock())
         await client.authenticate(credential)
         try:
-            await fill(client)
-            for in_flight in IN_FLIGHT:
-                results.append(await measure_gets(client, transport, in_flight, seconds))
-            for in_flight in IN_FLIGHT:
-                results.append(await measure_commits(client, transport, in_flight, seconds))
+            requests = _Requests(client)
+            await requests.fill()
+            for operation, ask in (("get", requests.get), ("commit", requests.commit)):
+                name = f"{transport} {operation}"
+                for in_flight in IN_FLIGHT:
+                    closed = await closed_loop(name, ask, in_flight=in_flight, seconds=seconds)
+                    results.append(closed)
+                rate = results[-1].rate_per_s * OPEN_LOAD
+                opened = await open_loop(
+                    name,
+                    ask,
+                    rate_per_s=rate,
+                    seconds=seconds,
+                    in_flight_max=_OPEN_IN_FLIGHT_MAX,
+                )
+                results.append(opened)
         finally:
             await client.close()
     return results
@@ -176,24 +127,29 @@ async def _run(arguments: argparse.Namespace) -> list[Measurement]:
     try:
         return await measure_node(addresses, credential, arguments.seconds)
     finally:
-        await admin.drop(tenant)
+        await asyncio.shield(admin.drop(tenant))
 
 
 def main() -> None:
-    """Measure and print one line for each measurement."""
+    """Measure and print one line for each measurement, or all as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--unix", default="")
     parser.add_argument("--kv", default="")
     parser.add_argument("--admin", required=True)
     parser.add_argument("--admin-token", required=True)
     parser.add_argument("--seconds", type=float, default=2.0)
-    results = uvloop.run(_run(parser.parse_args()))
-    head = ("", "in flight", "rate/s", "median us", "p99 us", "client cpu us")
-    print("{:12}{:>10}{:>12}{:>11}{:>9}{:>15}".format(*head))
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    results = uvloop.run(_run(arguments))
+    if arguments.json:
+        print(json.dumps([m.as_dict() for m in results]))
+        return
+    head = ("", "loop", "in flight", "rate/s", "median us", "p99 us", "client cpu us")
+    print("{:12}{:7}{:>10}{:>12}{:>11}{:>9}{:>15}".format(*head))
     for m in results:
         print(
-            f"{m.transport:5}{m.operation:7}{m.in_flight:10}{m.rate_per_s:12,.0f}"
-            f"{m.median_us:11.1f}{m.p99_us:9.1f}{m.client_cpu_us:15.1f}"
+            f"{m.name:12}{m.loop:7}{m.in_flight:10}{m.rate_per_s:12,.0f}"
+            f"{m.p50_ms * 1e3:11.1f}{m.p99_ms * 1e3:9.1f}{m.generator_cpu_us:15.1f}"
         )
 
 

@@ -1,0 +1,152 @@
+"""pgbench's point SELECT and TPC-B on both systems, and the same SELECT from our own client."""
+
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import psycopg
+
+from bench.load import summarize
+from bench.plan import Bench, Plan
+from bench.programs import BenchFailed, find_program, run_generator, run_program
+from bench.report import Row, Sample, sample_of
+
+_ROWS_PER_SCALE: Final = 100_000
+_INIT_S_MAX: Final = 120
+_SETUP_S_MAX: Final = 60
+_TPS: Final = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
+_FAILED: Final = re.compile(r"number of failed transactions: (\d+)")
+_LATENCY_FIELD: Final = 2  # of a line of the log: client, transaction number, microseconds
+_TENANT: Final = "pgbench"
+
+
+def measure_select(bench: Bench) -> list[Row]:
+    """Point SELECT: pgbench -S, and asyncpg with a prepared statement."""
+    with _loaded(bench) as urls:
+        rows = _pgbench_rows(bench, urls, ("point SELECT (pgbench -S)", "select"), ("-S",))
+        return rows + _own_client_rows(bench, urls)
+
+
+def measure_tpcb(bench: Bench) -> list[Row]:
+    """TPC-B-like transactions."""
+    with _loaded(bench) as urls:
+        return _pgbench_rows(bench, urls, ("TPC-B (pgbench)", "tpcb"), ())
+
+
+@contextmanager
+def _loaded(bench: Bench) -> Iterator[list[str]]:
+    """Yield the URLs of both systems, Insula first, with pgbench's tables filled."""
+    urls = [bench.stack.url(_TENANT)]
+    with bench.stack.administering() as create:
+        create(_TENANT)
+    if bench.postgres is not None:
+        urls.append(bench.postgres.url())
+    for url in urls:
+        bench.say("pgbench -i")
+        _pgbench(["-i", "-I", "dtgp", "-q", "-s", str(bench.plan.pgbench_scale)], url, _INIT_S_MAX)
+    if bench.postgres is not None:
+        with psycopg.connect(urls[1], autocommit=True) as connection:
+            connection.execute("vacuum analyze")
+    try:
+        yield urls
+    finally:
+        bench.stack.drop_tenant(_TENANT)
+
+
+def _pgbench_rows(
+    bench: Bench, urls: list[str], names: tuple[str, str], options: tuple[str, ...]
+) -> list[Row]:
+    rows = []
+    for mode in bench.plan.modes:
+        for clients in bench.plan.clients:
+            bench.say(f"{names[0]}, {mode}, {_clients(clients)}")
+            samples = [_run(bench.plan, url, mode, clients, options) for url in urls]
+            rows.append(
+                Row(
+                    key=f"{names[1]}/{mode}/{clients}",
+                    what=names[0],
+                    setting=f"{mode}, {_clients(clients)}",
+                    ratio_of="rate_per_s",
+                    insula=samples[0],
+                    postgres=samples[1] if len(samples) > 1 else None,
+                )
+            )
+    return rows
+
+
+def _run(plan: Plan, url: str, mode: str, clients: int, options: tuple[str, ...]) -> Sample:
+    words = ["-n", "-M", mode, "-c", str(clients), "-j", str(min(clients, 2))]
+    words += ["-T", str(plan.pgbench_s), *options]
+    with tempfile.TemporaryDirectory(prefix="insula-bench-log-") as folder:
+        words += ["--log", f"--log-prefix={folder}/log"]
+        output, cpu_s = _pgbench(words, url, plan.pgbench_s + _SETUP_S_MAX)
+        return read_pgbench(output, Path(folder), cpu_s / plan.pgbench_s)
+
+
+def read_pgbench(output: str, log_folder: Path, generator_cpu: float) -> Sample:
+    """Return what pgbench printed and logged. Raises: BenchFailed if it printed no rate."""
+    tps, failed = _TPS.search(output), _FAILED.search(output)
+    latencies_ns = [
+        int(line.split()[_LATENCY_FIELD]) * 1_000
+        for file in sorted(log_folder.iterdir())
+        for line in file.read_text().splitlines()
+        if line.split()[_LATENCY_FIELD].isdigit()  # else the transaction failed
+    ]
+    if tps is None or not latencies_ns:
+        raise BenchFailed(f"pgbench printed no rate: {output}")
+    p50_ms, p99_ms, _ = summarize(latencies_ns)
+    return Sample(
+        rate_per_s=float(tps[1]),
+        p50_ms=p50_ms,
+        p99_ms=p99_ms,
+        failed_count=0 if failed is None else int(failed[1]),
+        generator_cpu=generator_cpu,
+    )
+
+
+def _pgbench(words: list[str], url: str, limit_s: float) -> tuple[str, float]:
+    program = find_program("pgbench")
+    if program is None:
+        raise BenchFailed("pgbench is not installed")
+    done = run_program([program, *words, url], limit_s=limit_s)
+    return done.output, done.cpu_s
+
+
+def _own_client_rows(bench: Bench, urls: list[str]) -> list[Row]:
+    bench.say("point SELECT, prepared, asyncpg")
+    results = [_own_client(bench, url) for url in urls]
+    return [_own_client_row(list(pair)) for pair in zip(*results, strict=True)]
+
+
+def _own_client(bench: Bench, url: str) -> list[dict[str, Any]]:
+    done = run_generator(
+        "bench.sql_client",
+        *("--url", url, "--rows", str(bench.plan.pgbench_scale * _ROWS_PER_SCALE)),
+        *("--seconds", str(bench.plan.select_s)),
+        *("--clients", *map(str, bench.plan.clients)),
+        limit_s=_SETUP_S_MAX + 20 * bench.plan.select_s,
+    )
+    measurements: list[dict[str, Any]] = json.loads(done.output)
+    return measurements
+
+
+def _own_client_row(pair: list[dict[str, Any]]) -> Row:
+    first, clients = pair[0], pair[0]["in_flight"]
+    is_open = first["loop"] == "open"
+    setting = f"prepared, {_clients(clients)}"
+    return Row(
+        key=f"select/asyncpg/{'open' if is_open else clients}",
+        what="point SELECT (asyncpg)",
+        setting=setting + (", open loop at half of each one's rate" if is_open else ""),
+        ratio_of="p50_ms",
+        insula=sample_of(first),
+        postgres=sample_of(pair[1]) if len(pair) > 1 else None,
+    )
+
+
+def _clients(count: int) -> str:
+    return "1 client" if count == 1 else f"{count} clients"
