@@ -20,6 +20,13 @@ def find_program(name):
     return None
 
 
+def find_programs(name):
+    """Return the paths of a client program in all versions that are installed."""
+    paths = [Path(found)] if (found := shutil.which(name)) else []
+    paths += [folder / name for folder in _folders()]
+    return list(dict.fromkeys(str(path) for path in paths if path.exists()))
+
+
 def _folders():
     if shutil.which("pg_config"):
         done = subprocess.run(["pg_config", "--bindir"], capture_output=True, text=True, check=True)
