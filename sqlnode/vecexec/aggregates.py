@@ -49,14 +49,6 @@ _SPREAD: Final = {
     "stddev_samp": (True, True),
     "stddev_pop": (False, True),
 }
-_FLOAT_SPREAD: Final = {
-    "variance": "var_samp",
-    "var_samp": "var_samp",
-    "var_pop": "var_pop",
-    "stddev": "stddev_samp",
-    "stddev_samp": "stddev_samp",
-    "stddev_pop": "stddev_pop",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +199,7 @@ class AggregateRenderer:
         oid, form = arg.physical.type.oid, arg.physical
         name = call.aggregate.name
         if oid in _FLOATS:
-            return Expr(native.call(_FLOAT_SPREAD[name], arg.text), physical_of(call.type))
+            return None  # DuckDB's algorithm differs in the last digits
         if oid in _SMALL_INTEGERS:
             value, square, scale = f"({arg.text})::BIGINT", "", 0
             square = f"{value}::HUGEINT * {value}"

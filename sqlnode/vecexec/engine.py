@@ -31,7 +31,8 @@ class EngineConfig:
     """Limits of the process's DuckDB instance."""
 
     memory_bytes_max: int = 256 << 20
-    threads: int = 2
+    # One: sums of floats add up in row order, as in PostgreSQL, and run after run the same.
+    threads: int = 1
     temp_directory: str = ""  # empty: never spill to disk
 
 
