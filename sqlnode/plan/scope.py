@@ -179,14 +179,16 @@ class Scope:
 
 def check_aliases(items: list[ScopeItem]) -> None:
     """Refuse two FROM items of one name. Raises: DuplicateAlias."""
-    seen: set[tuple[str | None, str]] = set()
+    seen: dict[str, list[ScopeItem]] = {}
     for item in items:
         if item.alias is None or item.hidden:
             continue
-        key = (item.schema, item.alias)
-        if key in seen:
-            raise DuplicateAlias(f'table name "{item.alias}" specified more than once')
-        seen.add(key)
+        for other in seen.setdefault(item.alias, []):
+            # Two tables of one name from different schemas, both without alias, can be told apart.
+            are_plain = item.schema is not None and other.schema is not None
+            if not (are_plain and item.schema != other.schema):
+                raise DuplicateAlias(f'table name "{item.alias}" specified more than once')
+        seen[item.alias].append(item)
 
 
 def _distance(a: str, b: str, limit: int) -> int:
