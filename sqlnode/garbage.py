@@ -19,7 +19,8 @@ from sqlnode.catalog.store import GARBAGE_PREFIX, SEQUENCE_KIND, TABLE_KIND
 from sqlnode.txn import TXN_ID_BYTES, Transaction
 
 _log = logging.getLogger(__name__)
-CHUNK_KEYS: Final = 2_000
+CHUNK_KEYS: Final = 500
+PAUSE_S: Final = 0.01  # between chunks, so that the tenant's own commits go first
 START_DELAY_S: Final = 2.0
 RETRY_S: Final = 5.0
 _NOTES: Final = prefix_span(layout.meta_key(GARBAGE_PREFIX))
@@ -81,7 +82,7 @@ class GarbageCollector:
         while keys := await self._keys(span, limit=CHUNK_KEYS):
             await self._delete(keys)
             key_count += len(keys)
-            await asyncio.sleep(0)
+            await asyncio.sleep(PAUSE_S)
         return key_count
 
     async def _keys(self, span: Span, *, limit: int) -> list[bytes]:

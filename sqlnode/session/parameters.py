@@ -119,9 +119,12 @@ class Parameters:
 
     def set_transaction(self, values: Mapping[str, str]) -> None:
         """Show a transaction's own isolation and access mode; empty when none is open."""
-        if values != self._transaction:
-            self._transaction = dict(values)
-            self._refresh()
+        if values == self._transaction:
+            return
+        self._transaction = dict(values)
+        for name in _TRANSACTIONAL:  # in place: every BEGIN comes here
+            text = values.get(name) or self.values[f"default_{name}"]
+            self.values[name] = self.variables[name] = text
 
     def set_identity(self, key: str, value: str) -> None:
         """Change what the server itself decides, such as session_authorization."""

@@ -133,7 +133,8 @@ def test_server_side_cursor_reads_in_pieces(connection):
 def test_binary_and_text_results_agree(connection):
     """Drivers choose the format by type; both must say the same."""
     sql = """select 1::int2, 2::int8, 1.5::float8, 'x'::text, true, date '2024-02-29',
-             12.50::numeric(6,2), interval '1 day 2 hours', '\\x00ff'::bytea, timestamptz '2024-01-01 00:00+00',
+             12.50::numeric(6,2), interval '1 day 2 hours', '\\x00ff'::bytea,
+             timestamptz '2024-01-01 00:00+00',
              '5fbeb1ea-c9cb-4e2b-8f2c-0a0f0c1c1d1e'::uuid, array[1,2,null]"""
     text = connection.cursor(binary=False).execute(sql).fetchone()
     binary = connection.cursor(binary=True).execute(sql).fetchone()
