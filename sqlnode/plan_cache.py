@@ -1,7 +1,8 @@
 """Plans kept for use again, by everything they depend on.
 
 **Invariants.** Bounded: the plan used longest ago goes first. A plan made against one catalog is
-never given out for another: the catalog snapshot is part of the key, by identity.
+never given out for another: the catalog's version is part of the key, and catalogs that a
+transaction has edited are not shared.
 """
 
 from collections import OrderedDict
@@ -27,7 +28,7 @@ class PlanEnv:
     key: tuple[Hashable, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.key = (id(self.catalog), self.search_path, self.settings)
+        self.key = (self.catalog.version, self.search_path, self.settings)
 
 
 class LruCache(Generic[V]):

@@ -246,6 +246,7 @@ def _set_owner(context: DdlContext, table: TableDesc, owner: str) -> None:
 
 def _set_schema(context: DdlContext, table: TableDesc, schema_name: str) -> None:
     schema = find_schema(context.editor.catalog, schema_name)
+    _require_no_views(context, table)
     if table.name in relation_names(context.editor.catalog, schema.id):
         raise DuplicateTable(f'relation "{table.name}" already exists in schema "{schema_name}"')
     moved = [
@@ -285,6 +286,7 @@ def _rename_in_relation(context: DdlContext, node: Rename, relation: Relation) -
         return
     if node.new_name in relation_names(context.editor.catalog, relation.schema_id):
         raise DuplicateTable(f'relation "{node.new_name}" already exists')
+    _require_no_views(context, relation)
     renamed = msgspec.structs.replace(relation, name=node.new_name)
     context.editor.put(renamed)
     if isinstance(renamed, SequenceDesc):
@@ -293,6 +295,17 @@ def _rename_in_relation(context: DdlContext, node: Rename, relation: Relation) -
         for table in context.editor.catalog.tables():
             if any(column.sequence_id == renamed.id for column in table.columns):
                 context.editor.put(rename_default(table, renamed, schema))
+
+
+def _require_no_views(context: DdlContext, relation: Relation) -> None:
+    """Refuse to rename or move what views name: they are kept as text."""
+    for view in context.editor.catalog.by_id.values():
+        if isinstance(view, ViewDesc) and relation.id in view.depends_on:
+            raise FeatureNotSupported(
+                f"renaming or moving {relation.name} is not supported while view {view.name} "
+                "depends on it",
+                hint=f"Drop view {view.name} first, and create it again afterwards.",
+            )
 
 
 def _rename_column(context: DdlContext, table: TableDesc, name: str, new_name: str) -> None:
