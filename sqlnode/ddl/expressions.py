@@ -25,6 +25,7 @@ from sqlnode.plan.scalar import (
     Call,
     Cast,
     ColumnRef,
+    Const,
     Exists,
     Scalar,
     ScalarSubquery,
@@ -39,12 +40,17 @@ from sqlnode.types import BOOL, JSON, SqlType, format_type
 _SUBQUERIES: Final = (ScalarSubquery, Exists, SubqueryAnyAll, ArraySubquery)
 
 
-def normal_default(context: DdlContext, sql: str, sql_type: SqlType, column_name: str) -> str:
+def normal_default(
+    context: DdlContext, sql: str, sql_type: SqlType, column_name: str
+) -> str | None:
     """Return a default as it is stored. Raises: FeatureNotSupported, DatatypeMismatch, ….
 
     A cast for assignment stays out of the text: it is made again where the default is used.
+    DEFAULT NULL is no default.
     """
-    return deparse(_bound_default(context, sql, sql_type, column_name))
+    bound = _bound_default(context, sql, sql_type, column_name)
+    is_null = isinstance(bound, Const) and bound.value is None
+    return None if is_null else deparse(bound)
 
 
 def _bound_default(
