@@ -23,7 +23,9 @@ from sqlnode.vecexec.udfs import Udf
 
 _ENGINES_MAX: Final = 4  # one for each work_mem that sessions of the process have set
 BATCH_ROWS: Final = 8192
-MEMORY_BYTES_MIN: Final = 64 << 20
+# Nothing spills to disk, so less than this would refuse what PostgreSQL answers with files of
+# work_mem: a sort or a percentile of some hundred thousand rows beside the tables that are kept.
+MEMORY_BYTES_MIN: Final = (512 << 20) + LOADED_BYTES_MAX
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +71,22 @@ class Engine:
         return Statement(self._connection.cursor(), self._loaded)
 
 
+def has_nan(relation: Relation) -> bool:
+    """Tell whether a float column of a relation holds a NaN.
+
+    A comparison that DuckDB pushes into an Arrow scan follows IEEE there: NaN is not greater than
+    anything, while to PostgreSQL, and to DuckDB's own tables, it is greater than everything.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    table = relation.table
+    floats = [
+        name for name in table.schema.names if pa.types.is_floating(table.schema.field(name).type)
+    ]
+    return any(pc.any(pc.is_nan(table.column(name))).as_py() for name in floats)
+
+
 class Statement:
     """One query in DuckDB: registered inputs, a stream of Arrow batches, cleanup."""
 
@@ -89,7 +107,7 @@ class Statement:
             if kept is not None:
                 self._kept.append(kept[0])
                 self._cursor.execute(f"CREATE TEMP VIEW {relation.name} AS FROM {kept[1]}")
-            elif may_load:
+            elif may_load or has_nan(relation):
                 self._load(relation)
             else:
                 self._cursor.register(relation.name, relation.table)

@@ -65,7 +65,7 @@ class UdfSet:
         udf = self.udfs.get(identity)
         if udf is None:
             name = f"f{self.statement_id}_{len(self.udfs)}"
-            is_native = all(map(_is_native, (*physicals, result)))
+            is_native = all(map(_is_native, (*physicals, result))) and not _holds_float(result)
             make = self._by_row if is_native else self._by_chunk
             run = make(python, physicals, result, strict)
             kind = "native" if is_native else "arrow"
@@ -150,6 +150,11 @@ def _is_native(physical: Physical) -> bool:
     if physical.element is not None:
         return _is_native(physical.element)
     return physical.type.oid in _NATIVE_OIDS and not physical.fields
+
+
+def _holds_float(physical: Physical) -> bool:
+    """Tell whether a result may be NaN, which DuckDB takes for NULL from a native function."""
+    return (physical.element or physical).type.oid in (700, 701)
 
 
 def _holds_text_numeric(physical: Physical) -> bool:
