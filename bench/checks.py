@@ -47,9 +47,7 @@ TARGETS: Final = (
     Target("KV get, Unix socket, 1 in flight: median", "kv/get/unix/1", "p50_ms", 0.080),
     Target("KV get, Unix socket, 64 in flight", "kv/get/unix/64", "rate_per_s", 80_000, True, "/s"),
     Target("KV get, gRPC, 64 in flight", "kv/get/grpc/64", "rate_per_s", 25_000, True, "/s"),
-    Target(
-        "point SELECT, prepared, 1 client (pgbench): median", "select/prepared/1", "p50_ms", 0.4
-    ),
+    Target("point SELECT, prepared, 1 client: median", "select/prepared/1", "p50_ms", 0.4),
     Target("connect → first row, tenant asleep: median", "connect/row", "p50_ms", 30),
     Target("connect → first row, tenant asleep: p99", "connect/row", "p99_ms", 120),
     Target("connects not served from the warm pool", "connect/row", "not_warm_count", 0, unit=""),

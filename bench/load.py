@@ -104,9 +104,9 @@ async def open_loop(
     for worker in late:
         worker.cancel()
     await asyncio.wait(workers)
-    for worker in workers:
-        if not worker.cancelled():
-            worker.result()
+    errors = [worker.exception() for worker in workers if not worker.cancelled()]
+    for error in filter(None, errors):
+        raise error
     unanswered = request_count - len(latencies)
     for index in range(request_count - unanswered, request_count):
         latencies.append(end_ns - meter.start_ns - int(index / rate_per_s * 1e9))
@@ -145,7 +145,11 @@ def summarize(latencies_ns: "array[int] | list[int]") -> tuple[float, float, flo
     for value, count in Counter(latencies_ns).items():
         histogram.record_value(max(value, 1), count)
     p50, p99 = (histogram.get_value_at_percentile(p) / 1e6 for p in (50, 99))
-    return round(p50, 4), round(p99, 4), round(max(latencies_ns) / 1e6, 4)
+    return _significant(p50), _significant(p99), _significant(max(latencies_ns) / 1e6)
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.{_DIGITS}g}")
 
 
 class _Meter:

@@ -26,7 +26,7 @@ from bench.measure_pgbench import measure_select, measure_tpcb
 from bench.measure_tenants import measure_tenants
 from bench.plan import FULL, QUICK, Bench, Plan
 from bench.programs import ROOT, BenchFailed
-from bench.report import Row, settings_list, table
+from bench.report import LEGEND, Row, settings_list, table
 from bench.servers import insula_stack, postgres_server
 
 PARTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
@@ -55,7 +55,8 @@ class Report:
 
     def markdown(self) -> str:
         """Return the report as text."""
-        parts = [settings_list(self.settings), table(self.rows), checks_table(self.checks)]
+        parts = [settings_list(self.settings), table(self.rows), LEGEND]
+        parts.append(checks_table(self.checks))
         parts += [f"**{name} failed**: {reason}" for name, reason in self.failures.items()]
         return "\n\n".join(parts) + "\n"
 

@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,10 @@ from bench.load import summarize
 from bench.plan import Bench, Plan
 from bench.programs import BenchFailed, find_program, run_generator, run_program
 from bench.report import Row, Sample, sample_of
+from bench.servers import Postgres, Stack
+
+System = Stack | Postgres
+Servers = list[tuple[str, System]]
 
 _ROWS_PER_SCALE: Final = 100_000
 _INIT_S_MAX: Final = 120
@@ -26,45 +31,43 @@ _TENANT: Final = "pgbench"
 
 def measure_select(bench: Bench) -> list[Row]:
     """Point SELECT: pgbench -S, and asyncpg with a prepared statement."""
-    with _loaded(bench) as urls:
-        rows = _pgbench_rows(bench, urls, ("point SELECT (pgbench -S)", "select"), ("-S",))
-        return rows + _own_client_rows(bench, urls)
+    with _loaded(bench) as servers:
+        rows = _pgbench_rows(bench, servers, ("point SELECT (pgbench -S)", "select"), ("-S",))
+        return rows + _own_client_rows(bench, servers)
 
 
 def measure_tpcb(bench: Bench) -> list[Row]:
     """TPC-B-like transactions."""
-    with _loaded(bench) as urls:
-        return _pgbench_rows(bench, urls, ("TPC-B (pgbench)", "tpcb"), ())
+    with _loaded(bench) as servers:
+        return _pgbench_rows(bench, servers, ("TPC-B (pgbench)", "tpcb"), ())
 
 
 @contextmanager
-def _loaded(bench: Bench) -> Iterator[list[str]]:
-    """Yield the URLs of both systems, Insula first, with pgbench's tables filled."""
-    urls = [bench.stack.url(_TENANT)]
-    with bench.stack.administering() as create:
-        create(_TENANT)
+def _loaded(bench: Bench) -> Iterator[Servers]:
+    """Yield both systems with their URLs, Insula first, with pgbench's tables filled."""
+    servers: Servers = [(bench.stack.create_tenant(_TENANT), bench.stack)]
     if bench.postgres is not None:
-        urls.append(bench.postgres.url())
-    for url in urls:
+        servers.append((bench.postgres.url(), bench.postgres))
+    for url, _ in servers:
         bench.say("pgbench -i")
         _pgbench(["-i", "-I", "dtgp", "-q", "-s", str(bench.plan.pgbench_scale)], url, _INIT_S_MAX)
     if bench.postgres is not None:
-        with psycopg.connect(urls[1], autocommit=True) as connection:
+        with psycopg.connect(bench.postgres.url(), autocommit=True) as connection:
             connection.execute("vacuum analyze")
     try:
-        yield urls
+        yield servers
     finally:
         bench.stack.drop_tenant(_TENANT)
 
 
 def _pgbench_rows(
-    bench: Bench, urls: list[str], names: tuple[str, str], options: tuple[str, ...]
+    bench: Bench, servers: Servers, names: tuple[str, str], options: tuple[str, ...]
 ) -> list[Row]:
     rows = []
     for mode in bench.plan.modes:
         for clients in bench.plan.clients:
             bench.say(f"{names[0]}, {mode}, {_clients(clients)}")
-            samples = [_run(bench.plan, url, mode, clients, options) for url in urls]
+            samples = [_run(bench.plan, server, mode, clients, options) for server in servers]
             rows.append(
                 Row(
                     key=f"{names[1]}/{mode}/{clients}",
@@ -78,16 +81,22 @@ def _pgbench_rows(
     return rows
 
 
-def _run(plan: Plan, url: str, mode: str, clients: int, options: tuple[str, ...]) -> Sample:
+def _run(
+    plan: Plan, server: tuple[str, System], mode: str, clients: int, options: tuple[str, ...]
+) -> Sample:
+    url, system = server
     words = ["-n", "-M", mode, "-c", str(clients), "-j", str(min(clients, 2))]
     words += ["-T", str(plan.pgbench_s), *options]
     with tempfile.TemporaryDirectory(prefix="insula-bench-log-") as folder:
         words += ["--log", f"--log-prefix={folder}/log"]
+        server_start_s = system.cpu_s()
         output, cpu_s = _pgbench(words, url, plan.pgbench_s + _SETUP_S_MAX)
-        return read_pgbench(output, Path(folder), cpu_s / plan.pgbench_s)
+        server_cpu_s = system.cpu_s() - server_start_s
+        sample = read_pgbench(output, Path(folder), server_cpu_s=server_cpu_s)
+    return replace(sample, generator_cpu=cpu_s / plan.pgbench_s)
 
 
-def read_pgbench(output: str, log_folder: Path, generator_cpu: float) -> Sample:
+def read_pgbench(output: str, log_folder: Path, *, server_cpu_s: float) -> Sample:
     """Return what pgbench printed and logged. Raises: BenchFailed if it printed no rate."""
     tps, failed = _TPS.search(output), _FAILED.search(output)
     latencies_ns = [
@@ -104,7 +113,7 @@ def read_pgbench(output: str, log_folder: Path, generator_cpu: float) -> Sample:
         p50_ms=p50_ms,
         p99_ms=p99_ms,
         failed_count=0 if failed is None else int(failed[1]),
-        generator_cpu=generator_cpu,
+        server_cpu_ms=server_cpu_s * 1e3 / len(latencies_ns),
     )
 
 
@@ -116,9 +125,9 @@ def _pgbench(words: list[str], url: str, limit_s: float) -> tuple[str, float]:
     return done.output, done.cpu_s
 
 
-def _own_client_rows(bench: Bench, urls: list[str]) -> list[Row]:
+def _own_client_rows(bench: Bench, servers: Servers) -> list[Row]:
     bench.say("point SELECT, prepared, asyncpg")
-    results = [_own_client(bench, url) for url in urls]
+    results = [_own_client(bench, url) for url, _ in servers]
     return [_own_client_row(list(pair)) for pair in zip(*results, strict=True)]
 
 

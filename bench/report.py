@@ -18,6 +18,7 @@ class Sample:
     size_bytes: float | None = None
     failed_count: int | None = None  # failed transactions, unanswered requests
     not_warm_count: int | None = None  # connects not served from the warm pool
+    server_cpu_ms: float | None = None  # CPU time of all server processes per operation
     generator_cpu: float | None = None  # cores that the load generator used
 
     def value(self, field: str) -> float | None:
@@ -49,6 +50,10 @@ class Row:
         return {**asdict(self), "ratio": self.ratio}
 
 
+LEGEND: Final = """\
+*CPU* is what all processes of a system used per transaction, connecting included; *generator CPU*
+is what the load generator used, in cores. Closed loops wait for an answer before they ask again; in
+an open loop requests are due at fixed times, and a latency runs from when its request was due."""
 _RATIO_WORDS: Final = {"rate_per_s": "rate", "p50_ms": "time", "size_bytes": "size"}
 
 
@@ -109,6 +114,8 @@ def _cell(sample: Sample) -> str:
         parts.append(f"p99 {number(sample.p99_ms)} ms")
     if sample.size_bytes is not None:
         parts.append(f"{number(sample.size_bytes)} bytes")
+    if sample.server_cpu_ms is not None:
+        parts.append(f"CPU {number(sample.server_cpu_ms)} ms")
     if sample.failed_count:
         parts.append(f"**{sample.failed_count} failed**")
     if sample.not_warm_count is not None:

@@ -24,6 +24,7 @@ from urllib.parse import quote
 
 import psycopg
 
+from bench.process_cpu import tree_cpu_s
 from bench.programs import BenchFailed, find_server_folder, own_environment, run_program
 from cli.admin_client import AdminClient
 from cli.connection_url import connection_url
@@ -93,6 +94,10 @@ class Stack:
         """Return the URL of a tenant's database, with the password."""
         return connection_url(self.running, tenant, user=USER, password=PASSWORD)
 
+    def cpu_s(self) -> float:
+        """Return the CPU time that all processes of the stack have used."""
+        return tree_cpu_s(self.running.pid)
+
     def http(self, path: str) -> str:
         """GET a path of the gateway's HTTP endpoint."""
         with urllib.request.urlopen(f"http://{self.running.http}{path}", timeout=10) as answer:
@@ -109,8 +114,13 @@ class Stack:
 class Postgres:
     """A running PostgreSQL."""
 
+    pid: int
     port: int
     version: str
+
+    def cpu_s(self) -> float:
+        """Return the CPU time that all its processes have used."""
+        return tree_cpu_s(self.pid)
 
     def url(self, database: str = "postgres") -> str:
         """Return the URL of a database, with the password."""
@@ -159,7 +169,7 @@ def postgres_server() -> Iterator[Postgres | None]:
         with _running(command, log_file, signal.SIGINT, cwd=folder, **options) as process:
             url = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"
             _wait(lambda: _try_version(url) is not None, process, log_file)
-            yield Postgres(port, _try_version(url) or "")
+            yield Postgres(process.pid, port, _try_version(url) or "")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,0 +1,67 @@
+"""The bench runs from start to end, with tiny durations."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench import main as bench_main
+from bench.plan import QUICK
+from runtime.os_process import is_running
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
+
+ROOT = Path(__file__).parents[2]
+TINY = replace(
+    QUICK,
+    kv_s=0.05,
+    select_s=0.1,
+    clients=(1, 2),
+    modes=("simple",),
+    connect_count=3,
+    create_count=3,
+    idle_s=0.5,
+)
+
+
+def test_every_part_measures(pgbench, capsys):
+    """`make bench` would break unnoticed: nothing else runs it."""
+    report = bench_main.run(TINY, list(bench_main.PARTS), lambda text: None)
+    assert report.failures == {}
+    keys = {row.key for row in report.rows}
+    assert {"kv/get/unix/64", "kv/commit/grpc/1", "select/simple/1", "select/asyncpg/open"} <= keys
+    assert {"tpcb/simple/2", "connect/row", "tenant/create", "flights/all"} <= keys
+    for row in report.rows:
+        assert row.insula.value(row.ratio_of) > 0 or row.key == "tenant/disk", row
+        assert not row.insula.failed_count or row.key.endswith("open"), row
+    assert "| KV get | unix, 1 in flight |" in report.markdown()
+    assert json.loads(json.dumps(report.as_dict()))["failures"] == {}
+
+
+def test_an_interrupted_bench_leaves_no_process(tmp_path):
+    """Each aborted run would leave a stack and a PostgreSQL behind."""
+    bench = subprocess.Popen(
+        [sys.executable, "-m", "bench.main", "--only", "kv", "--out", str(tmp_path)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    )
+    with bench:
+        assert "KV" in bench.stderr.readline()
+        time.sleep(0.5)
+        left = _children(bench.pid)
+        assert len(left) >= 3
+        bench.send_signal(signal.SIGTERM)
+        assert bench.wait(60) == 130
+    assert [pid for pid in left if is_running(pid)] == []
+
+
+def _children(pid):
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
