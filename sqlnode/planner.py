@@ -5,6 +5,7 @@ against one catalog and compiles: rowexec where the plan has an OLTP shape, vece
 plan is immutable and may be run by any number of sessions.
 """
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ from sqlnode.rowexec.query import Executable, compile_query
 from sqlnode.session.parameter_table import PARAMETERS
 from sqlnode.types import TEXT, TYPES, SqlType
 from sqlnode.vecexec.query import compile_query as compile_wide
+
+_log = logging.getLogger(__name__)
 
 # Literals whose meaning moves with time: a plan that has read one cannot be kept.
 _MOVING: Final = re.compile(r"'\s*(?:now|today|tomorrow|yesterday|allballs)", re.IGNORECASE)
@@ -194,9 +197,10 @@ def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
             error.position += piece.offset
         raise
     if normalized is not None and _lifted_count(parsed.tree) != len(normalized.literals):
-        # A literal stayed in the tree: its value would become everybody's.
-        assert not normalized.literals, f"literals were lifted that the grammar kept: {key!r}"
-        normalized = None
+        # A lifted literal that stayed in the tree would become every like statement's. A bug, but
+        # one that must cost speed and not data.
+        _log.error("literals_not_lifted", extra={"literal_count": len(normalized.literals)})
+        parsed, normalized, key = parse(text), None, text
     is_cacheable = is_cacheable and parsed.is_planned
     if is_cacheable:
         _known_texts.put(key, True)
