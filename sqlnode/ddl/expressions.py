@@ -104,9 +104,9 @@ def _bound_check(context: DdlContext, table: TableDesc, sql: str) -> Scalar:
 def normal_check(context: DdlContext, table: TableDesc, sql: str) -> tuple[str, tuple[int, ...]]:
     """Return a CHECK condition as it is stored, and the attnums it reads."""
     bound = _bound_check(context, table, sql)
-    used = {part.id for part in walk(bound) if isinstance(part, ColumnRef)}
-    attnums = tuple(column.attnum for column in table_columns(table) if column.id in used)
-    return deparse(bound), attnums
+    attnum_of = {column.id: column.attnum for column in table_columns(table)}
+    used = (attnum_of[part.id] for part in walk(bound) if isinstance(part, ColumnRef))
+    return deparse(bound), tuple(dict.fromkeys(used))  # in order of appearance, as conkey
 
 
 def renamed_column(

@@ -66,9 +66,7 @@ def load(psql, url):
 def read_answers(path):
     """Return the recorded answers by command."""
     blocks = path.read_text().split("@@@")[1:]
-    return {
-        head: body.strip("\n") for head, _, body in (block.partition("\n") for block in blocks)
-    }
+    return {head: body.strip("\n") for head, _, body in (block.partition("\n") for block in blocks)}
 
 
 @pytest.fixture(scope="module")
