@@ -196,10 +196,11 @@ def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
         if error.position is not None:
             error.position += piece.offset
         raise
-    if normalized is not None and _lifted_count(parsed.tree) != len(normalized.literals):
+    literal_count = 0 if normalized is None else len(normalized.literals)
+    if literal_count and _lifted_count(parsed.tree) != literal_count:
         # A lifted literal that stayed in the tree would become every like statement's. A bug, but
         # one that must cost speed and not data.
-        _log.error("literals_not_lifted", extra={"literal_count": len(normalized.literals)})
+        _log.error("literals_not_lifted", extra={"literal_count": literal_count})
         parsed, normalized, key = parse(text), None, text
     is_cacheable = is_cacheable and parsed.is_planned
     if is_cacheable:
