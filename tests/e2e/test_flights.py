@@ -81,9 +81,7 @@ def _answer(connection, query):
     result = connection.pgconn.exec_(query.encode())
     assert result.status == psycopg.pq.ExecStatus.TUPLES_OK, result.error_message.decode()
     columns = [(result.fname(i), result.ftype(i)) for i in range(result.nfields)]
-    rows = [
-        [result.get_value(i, j) for j in range(result.nfields)] for i in range(result.ntuples)
-    ]
+    rows = [[result.get_value(i, j) for j in range(result.nfields)] for i in range(result.ntuples)]
     return columns, rows
 
 
