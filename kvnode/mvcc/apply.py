@@ -2,20 +2,25 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
+from typing import Final
 
 from kvnode.mvcc.formats import (
     GARBAGE_KEYS_MAX,
     TOMBSTONE,
     TS_BYTES,
-    VALUE,
+    VERSION_MARK_BYTES,
     garbage_key,
     history_key,
+    history_rows,
     pack_keys,
     ts_bytes,
     txn_expiry_key,
     txn_key,
 )
 from kvnode.storage.engine import Table, WriteTxn
+
+_KEYS_PER_STEP: Final = 4096  # sorted and written together
 
 
 @dataclass(slots=True)
@@ -48,24 +53,27 @@ def apply_writes(
     change = Sizes()
     stamp = ts_bytes(commit_ts)
     superseded: list[bytes] = []
-    for key, value in puts.items():
-        old = txn.get(Table.LIVE, key)
-        if old is not None:
-            _retire(txn, key, old, change)
-            superseded.append(key)
-        txn.put(Table.LIVE, key, stamp + value)
-        change.live_bytes += len(key) + len(value)
-        change.key_count += 1
-    for key in deletes:
-        txn.delete(Table.COUNTERS, key)
-        old = txn.get(Table.LIVE, key)
-        if old is None:
-            continue
-        _retire(txn, key, old, change)
-        superseded.append(key)
-        txn.put(Table.HISTORY, history_key(key, commit_ts), TOMBSTONE)
-        change.history_bytes += len(key) + len(TOMBSTONE)
-        txn.delete(Table.LIVE, key)
+    written = iter(puts)
+    while keys := sorted(islice(written, _KEYS_PER_STEP)):
+        old = txn.get_many(Table.LIVE, keys)
+        if old:
+            _retire(txn, tenant, old, change)
+            superseded += old
+        rows = [(key, stamp + puts[key]) for key in keys]
+        txn.put_many(Table.LIVE, rows)
+        change.live_bytes += sum(len(key) + len(value) - TS_BYTES for key, value in rows)
+        change.key_count += len(rows)
+    deleted = iter(deletes)
+    while keys := sorted(islice(deleted, _KEYS_PER_STEP)):
+        old = txn.get_many(Table.LIVE, keys)
+        _retire(txn, tenant, old, change)
+        superseded += old
+        txn.put_many(Table.HISTORY, [(history_key(key, commit_ts), TOMBSTONE) for key in old])
+        change.history_bytes += sum(len(key) + len(TOMBSTONE) for key in old)
+        for key in old:
+            txn.delete(Table.LIVE, key)
+        for key in keys:
+            txn.delete(Table.COUNTERS, key)
     for part, first in enumerate(range(0, len(superseded), GARBAGE_KEYS_MAX)):
         keys = superseded[first : first + GARBAGE_KEYS_MAX]
         txn.put(Table.GARBAGE, garbage_key(tenant, commit_ts, part), pack_keys(keys))
@@ -78,10 +86,10 @@ def apply_outcome(txn: WriteTxn, *, tenant: bytes, txn_id: bytes, commit_ts: int
     txn.put(Table.TXNS, txn_expiry_key(tenant, commit_ts), txn_id)
 
 
-def _retire(txn: WriteTxn, key: bytes, old: bytes, change: Sizes) -> None:
-    old_ts = int.from_bytes(old[:TS_BYTES], "big")
-    value = old[TS_BYTES:]
-    txn.put(Table.HISTORY, history_key(key, old_ts), VALUE + value)
-    change.live_bytes -= len(key) + len(value)
-    change.history_bytes += len(key) + len(value) + len(VALUE)
-    change.key_count -= 1
+def _retire(txn: WriteTxn, tenant: bytes, old: Mapping[bytes, bytes], change: Sizes) -> None:
+    """Keep live rows that are about to be replaced as history."""
+    txn.put_many(Table.HISTORY, history_rows(tenant, old))
+    size = sum(len(key) + len(stored) - TS_BYTES for key, stored in old.items())
+    change.live_bytes -= size
+    change.history_bytes += size + VERSION_MARK_BYTES * len(old)
+    change.key_count -= len(old)

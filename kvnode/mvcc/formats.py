@@ -16,12 +16,14 @@ have a fixed width.
 """
 
 import struct
+from collections.abc import Mapping
 from typing import Final
 
 TENANT_BYTES: Final = 4
 TS_BYTES: Final = 8
 TOMBSTONE: Final = b"\x00"
 VALUE: Final = b"\x01"
+VERSION_MARK_BYTES: Final = 1
 _END: Final = b"\x00\x00"
 _AFTER_VERSIONS: Final = b"\x00\x01"  # after every version of a key, before every longer key
 _MAX_U64: Final = (1 << 64) - 1
@@ -51,6 +53,21 @@ def history_key(key: bytes, ts: int) -> bytes:
     True
     """
     return history_stem(key) + (_MAX_U64 - ts).to_bytes(TS_BYTES, "big")
+
+
+def history_rows(tenant: bytes, live: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+    """Return live rows of one tenant as rows of the history; made for thousands of them."""
+    ends = {
+        stamp: _END + (_MAX_U64 - int.from_bytes(stamp, "big")).to_bytes(TS_BYTES, "big")
+        for stamp in {stored[:TS_BYTES] for stored in live.values()}
+    }
+    return [
+        (
+            tenant + key[TENANT_BYTES:].replace(b"\x00", b"\x00\xff") + ends[stored[:TS_BYTES]],
+            VALUE + stored[TS_BYTES:],
+        )
+        for key, stored in live.items()
+    ]
 
 
 def history_bound(key: bytes) -> bytes:

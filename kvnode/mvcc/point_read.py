@@ -1,5 +1,6 @@
 """One key at one snapshot."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kvnode.mvcc.formats import (
@@ -28,6 +29,25 @@ def read_key(snapshot: Snapshot, key: bytes, *, read_ts: int, deleted_since: boo
     which is not live may have been then.
     """
     stored = snapshot.get(Table.LIVE, key)
+    return _version(snapshot, key, stored, read_ts=read_ts, deleted_since=deleted_since)
+
+
+def read_keys(
+    snapshot: Snapshot, keys: Sequence[bytes], *, read_ts: int, deleted_since: bool
+) -> list[Version]:
+    """Return what `read_key` would for each of `keys`."""
+    live = snapshot.get_many(Table.LIVE, keys)
+    if not live and not deleted_since:
+        return [ABSENT] * len(keys)
+    return [
+        _version(snapshot, key, live.get(key), read_ts=read_ts, deleted_since=deleted_since)
+        for key in keys
+    ]
+
+
+def _version(
+    snapshot: Snapshot, key: bytes, stored: bytes | None, *, read_ts: int, deleted_since: bool
+) -> Version:
     if stored is not None:
         commit_ts = int.from_bytes(stored[:TS_BYTES], "big")
         if commit_ts <= read_ts:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from kvapi.errors import InternalError, KvError, RequestTooLarge
 from kvapi.pb import kv_pb2
 from kvnode.mvcc.formats import TS_BYTES
-from kvnode.mvcc.point_read import Version, read_history, read_key
+from kvnode.mvcc.point_read import Version, read_history, read_keys
 from kvnode.mvcc.scan import ScanRun, ScanSpec
 from kvnode.storage.engine import Snapshot, Table
 from kvnode.tenants.tenant import Tenant
@@ -230,8 +230,8 @@ class MultiGetRead(_LongRead):
     def advance(self, snapshot: Snapshot) -> bool:
         first = len(self._versions)
         read_ts, deleted_since = self._read_ts, self._deleted_since()
-        for key in self._keys[first : first + _KEYS_PER_STEP]:
-            version = read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
+        keys = self._keys[first : first + _KEYS_PER_STEP]
+        for version in read_keys(snapshot, keys, read_ts=read_ts, deleted_since=deleted_since):
             self._versions.append(version)
             if version.value is not None:
                 self._bytes += len(version.value)

@@ -13,7 +13,7 @@ than reads. `grow` needs a moment without any snapshot or write; the caller arra
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -50,6 +50,10 @@ class Snapshot(Protocol):
         """Return the value of `key`, or None."""
         ...
 
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the values of those of `keys` that exist."""
+        ...
+
     def seek(self, table: Table, key: bytes) -> Row | None:
         """Return the first row at or after `key`."""
         ...
@@ -76,6 +80,10 @@ class WriteTxn(Snapshot, Protocol):
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         """Store `value` under `key`, replacing what was there."""
+        ...
+
+    def put_many(self, table: Table, rows: Sequence[Row]) -> None:
+        """Put several rows: quickest if they are sorted."""
         ...
 
     def delete(self, table: Table, key: bytes) -> bool:

@@ -11,7 +11,7 @@ commit syncs. The map is address space, not disk: it starts large and doubles up
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -113,6 +113,12 @@ class LmdbView:
         value: bytes | None = self._txn_get(key, None, self._dbs[table])
         return value
 
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        limit = self._key_bytes_max
+        if any(len(key) > limit for key in keys):
+            keys = [key for key in keys if len(key) <= limit]
+        return dict(self._cursor(table).getmulti(keys))
+
     def seek(self, table: Table, key: bytes) -> Row | None:
         cursor = self._cursor(table)
         return cursor.item() if self._place(cursor, key) else None
@@ -137,6 +143,9 @@ class LmdbView:
 
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         self._txn.put(key, value, db=self._dbs[table])
+
+    def put_many(self, table: Table, rows: Sequence[Row]) -> None:
+        self._cursor(table).putmulti(rows)
 
     def delete(self, table: Table, key: bytes) -> bool:
         return bool(self._txn.delete(key, b"", self._dbs[table]))

@@ -5,7 +5,7 @@ touches, and publishes all of them at once. Slow for large tables, simple enough
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from kvapi.errors import DiskFull
@@ -76,6 +76,10 @@ class MemoryView:
     def get(self, table: Table, key: bytes) -> bytes | None:
         return self.tables[table].rows.get(key)
 
+    def get_many(self, table: Table, keys: Sequence[bytes]) -> dict[bytes, bytes]:
+        rows = self.tables[table].rows
+        return {key: rows[key] for key in keys if key in rows}
+
     def seek(self, table: Table, key: bytes) -> Row | None:
         return next(self.rows_from(table, key), None)
 
@@ -101,6 +105,10 @@ class MemoryView:
         if key not in sorted_map.rows:
             insort(sorted_map.keys, key)
         sorted_map.rows[key] = value
+
+    def put_many(self, table: Table, rows: Sequence[Row]) -> None:
+        for key, value in rows:
+            self.put(table, key, value)
 
     def delete(self, table: Table, key: bytes) -> bool:
         if key not in self.tables[table].rows:

@@ -38,7 +38,7 @@ class Maintenance:
         """Do everything that is due now."""
         core = self._core
         core.sequencer.forget_refused(core.now_s())
-        recent_ts = self._ago(core.config.recent_s)
+        recent_ts = min(self._ago(core.config.recent_s), core.timeline.durable_ts)
         for tenant in core.tenants.loaded():
             tenant.recent.forget_before(recent_ts)
         for prefix in tenants_with(core.timeline.snapshot(), Table.GARBAGE):

@@ -14,7 +14,7 @@ the caller has the timers and the answers.
 """
 
 from collections import deque
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -100,7 +100,7 @@ class LockTable:
         """Return how many keys `owner` holds."""
         return len(self._held.get(owner, ()))
 
-    def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
+    def held_by_others(self, owner: Owner, keys: Iterable[bytes]) -> list[bytes]:
         """Return those of `keys` that someone else holds."""
         locked = self._keys
         return [

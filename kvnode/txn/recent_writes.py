@@ -5,15 +5,16 @@ dictionary from key to its newest commit answers for single keys, and the log of
 order answers for spans. Both also know commits that are sequenced but not durable yet.
 
 **Invariants.** Complete for every timestamp at or above `low_water`. When the bound on keys is hit,
-the oldest commits are forgotten and `low_water` rises; below it the store has to be asked.
+the oldest durable commits are forgotten and `low_water` rises; below it the store has to be asked,
+which does not know the queued ones yet.
 
 **Source.** Zhou et al., "FoundationDB", SIGMOD 2021, section 2.4.2.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
-from kvapi.spans import Span
+from kvapi.spans import Span, merged
 
 
 class RecentWrites:
@@ -29,14 +30,15 @@ class RecentWrites:
         self._log_ts: list[int] = []
         self._log_keys: list[Sequence[bytes]] = []
 
-    def add(self, commit_ts: int, keys: Sequence[bytes]) -> None:
+    def add(self, commit_ts: int, keys: list[bytes], *, durable_ts: int) -> None:
         """Remember a commit. Requires: commit timestamps rise from call to call."""
+        keys.sort()
         self._log_ts.append(commit_ts)
         self._log_keys.append(keys)
         self._newest.update(dict.fromkeys(keys, commit_ts))
         self._key_count += len(keys)
         if self._key_count > self._keys_max:
-            self._forget_oldest()
+            self._forget_oldest(durable_ts)
 
     def changed_key(
         self, keys: Sequence[bytes], spans: Sequence[Span], *, since_ts: int
@@ -50,11 +52,7 @@ class RecentWrites:
                 return key
         if spans:
             first = bisect_right(self._log_ts, since_ts)
-            for written in self._log_keys[first:]:
-                for start, end in spans:
-                    for key in written:
-                        if start <= key < end:
-                            return key
+            return _first_inside(merged(list(spans)), self._log_keys[first:])
         return None
 
     def forget_before(self, ts: int) -> None:
@@ -63,13 +61,15 @@ class RecentWrites:
         if count:
             self._drop(count)
 
-    def _forget_oldest(self) -> None:
+    def _forget_oldest(self, durable_ts: int) -> None:
         """Forget down to half the bound, so that forgetting is rare."""
         count, kept = 0, self._key_count
-        while kept > self._keys_max // 2:
+        durable_count = bisect_right(self._log_ts, durable_ts)
+        while kept > self._keys_max // 2 and count < durable_count:
             kept -= len(self._log_keys[count])
             count += 1
-        self._drop(count)
+        if count:
+            self._drop(count)
 
     def _drop(self, count: int) -> None:
         self.low_water = self._log_ts[count - 1]
@@ -80,3 +80,20 @@ class RecentWrites:
                     del self._newest[key]
         del self._log_ts[:count]
         del self._log_keys[:count]
+
+
+def _first_inside(spans: Sequence[Span], commits: Sequence[Sequence[bytes]]) -> bytes | None:
+    """Return a key of `commits` (each sorted) inside one of `spans` (sorted, disjoint), or None."""
+    starts = [span.start for span in spans]
+    for keys in commits:
+        if len(keys) > len(spans):
+            for start, end in spans:
+                at = bisect_left(keys, start)
+                if at < len(keys) and keys[at] < end:
+                    return keys[at]
+        else:
+            for key in keys:
+                at = bisect_right(starts, key) - 1
+                if at >= 0 and key < spans[at].end:
+                    return key
+    return None

@@ -9,8 +9,9 @@ against what is queued as if it were durable, but an answer that depends on queu
 commit is durable, never before.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 from kvapi.errors import (
@@ -51,7 +52,7 @@ class CommitRequest:
     deletes: Collection[bytes]
     answer: Answer
     footprint: Footprint = EMPTY_FOOTPRINT
-    absent_keys: Collection[bytes] = ()
+    absent_keys: Sequence[bytes] = ()
     schema_change: bool = False
     size_bytes: int = 0
     lock_request: LockRequest | None = field(default=None, init=False)
@@ -127,8 +128,9 @@ class Sequencer:
 
         After a wait one looks again: others may have locked what was free before it.
         """
-        written = [*request.puts, *request.deletes]
-        contended = self._locks.table.held_by_others(request.owner, written)
+        contended = self._locks.table.held_by_others(
+            request.owner, chain(request.puts, request.deletes)
+        )
         if not contended:
             self._sequence(request)
             return
@@ -157,7 +159,11 @@ class Sequencer:
             self._finish(request, request.read_ts or self._timeline.durable_ts, None)
             return
         commit_ts = self._timeline.hlc.now()
-        tenant.recent.add(commit_ts, [*request.puts, *request.deletes])
+        tenant.recent.add(
+            commit_ts,
+            [*request.puts, *request.deletes],
+            durable_ts=self._timeline.durable_ts,
+        )
         tenant.pending.update(dict.fromkeys(request.puts, (commit_ts, True)))
         if request.deletes:
             tenant.pending.update(dict.fromkeys(request.deletes, (commit_ts, False)))
@@ -199,14 +205,20 @@ class Sequencer:
             if changed is not None:
                 message = "could not serialize access due to concurrent update"
                 raise WriteConflict(message, key=tenant.keyspace.strip(changed))
-        for key in request.absent_keys:
-            if self._exists(tenant, key):
-                raise KeyExists("the key exists", key=tenant.keyspace.strip(key))
+        if (existing := self._existing(tenant, request.absent_keys)) is not None:
+            raise KeyExists("the key exists", key=tenant.keyspace.strip(existing))
 
-    def _exists(self, tenant: Tenant, key: bytes) -> bool:
-        if (pending := tenant.pending.get(key)) is not None:
-            return pending[1]
-        return self._timeline.snapshot().get(Table.LIVE, key) is not None
+    def _existing(self, tenant: Tenant, keys: Sequence[bytes]) -> bytes | None:
+        """Return the first of `keys` that exists, queued writes included."""
+        if not keys:
+            return None
+        live, pending = self._timeline.snapshot().get_many(Table.LIVE, keys), tenant.pending
+        if not live and not pending:
+            return None
+        for key in keys:
+            if pending[key][1] if key in pending else key in live:
+                return key
+        return None
 
     def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
         tenant = request.tenant

@@ -57,6 +57,24 @@ class EngineMachine(RuleBasedStateMachine):
             return
         self.model = draft
 
+    @rule(table=TABLES, rows=st.dictionaries(KEYS, st.binary(max_size=300), max_size=8))
+    def write_many(self, table, rows):
+        draft = {**self.model, table: self.model[table] | rows}
+        try:
+            with self.engine.write() as txn:
+                before = txn.get_many(table, list(rows))
+                txn.put_many(table, list(rows.items()))
+                assert txn.get_many(table, list(rows)) == rows
+        except StoreNeedsGrowth:
+            for snapshot, _ in self.snapshots:
+                snapshot.close()
+            self.snapshots.clear()
+            self.engine.grow()
+            return
+        model = self.model[table]
+        assert before == {key: model[key] for key in rows if key in model}
+        self.model = draft
+
     @rule()
     def open_snapshot(self):
         if len(self.snapshots) < 3:
@@ -70,6 +88,10 @@ class EngineMachine(RuleBasedStateMachine):
             above = [row for row in rows if row[0] >= bound]
             below = [row for row in rows if row[0] < bound][::-1]
             assert snapshot.get(table, bound) == model[table].get(bound)
+            wanted = [bound, *list(model[table])[:3]]
+            assert snapshot.get_many(table, wanted) == {
+                key: model[table][key] for key in wanted if key in model[table]
+            }
             assert list(snapshot.rows_from(table, bound)) == above
             assert list(snapshot.rows_before(table, bound)) == below
             assert list(snapshot.rows_before(table, b"")) == rows[::-1]

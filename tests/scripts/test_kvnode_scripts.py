@@ -79,7 +79,7 @@ class ValidationMachine:
         ts = int(directive.get("ts"))
         puts = {self.key(k): b"v" for k in filter(None, directive.get("put").split(","))}
         deletes = [self.key(k) for k in filter(None, directive.get("delete").split(","))]
-        self.recent.add(ts, [*puts, *deletes])
+        self.recent.add(ts, [*puts, *deletes], durable_ts=ts)
         with self.engine.write() as txn:
             apply_writes(txn, tenant=TENANT, commit_ts=ts, puts=puts, deletes=deletes)
         return f"committed at {ts}"
