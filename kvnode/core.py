@@ -69,6 +69,7 @@ class Core:
         self.epoch = clock.now_ns()
         self.stats = StreamStats()
         self.is_draining = False
+        self.staged_bytes = 0  # uncommitted writes of all streams
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
         self.locks = LockWaits(loop)
         self.group = GroupCommit(

@@ -58,6 +58,12 @@ class KvnodeMetrics(Collector):
             ("streams", "Open streams.", core.stats.stream_count),
             ("writes_queued", "Writes that are not durable yet.", core.group.queued_count),
             ("writes_queued_max", "Bound of the former.", core.group.queue_operations_max),
+            ("staged_bytes", "Uncommitted writes held for transactions.", core.staged_bytes),
+            (
+                "staged_bytes_max",
+                "Bound of the former; large transactions are refused beyond it.",
+                core.config.staged_bytes_node_max,
+            ),
             ("reads_running", "Long reads between two steps.", len(core.reads)),
             ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
             ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),

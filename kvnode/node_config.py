@@ -14,7 +14,8 @@ class NodeConfig:
     streams_max: int = 10_000
     block_bytes_max: int = 4 << 20  # of one scan's answer
     block_rows_max: int = 100_000
-    staged_bytes_max: int = 512 << 20  # uncommitted writes held for one stream
+    staged_bytes_max: int = 1 << 30  # uncommitted writes held for one stream
+    staged_bytes_node_max: int = 2 << 30  # all streams together; then large ones are refused
     locks_max: int = 1_000_000  # of one transaction
     hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
@@ -37,6 +38,8 @@ class NodeConfig:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
         if self.block_bytes_max * 2 > self.frame_bytes_max:
             raise ConfigError("block_bytes_max must be at most half of frame_bytes_max")
+        if self.staged_bytes_max > self.staged_bytes_node_max:
+            raise ConfigError("staged_bytes_max must be at most staged_bytes_node_max")
         if self.map_bytes > self.map_bytes_max:
             raise ConfigError("map_bytes must be at most map_bytes_max")
 

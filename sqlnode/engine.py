@@ -23,6 +23,7 @@ from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.planner import Plan, Statement, make_plan, read_statements
 from sqlnode.sequences import CounterCache
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
+from sqlnode.write_buffer import WRITES_BYTES_MAX
 
 _log = logging.getLogger(__name__)
 _EPOCH_MICROS: Final = 946_684_800_000_000
@@ -37,6 +38,7 @@ class Engine:
         catalog: Catalog,
         clock: Clock,
         *,
+        transaction_bytes_max: int = WRITES_BYTES_MAX,
         random_bytes: Callable[[int], bytes] = os.urandom,
         rng: random.Random | None = None,
     ) -> None:
@@ -47,6 +49,7 @@ class Engine:
         self.allocate_id = id_allocator(kv)
         self.plans: LruCache[Plan] = LruCache()
         self.garbage = GarbageCollector(kv)
+        self._transaction_bytes_max = transaction_bytes_max
         self._random_bytes = random_bytes
         self._rng = rng or random.SystemRandom()
         self.random = self._rng.random
@@ -66,6 +69,7 @@ class Engine:
             catalog_version=self.catalog.version,
             isolation=isolation,
             read_only=read_only,
+            write_bytes_max=self._transaction_bytes_max,
         )
 
     # catalog
@@ -112,11 +116,18 @@ class Engine:
 
 
 async def open_engine(
-    kv: KvClient, *, tenant_id: int = 0, tenant_name: str = "", clock: Clock | None = None
+    kv: KvClient,
+    *,
+    tenant_id: int = 0,
+    tenant_name: str = "",
+    clock: Clock | None = None,
+    transaction_bytes_max: int = WRITES_BYTES_MAX,
 ) -> Engine:
     """Load the tenant's catalog and return its engine. Raises: KvError, SqlError."""
     catalog = await load_catalog(kv)
-    engine = Engine(kv, catalog, clock or SystemClock())
+    engine = Engine(
+        kv, catalog, clock or SystemClock(), transaction_bytes_max=transaction_bytes_max
+    )
     engine.garbage.start()
     _log.debug("engine_opened", extra={"tenant_id": tenant_id, "tenant": tenant_name})
     return engine

@@ -33,6 +33,7 @@ class SqlServing:
         self._client = KvClient(
             options.kv_address, config=ClientConfig(client_name="sqlnode"), clock=SystemClock()
         )
+        self._transaction_bytes_max = options.config.sqlnode.transaction_bytes_max
         self._engine: Engine | None = None
 
     async def connect(self) -> None:
@@ -55,6 +56,7 @@ class SqlServing:
             self._client,
             tenant_id=assign.binding.tenant_id,
             tenant_name=assign.binding.tenant_name,
+            transaction_bytes_max=self._transaction_bytes_max,
         )
 
     def renew(self, credential: bytes) -> None:

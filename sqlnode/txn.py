@@ -32,7 +32,7 @@ from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
 from sqlnode.span_validation import valid_until
 from sqlnode.txn_scan import overlaid, store_blocks
-from sqlnode.write_buffer import BufferMark, WriteBuffer
+from sqlnode.write_buffer import WRITES_BYTES_MAX, BufferMark, WriteBuffer
 
 Isolation = Literal["serializable", "repeatable read", "read committed"]
 KEYS_PER_REQUEST: Final = 1000  # of one multi_get or lock request
@@ -58,6 +58,7 @@ class Transaction:
         isolation: Isolation = "serializable",
         read_only: bool = False,
         read_ts: int = 0,
+        write_bytes_max: int = WRITES_BYTES_MAX,
     ) -> None:
         assert len(txn_id) == TXN_ID_BYTES, "a transaction id has 16 random bytes"
         self.txn_id = txn_id
@@ -69,7 +70,7 @@ class Transaction:
         self.statement = ""  # for the detail of a deadlock report
         self.is_finished = False
         self._client = client
-        self._buffer = WriteBuffer()
+        self._buffer = WriteBuffer(bytes_max=write_bytes_max)
         self._reads = ReadFootprint()
         self._locked: set[bytes] = set()  # exclusively
         self._has_locks = False
@@ -82,11 +83,6 @@ class Transaction:
     def has_writes(self) -> bool:
         """True if there is something to commit."""
         return bool(self._buffer)
-
-    @property
-    def write_bytes(self) -> int:
-        """About how much memory the buffered writes take."""
-        return self._buffer.bytes_used
 
     async def get(self, key: bytes) -> bytes | None:
         """Read one key."""
@@ -308,7 +304,10 @@ class Transaction:
         )
 
     def put(self, key: bytes, value: bytes) -> None:
-        """Write a row; one that exists already must have been locked by `lock_rows`."""
+        """Write a row; one that exists already must have been locked by `lock_rows`.
+
+        Raises: ConfigurationLimitExceeded if the transaction writes too much.
+        """
         self._buffer.set(key, value)
 
     def delete(self, key: bytes) -> None:

@@ -88,8 +88,8 @@ class WriteRequests:
             if not self._core.sequencer.is_committing(owner):
                 self._core.locks.release(owner)
         self._lock_owners.clear()
-        self._staged.clear()
-        self._staged_bytes = 0
+        for unit in list(self._staged):
+            self._drop_staged(unit)
 
     def _owner(self, txn_id: bytes) -> Owner:
         return (self._session.id, txn_id)
@@ -186,6 +186,9 @@ class WriteRequests:
         txn_id = _txn_id(request)
         if self._core.sequencer.is_committing(self._owner(txn_id)):
             raise BadRequest("the transaction is committing")
+        if self._core.staged_bytes >= self._core.config.staged_bytes_node_max:
+            # Not asked of a commit that brings its writes along: small ones always pass.
+            raise Throttled("the KV node holds too many uncommitted writes", number=1000)
         staged = self._staged.setdefault(txn_id, _Staged())
         self._add_writes(staged, request.stage.writes)
         self._session.respond(request.id).done.SetInParent()
@@ -198,7 +201,8 @@ class WriteRequests:
         size += (len(writes.put_keys) + len(writes.delete_keys)) * _ROW_OVERHEAD_BYTES
         limit = self._core.config.staged_bytes_max
         if self._staged_bytes + size > limit:
-            raise RequestTooLarge("too many uncommitted writes on one stream", number=limit)
+            message = "more uncommitted writes on one stream than [kvnode] staged_bytes_max"
+            raise RequestTooLarge(message, number=limit)
         puts = keyspace.written_keys(writes.put_keys)
         deletes = keyspace.keys(writes.delete_keys)
         if any(len(key) > self._core.engine.key_bytes_max for key in deletes):
@@ -206,10 +210,12 @@ class WriteRequests:
         staged.add(zip(puts, writes.put_values, strict=True), deletes)
         staged.size_bytes += size
         self._staged_bytes += size
+        self._core.staged_bytes += size
 
     def _drop_staged(self, unit: bytes) -> None:
         if (staged := self._staged.pop(unit, None)) is not None:
             self._staged_bytes -= staged.size_bytes
+            self._core.staged_bytes -= staged.size_bytes
 
     def _commit(self, request: kv_pb2.Request) -> None:
         session, tenant, message = self._session, self._session.tenant, request.commit

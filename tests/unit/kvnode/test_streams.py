@@ -135,6 +135,19 @@ async def test_staged_writes_apply_in_order_and_end_with_the_transaction(node, s
 
 
 @simulated
+async def test_the_node_bounds_the_staged_writes_of_all_streams(node, stream, tenant_id):
+    """Many large transactions at once would eat the node's memory; small commits go on."""
+    writes = kv_pb2.Writes(put_keys=[b"a"], put_values=[b"v" * 1000])
+    node.core.staged_bytes = node.core.config.staged_bytes_node_max - 1
+    await stream.request(txn_id=b"t" * 16, stage=kv_pb2.Stage(writes=writes))
+    with pytest.raises(Throttled):
+        await stream.request(txn_id=b"u" * 16, stage=kv_pb2.Stage(writes=writes))
+    await commit(stream, {b"b": b"1"})
+    stream.session.closed()
+    assert node.core.staged_bytes == node.core.config.staged_bytes_node_max - 1
+
+
+@simulated
 async def test_keys_have_a_limit_that_is_told(node, stream, tenant_id):
     """A key that cannot be kept in the history would break the writer thread."""
     limit = node.core.tenants.keyspace(1).key_bytes_max
