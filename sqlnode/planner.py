@@ -7,7 +7,7 @@ plan is immutable and may be run by any number of sessions.
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
@@ -78,7 +78,7 @@ class Statement:
         self.text = text
         self.offset = offset  # of its first character in the query string
         self.normalized = normalized
-        self.cache_key = text if normalized is None else normalized.fingerprint
+        self.cache_key = _key(text, normalized)
         self.is_cacheable = is_cacheable
         self._parsed = parsed
 
@@ -178,6 +178,13 @@ def _at_semicolon(error: SqlSyntaxError, text: str) -> SqlSyntaxError:
     return SqlSyntaxError('syntax error at or near ";"', position=position)
 
 
+def _key(text: str, normalized: Normalized | None) -> Hashable:
+    """Return what like statements share. A tuple: no text can be taken for a fingerprint."""
+    if normalized is None or not normalized.literals:
+        return text
+    return (normalized.fingerprint,)
+
+
 def _lifted(normalized: Normalized | None) -> Mapping[int, int]:
     return {} if normalized is None else normalized.lifted
 
@@ -185,7 +192,7 @@ def _lifted(normalized: Normalized | None) -> Mapping[int, int]:
 def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
     text = piece.text
     is_cacheable = _is_cacheable(text)
-    key = text if normalized is None else normalized.fingerprint
+    key = _key(text, normalized)
     if is_cacheable and _known_texts.get(key):
         return Statement(
             text, offset=piece.offset, normalized=normalized, is_cacheable=is_cacheable

@@ -54,3 +54,10 @@ def test_errors_point_into_the_whole_string(text, message, position):
 def test_an_empty_string_has_no_statement():
     """EmptyQueryResponse."""
     assert read_statements(" ; -- nothing\n ;") == []
+
+
+def test_no_text_is_taken_for_a_fingerprint():
+    """The marks of lifted literals are characters that a client could send."""
+    (lifted,) = read_statements("select 5")
+    with pytest.raises(SqlSyntaxError):
+        read_statements(lifted.normalized.fingerprint, is_extended=True)
