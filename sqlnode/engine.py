@@ -20,8 +20,9 @@ from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import id_allocator, load_catalog
 from sqlnode.garbage import GarbageCollector
 from sqlnode.plan_cache import LruCache, PlanEnv
-from sqlnode.planner import Plan, Statement, make_plan, read_statements
+from sqlnode.planner import Plan, make_plan
 from sqlnode.sequences import CounterCache
+from sqlnode.statements import Statement, read_statements
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
 from sqlnode.write_buffer import WRITES_BYTES_MAX
 

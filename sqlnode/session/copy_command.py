@@ -20,10 +20,11 @@ from sqlnode.parse.query_syntax import Query
 from sqlnode.plan.bind import BindSession, bind_statement
 from sqlnode.plan.quoting import quote_name
 from sqlnode.plan.statement import Insert
-from sqlnode.planner import Statement, make_plan, read_statements, statement_of_tree
+from sqlnode.planner import make_plan
 from sqlnode.session.copy_in import copy_from_client
 from sqlnode.session.copy_out import copy_to_client
 from sqlnode.session.session import Session
+from sqlnode.statements import Statement, read_statements, statement_of_tree
 
 
 async def run_copy(session: Session, node: u.Copy) -> str:

@@ -16,10 +16,10 @@ from pgwire.errors import (
 )
 from sqlnode.parse import utility as u
 from sqlnode.plan.logical import Columns
-from sqlnode.planner import statement_of_tree
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.session import Session
 from sqlnode.session.transaction_commands import require_block
+from sqlnode.statements import statement_of_tree
 
 _PIECE = 1000
 

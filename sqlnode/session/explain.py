@@ -8,8 +8,9 @@ from pgwire.errors import FeatureNotSupported
 from sqlnode.parse import utility as u
 from sqlnode.plan import logical
 from sqlnode.plan.statement import Insert, Query
-from sqlnode.planner import Plan, PlanKind, statement_of_tree
+from sqlnode.planner import Plan, PlanKind
 from sqlnode.session.session import Session
+from sqlnode.statements import statement_of_tree
 from sqlnode.vecexec.query import VecQuery
 
 

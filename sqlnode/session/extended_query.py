@@ -40,13 +40,14 @@ from sqlnode.parse import utility as u
 from sqlnode.plan.literals import literal_datum
 from sqlnode.plan.logical import Columns
 from sqlnode.plan.statement import Utility
-from sqlnode.planner import EMPTY_STATEMENT, Plan, PlanKind
+from sqlnode.planner import Plan, PlanKind
 from sqlnode.session.describe import described_columns
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take_rows
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import run_statement
 from sqlnode.session.transaction_block import BlockState
+from sqlnode.statements import EMPTY_STATEMENT
 from sqlnode.types import SqlType
 
 

@@ -16,9 +16,10 @@ from sqlnode.plan.coerce import coerce_to_column
 from sqlnode.plan.env import Env, Params
 from sqlnode.plan.logical import Columns
 from sqlnode.plan_cache import PlanEnv
-from sqlnode.planner import Plan, PlanKind, make_plan, read_statements
+from sqlnode.planner import Plan, PlanKind, make_plan
 from sqlnode.rowexec.async_calls import AsyncCalls
 from sqlnode.rowexec.scalars import compile_row
+from sqlnode.statements import read_statements
 
 
 class EngineSql:

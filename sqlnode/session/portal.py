@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlnode.plan_cache import PlanEnv
-from sqlnode.planner import Plan, Statement
+from sqlnode.planner import Plan
+from sqlnode.statements import Statement
 
 
 @dataclass(slots=True, eq=False)

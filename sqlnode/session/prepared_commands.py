@@ -11,11 +11,12 @@ from pgwire.errors import (
 from pgwire.messages import row_description
 from sqlnode.parse import utility as u
 from sqlnode.plan.bind import BindSession, bind_expression
-from sqlnode.planner import PlanKind, statement_of_tree
+from sqlnode.planner import PlanKind
 from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.session.describe import described_columns
 from sqlnode.session.portal import PreparedStatement
 from sqlnode.session.session import Session
+from sqlnode.statements import statement_of_tree
 
 
 def prepare_command(session: Session, node: u.Prepare) -> str:

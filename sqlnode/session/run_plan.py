@@ -5,11 +5,12 @@ from contextlib import aclosing
 from typing import Any
 
 from pgwire.errors import InFailedSqlTransaction, ReadOnlySqlTransaction
-from sqlnode.planner import Plan, PlanKind, Statement
+from sqlnode.planner import Plan, PlanKind
 from sqlnode.session.commands import run_utility, utility_rows
 from sqlnode.session.portal import Portal, RowSource
 from sqlnode.session.session import Session
 from sqlnode.session.transaction_block import BlockState
+from sqlnode.statements import Statement
 
 
 def require_allowed(session: Session, statement: Statement) -> None:

@@ -5,12 +5,13 @@ Source: PostgreSQL docs, "Multiple Statements in a Simple Query"; postgres.c (ex
 
 from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete, row_description
 from pgwire.sql_error import SqlError
-from sqlnode.planner import Plan, PlanKind, Statement, literal_params
+from sqlnode.planner import Plan, PlanKind, literal_params
 from sqlnode.session.describe import described_columns
 from sqlnode.session.run_plan import require_allowed, run_plan
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import commit, run_statement
 from sqlnode.session.transaction_block import BlockState
+from sqlnode.statements import Statement
 
 
 async def simple_query(session: Session, sql: str) -> None:

@@ -13,8 +13,9 @@ from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.execute import execute_ddl
 from sqlnode.parse.statement import parse, split
 from sqlnode.plan_cache import PlanEnv
-from sqlnode.planner import make_plan, read_statements
+from sqlnode.planner import make_plan
 from sqlnode.session.inner_sql import EngineSql
+from sqlnode.statements import read_statements
 from tests.fakes.memory_txn import MemoryStore
 
 PATH = ("public",)

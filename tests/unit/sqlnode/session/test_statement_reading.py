@@ -4,7 +4,7 @@ import pytest
 
 from pgwire.errors import SqlSyntaxError
 from sqlnode.parse.syntax import ParamRef
-from sqlnode.planner import read_statements
+from sqlnode.statements import read_statements
 
 
 def test_lifted_literals_leave_the_tree():
