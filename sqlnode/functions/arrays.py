@@ -18,7 +18,7 @@ from sqlnode.functions.define import STABLE, function, operator, operator_for
 from sqlnode.functions.json_build import Types, specialized
 from sqlnode.functions.registry import REGISTRY
 from sqlnode.functions.text_io import writer
-from sqlnode.types import SqlType, element_of, format_type
+from sqlnode.types import INT2, OID, SqlType, element_of, format_type
 
 
 def dimensions(array: list[Any]) -> list[int]:
@@ -67,8 +67,11 @@ def _equal_of(element: SqlType) -> Callable[..., bool]:
     )
 
 
+_VECTORS: Final = {22: INT2, 30: OID}  # int2vector and oidvector count from 0
+
+
 def _element(array_type: SqlType) -> SqlType:
-    element = element_of(array_type.bare)
+    element = _VECTORS.get(array_type.oid) or element_of(array_type.bare)
     assert element is not None, "the binder passes arrays where anyarray stands"
     return element.bare
 
@@ -205,8 +208,23 @@ def _length(array: list[Any], dimension: int) -> int | None:
     return sizes[dimension - 1] if 1 <= dimension <= len(sizes) else None
 
 
-def _lower(array: list[Any], dimension: int) -> int | None:
-    return 1 if _length(array, dimension) is not None else None
+def _first(types: Types) -> int:
+    return 0 if types[0].oid in _VECTORS else 1
+
+
+def _lower(types: Types) -> Callable[[list[Any], int], int | None]:
+    first = _first(types)
+    return lambda array, dimension: first if _length(array, dimension) is not None else None
+
+
+def _upper(types: Types) -> Callable[[list[Any], int], int | None]:
+    first = _first(types)
+
+    def upper(array: list[Any], dimension: int) -> int | None:
+        length = _length(array, dimension)
+        return None if length is None else length - 1 + first
+
+    return upper
 
 
 def _dims(array: list[Any]) -> str | None:
@@ -214,8 +232,8 @@ def _dims(array: list[Any]) -> str | None:
 
 
 function("array_length(anyarray, int4) int4", _length)
-function("array_upper(anyarray, int4) int4", _length)
-function("array_lower(anyarray, int4) int4", _lower)
+specialized("array_upper(anyarray, int4) int4", _upper)
+specialized("array_lower(anyarray, int4) int4", _lower)
 function("array_ndims(anyarray) int4", lambda array: len(dimensions(array)) or None)
 function("array_dims(anyarray) text", _dims)
 function("cardinality(anyarray) int4", lambda array: sum(1 for _ in flat(array)))
@@ -362,10 +380,16 @@ function("unnest(anyarray) anyelement", lambda array: list(flat(array)), returns
          out_names=("unnest",))  # fmt: skip
 
 
-def _subscripts(array: list[Any], dimension: int, reverse: bool = False) -> list[int]:
-    size = _length(array, dimension) or 0
-    return list(range(size, 0, -1)) if reverse else list(range(1, size + 1))
+def _subscripts(types: Types) -> Callable[..., list[int]]:
+    first = _first(types)
+
+    def subscripts(array: list[Any], dimension: int, reverse: bool = False) -> list[int]:
+        size = _length(array, dimension) or 0
+        numbers = list(range(first, first + size))
+        return numbers[::-1] if reverse else numbers
+
+    return subscripts
 
 
-function("generate_subscripts(anyarray, int4, bool) int4", _subscripts, returns_set=True,
-         defaults=1)  # fmt: skip
+specialized("generate_subscripts(anyarray, int4, bool) int4", _subscripts, returns_set=True,
+            defaults=1)  # fmt: skip

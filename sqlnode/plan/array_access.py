@@ -71,7 +71,7 @@ def _subscript_function(array: SqlType, depth: int, is_slice: bool) -> Function 
         return Function(
             "array_slice", (array, INT4, INT4), array, _slicer(first), duck, strict=False
         )
-    duck_one = f"CASE WHEN {{1}} >= {first} THEN {{0}}[{{1}} + {1 - first}] END"
+    duck_one = f"CASE WHEN {{1}} >= {first} THEN ({{0}})[{{1}} + {1 - first}] END"
     return Function(
         "array_subscript",
         (array, *[INT4] * depth),

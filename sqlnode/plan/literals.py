@@ -13,7 +13,7 @@ from typing import Any, Final
 from pgwire.codecs.registry import text_in
 from pgwire.codecs.settings import Settings
 from pgwire.errors import (
-    FeatureNotSupported,
+    AmbiguousFunction,
     InvalidSchemaName,
     NumericValueOutOfRange,
     SqlError,
@@ -25,7 +25,6 @@ from sqlnode.catalog.descriptors import TableDesc, ViewDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.system.oids import ROW_TYPE, derived_oid
 from sqlnode.catalog.virtual import find_virtual
-from sqlnode.functions.registry import REGISTRY
 from sqlnode.parse.lexer import tokenize
 from sqlnode.parse.tokens import TokenKind
 from sqlnode.parse.type_names import parse_type
@@ -128,17 +127,14 @@ def _regtype(text: str, catalog: Catalog, search_path: tuple[str, ...]) -> int:
 def _regproc(text: str, catalog: Catalog, search_path: tuple[str, ...]) -> int:
     if text.isdecimal() or text == "-":
         return 0 if text == "-" else int(text)
-    name = _name_parts(text)[-1]
-    entries = [
-        *REGISTRY.functions.get(name, ()),
-        *REGISTRY.aggregates.get(name, ()),
-        *REGISTRY.window_functions.get(name, ()),
-    ]
-    if not entries:
+    from sqlnode.catalog.system.rows_types import function_oids
+
+    found = function_oids(_name_parts(text.partition("(")[0])[-1])
+    if not found:
         raise UndefinedFunction(f'function "{text}" does not exist')
-    if entries[0].oid == 0:
-        raise FeatureNotSupported(f"the OID of function {name} is not known")
-    return entries[0].oid
+    if len(found) > 1:
+        raise AmbiguousFunction(f'more than one function named "{text}"')
+    return found[0]
 
 
 def _regnamespace(text: str, catalog: Catalog, search_path: tuple[str, ...]) -> int:

@@ -136,6 +136,12 @@ def function_by_oid(oid: int) -> Function | Aggregate | WindowFunction | None:
     return _numbered_once().get(oid)
 
 
+def function_oids(name: str) -> list[int]:
+    """Return the OIDs of all functions of a name, type input and output functions included."""
+    known = ((oid, entry.name) for oid, entry in _numbered_once().items())
+    return [oid for oid, found in (*known, *IO_FUNCTIONS.items()) if found == name]
+
+
 @rows_of("pg_catalog.pg_proc")
 def _functions(catalog: Catalog, context: ExecContext) -> Rows:
     for oid, entry in _numbered_once().items():
