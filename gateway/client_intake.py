@@ -2,7 +2,8 @@
 
 **Invariants.** Nobody who has not proved a password reaches a tenant's process, and no failed
 login wakes one. A client has `startup_s_max` for all of it, and there are never more than
-`unauthenticated_max` of them.
+`unauthenticated_max` of them: beyond it the one that has been logging in longest has to go, so that
+silent connections, however many, keep nobody out.
 
 Source: PostgreSQL docs, "Message Flow: Start-up".
 """
@@ -83,6 +84,7 @@ class ClientIntake:
         )
         self._loop = asyncio.get_running_loop()
         self._client_count = 0
+        self._logging_in: dict[ClientSocket, asyncio.Task[None]] = {}  # oldest first
 
     async def accept(self, listener: socket.socket, *, is_trusted: bool = False) -> None:
         """Take clients in from `listener` for as long as the task lives.
@@ -103,16 +105,17 @@ class ClientIntake:
             peer = "unix" if isinstance(address, str | bytes) else f"{address[0]}:{address[1]}"
             client = ClientSocket(sock, peer, self._config.startup_bytes_max)
             is_operator = is_trusted and self._is_operator(sock)
-            spawn(self._take_in(client, is_operator=is_operator), name=f"client-{peer}")
+            task = spawn(self._take_in(client, is_operator=is_operator), name=f"client-{peer}")
+            self._logging_in[client] = task
 
     async def _take_in(self, client: ClientSocket, *, is_operator: bool) -> None:
         self._client_count += 1
         self._metrics.unauthenticated.inc()
         try:
             if self._client_count > self._config.unauthenticated_max:
-                raise TooManyConnections("too many connections are logging in")
+                self._make_room(client)
             await self._welcome(client, is_operator=is_operator)
-        except ClientGone:
+        except (ClientGone, asyncio.CancelledError):
             client.close()
         except SqlError as error:
             error.severity = "FATAL"
@@ -124,8 +127,17 @@ class ClientIntake:
             _log.exception("client_failed", extra={"peer": client.peer})
             await client.refuse(InternalError("internal error of the gateway", severity="FATAL"))
         finally:
+            self._logging_in.pop(client, None)
             self._client_count -= 1
             self._metrics.unauthenticated.dec()
+
+    def _make_room(self, newcomer: ClientSocket) -> None:
+        """End the oldest login. Raises: TooManyConnections if all others have logged in."""
+        oldest = next(iter(self._logging_in))
+        if oldest is newcomer:
+            raise TooManyConnections("too many connections are logging in")
+        self._logging_in.pop(oldest).cancel()
+        self._metrics.refused.labels(TooManyConnections.sqlstate).inc()
 
     async def _welcome(self, client: ClientSocket, *, is_operator: bool) -> None:
         started_s = self._clock.monotonic_s()
@@ -141,6 +153,7 @@ class ClientIntake:
                 login = await self._log_in(client, route, is_operator=is_operator)
         except TimeoutError as error:
             raise ConnectionFailure("the login took too long", severity="FATAL") from error
+        self._logging_in.pop(client, None)
         self._metrics.routed.labels(route.method).inc()
         await client.write(_AUTHENTICATION_OK)
         hello = self._session_hello(client, route, is_operator=is_operator)
