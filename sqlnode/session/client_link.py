@@ -2,7 +2,8 @@
 
 **Model.** An asyncio protocol. Received bytes are fed at once to the sans-IO connection; whoever
 waits for more is woken. Reading pauses while the client is ahead of us by more than the connection
-allows, writing waits while the client is behind.
+allows, writing waits while the client is behind. A client that only ends its sending half still gets
+the answers to what it sent.
 
 **Concurrency.** One session task waits on it at a time.
 """
@@ -25,6 +26,7 @@ class ClientLink(asyncio.Protocol):
     def __init__(self, connection: ServerConnection) -> None:
         self.connection = connection
         self.is_closed = False
+        self._has_ended = False
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._drainer: asyncio.Future[None] | None = None
@@ -47,8 +49,9 @@ class ClientLink(asyncio.Protocol):
         _wake(self._waiter)
 
     def eof_received(self) -> bool:
-        self._close()
-        return False
+        self._has_ended = True
+        _wake(self._waiter)
+        return True  # keeps the transport open for writing
 
     def connection_lost(self, _error: Exception | None) -> None:
         self._close()
@@ -70,7 +73,7 @@ class ClientLink(asyncio.Protocol):
 
     async def wait_data(self) -> None:
         """Wait for more bytes. Raises: ClientGone."""
-        if self.is_closed:
+        if self.is_closed or self._has_ended:
             raise ClientGone
         if self._is_paused and self._transport is not None:
             self._is_paused = False
