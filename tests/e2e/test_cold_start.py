@@ -58,9 +58,7 @@ def _paths(stack):
 
 def test_first_row_of_a_sleeping_tenant(sleeping):
     """The first page after a night would keep its reader waiting."""
-    wait_until(
-        lambda: sum(p.get("state") == "warm" for p in sleeping.processes()) >= 4, 20, "warm"
-    )
+    wait_until(lambda: sum(p.get("state") == "warm" for p in sleeping.processes()) >= 4, 20, "warm")
     _connect_s(sleeping, "t0")  # fills the client's cache of keys
     wait_until(lambda: not sleeping.sql_pids("t0"), 20, "t0 sleeps again")
     before = _paths(sleeping)
