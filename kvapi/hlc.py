@@ -63,6 +63,10 @@ class Hlc:
         """The greatest timestamp handed out or seen."""
         return self._newest
 
+    def wall(self) -> int:
+        """Return the first timestamp of the present microsecond, whatever was seen."""
+        return from_wall_ns(self._clock.now_ns())
+
     def now(self) -> int:
         """Return a timestamp after every earlier one."""
         self._newest = max(from_wall_ns(self._clock.now_ns()), self._newest + 1)

@@ -53,7 +53,10 @@ class _GrpcOutlet:
         while True:
             while self._bodies:
                 body = self._bodies.popleft()
-                await self._context.write(body)
+                try:
+                    await self._context.write(body)
+                except grpc.aio.InternalError:
+                    return  # normal: clients vanish
                 self._bytes -= len(body)
                 if not self._bodies:
                     self.session.is_held = False
@@ -71,7 +74,10 @@ async def _read_all(context: Any, outlet: _GrpcOutlet) -> None:
     """Feed the session until the client is done or the session is closed."""
     session = outlet.session
     while not session.is_closed:
-        body = await context.read()
+        try:
+            body = await context.read()
+        except grpc.aio.InternalError:
+            return  # normal: clients vanish
         if not isinstance(body, bytes):  # grpc.aio.EOF
             return
         session.begin_chunk()

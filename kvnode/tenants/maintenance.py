@@ -1,7 +1,9 @@
 """Background upkeep: garbage, old outcomes, memory of what is over.
 
 **Invariants.** A tenant's threshold rises in memory before anything below it is removed, and never
-above the snapshot of a running scan; so a reader is either refused or sees everything.
+above the snapshot of a running scan; so a reader is either refused or sees everything. It is the
+timestamp of a durable commit that superseded something: so the present can always be read, however
+long ago the last commit was.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ from kvapi.errors import KvError
 from kvapi.hlc import from_wall_ns
 from kvnode.core import Core
 from kvnode.mvcc.collect import Collected, collect_versions, forget_txns, tenants_with
+from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES, garbage_key
 from kvnode.storage.engine import Table, WriteTxn
 from kvnode.tenants.records import change_sizes, threshold_key, write_u64
 from kvnode.tenants.tenant import Tenant
@@ -55,19 +58,22 @@ class Maintenance:
         tenant = self._tenant(prefix)
         if tenant is None:
             return
-        threshold = tenant.oldest_read(self._ago(tenant.record.gc_ttl_s))
-        if threshold <= tenant.threshold or not self._has_garbage(prefix, threshold):
+        limit = tenant.oldest_read(self._ago(tenant.record.gc_ttl_s))
+        threshold = self._newest_garbage(prefix, limit)
+        if threshold is None:
             return
-        tenant.threshold = threshold
+        tenant.threshold = max(tenant.threshold, threshold)
         results: list[Collected] = []
 
         def work(txn: WriteTxn) -> None:
             collected = collect_versions(txn, tenant=prefix, threshold=threshold)
             change_sizes(txn, prefix, collected.change)
-            write_u64(txn, threshold_key(prefix), threshold)
+            write_u64(txn, threshold_key(prefix), tenant.threshold)
             results[:] = [collected]
 
         while not results or not results[0].is_complete:
+            if tenant.record.is_dropping:
+                return  # its last bytes may be gone already
             await self._core.write(tenant.id, work)
             self.versions_collected += results[0].version_count
 
@@ -90,6 +96,10 @@ class Maintenance:
             return None  # dropped in the meantime
         return None if tenant.record.is_dropping else tenant
 
-    def _has_garbage(self, prefix: bytes, threshold: int) -> bool:
-        row = self._core.timeline.snapshot().seek(Table.GARBAGE, prefix)
-        return row is not None and row[0][:12] <= prefix + threshold.to_bytes(8, "big")
+    def _newest_garbage(self, prefix: bytes, limit: int) -> int | None:
+        """Return when something was superseded for the last time at or before `limit`."""
+        end = garbage_key(prefix, limit + 1, 0)
+        row = self._core.timeline.snapshot().seek_before(Table.GARBAGE, end)
+        if row is None or row[0][:TENANT_BYTES] != prefix:
+            return None
+        return int.from_bytes(row[0][TENANT_BYTES : TENANT_BYTES + TS_BYTES], "big")

@@ -17,7 +17,6 @@ from typing import Final
 from kvapi.errors import (
     BadRequest,
     Cancelled,
-    ConnectionLost,
     KeyExists,
     KvError,
     SchemaChanged,
@@ -78,14 +77,17 @@ class Sequencer:
     def commit(self, request: CommitRequest) -> None:
         """Commit, or say why not, through `request.answer`."""
         txn = request.tenant.prefix + request.txn_id
-        if request.owner in self._committing or (request.txn_id and txn in self._in_flight):
+        assert request.owner not in self._committing, "one commit of a stream's transaction"
+        if request.txn_id and txn in self._in_flight:  # another stream's
             request.answer(0, BadRequest("the transaction is already committing"))
+            self._locks.release(request.owner)
             return
         self._committing[request.owner] = request
         if request.txn_id:
             self._in_flight[txn] = []
             if txn in self._refused:
-                self._finish(request, 0, ConnectionLost("the transaction was given up"))
+                message = "the transaction was given up: its outcome was asked for before it came"
+                self._finish(request, 0, WriteConflict(message))
                 return
             if committed_ts := self._outcome(request.tenant, request.txn_id):
                 self._finish(request, committed_ts, None)

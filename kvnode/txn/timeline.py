@@ -49,7 +49,8 @@ class Timeline:
         """
         if read_ts <= self.durable_ts:
             return False
-        if read_ts > self.hlc.now() + from_wall_us(_FUTURE_US_MAX):
+        # By the wall, not by what was seen: else each request pushes everyone's time on.
+        if read_ts > max(self.hlc.newest, self.hlc.wall() + from_wall_us(_FUTURE_US_MAX)):
             raise BadRequest("read_ts lies in the future", number=read_ts)
         self.hlc.update(read_ts)
         return True

@@ -73,3 +73,45 @@ def test_unused_tenants_leave_memory_and_come_back():
         assert (await again.request(get=kv_pb2.Get(key=b"k"))).value.value == b"1"
 
     run_virtual(body)
+
+
+def test_the_present_stays_readable_however_long_nothing_was_written():
+    """After ten quiet minutes every transaction of two reads would fail: its snapshot, the newest
+    there is, counts as garbage."""
+
+    async def body(loop):
+        node = SimNode(loop)
+        stream = node.stream(await node.create("acme"))
+        await put(stream, b"1")
+        await put(stream, b"2")
+        await asyncio.sleep(node.config.gc_ttl_s + 1)
+        await node.maintenance.run_once()
+        assert not node.engine._tables[Table.HISTORY].rows
+        read_ts = (await stream.request(get=kv_pb2.Get(key=b"k"))).read_ts
+        again = await stream.request(read_ts=read_ts, get=kv_pb2.Get(key=b"k"))
+        assert again.value.value == b"2"
+
+    run_virtual(body)
+
+
+def test_garbage_of_a_dropped_tenant_is_not_counted_any_more():
+    """Upkeep in the middle of a drop would leave records of a tenant that does not exist."""
+
+    async def body(loop):
+        node = SimNode(loop)
+        stream = node.stream(await node.create("acme"))
+        keys = [b"%05d" % n for n in range(3000)]
+        for value in (b"1", b"2"):
+            for first in range(0, len(keys), 1000):
+                part = keys[first : first + 1000]
+                writes = kv_pb2.Writes(put_keys=part, put_values=[value] * len(part))
+                await stream.request(commit=kv_pb2.Commit(writes=writes))
+        await asyncio.sleep(node.config.gc_ttl_s + 1)
+        upkeep = asyncio.ensure_future(node.maintenance.run_once())
+        await asyncio.sleep(0)
+        await asyncio.gather(upkeep, node.lifecycle.drop("acme"))
+        tables = node.engine._tables
+        assert [key for key in tables[Table.SYSTEM].rows if not key.startswith(b"m")] == []
+        assert not any(tables[table].rows for table in Table if table is not Table.SYSTEM)
+
+    run_virtual(body)

@@ -17,6 +17,7 @@ from kvapi.errors import (
     Throttled,
     WriteConflict,
 )
+from kvapi.hlc import from_wall_us
 from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
 from kvnode.storage.memory_engine import MemoryEngine
@@ -311,3 +312,39 @@ def test_a_draining_node_takes_nobody():
         assert "shutting down" in stream.fatal.message
 
     run_virtual(body)
+
+
+@simulated
+async def test_no_request_pushes_time_on_for_everyone(node, stream, tenant_id):
+    """One SQL process could move the clock of all tenants into the next century."""
+    start = node.core.timeline.hlc.wall()
+    for _ in range(20):
+        ahead = node.core.timeline.hlc.newest + from_wall_us(400_000)
+        stream.request(read_ts=ahead, get=kv_pb2.Get(key=b"k"))
+        await asyncio.sleep(0)
+    assert node.core.timeline.hlc.newest <= start + from_wall_us(600_000)
+    with pytest.raises(BadRequest, match="future"):
+        await stream.request(read_ts=(1 << 64) - 1, get=kv_pb2.Get(key=b"k"))
+
+
+@simulated
+async def test_a_commit_under_another_streams_name_keeps_no_locks(node, stream, tenant_id):
+    """Rows would stay locked until the node restarts, by a stream that is long gone."""
+    other, txn_id = node.stream(tenant_id), b"t" * 16
+    await other.request(txn_id=txn_id, lock=kv_pb2.Lock(keys=[b"k"]))
+    first = commit(stream, {b"a": b"1"}, txn_id=txn_id)
+    with pytest.raises(BadRequest):
+        await commit(other, {b"b": b"1"}, txn_id=txn_id)
+    await first
+    await stream.request(txn_id=b"u" * 16, lock=kv_pb2.Lock(keys=[b"k"], wait=kv_pb2.NOWAIT))
+
+
+@simulated
+async def test_a_commit_that_comes_after_its_status_may_be_run_again(node, stream, tenant_id):
+    """The client would see an internal error where a retry is safe and right."""
+    txn_id = b"t" * 16
+    status = kv_pb2.TxnStatus(txn_id=txn_id)
+    assert (await stream.request(txn_status=status)).txn_status.commit_ts == 0
+    with pytest.raises(WriteConflict, match="given up"):
+        await commit(stream, {b"k": b"1"}, txn_id=txn_id)
+    assert await value(stream, b"k") is None
