@@ -58,7 +58,6 @@ _IMPORTS: Final = (
     "pyarrow.compute",
     "pyarrow.dataset",  # DuckDB imports it at its first Arrow scan: 400 ms
     "duckdb",
-    "sqlglot",
     "uvloop",
 )
 

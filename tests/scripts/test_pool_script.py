@@ -5,7 +5,7 @@ from pathlib import Path
 
 from gateway.config import PoolConfig
 from gateway.pool import Pool
-from tests.transcript import run_transcript
+from tests.scripts.runner import run_script
 
 
 class PoolDialogue:
@@ -15,60 +15,62 @@ class PoolDialogue:
         self.pool = None
         self.now_s = 0.0
 
-    def handle(self, command):
-        if command.has("at"):
-            self.now_s = command.float("at")
-        return getattr(self, "do_" + command.name.replace("-", "_"))(command)
+    def __call__(self, directive):
+        self.now_s = float(directive.get("at", self.now_s))
+        answer = getattr(self, "do_" + directive.name.replace("-", "_"))(directive)
+        return "\n".join(answer) if isinstance(answer, list) else answer
 
-    def do_pool(self, command):
+    def do_pool(self, directive):
         values = {}
         for field in dataclasses.fields(PoolConfig):
-            if command.has(field.name):
-                values[field.name] = type(field.default)(command.text(field.name))
+            if field.name in directive.arguments:
+                values[field.name] = type(field.default)(directive.get(field.name))
         self.pool = Pool(PoolConfig(**values))
 
-    def do_zygote(self, command):
-        if "lost" in command.flags:
+    def do_zygote(self, directive):
+        if "lost" in directive.words:
             return self.pool.zygote_lost()
         return self._show(self.pool.zygote_connected(self.now_s))
 
-    def do_warm(self, command):
-        return self._show(self.pool.process_warm(command.int("pid"), self.now_s))
+    def do_warm(self, directive):
+        return self._show(self.pool.process_warm(int(directive.get("pid")), self.now_s))
 
-    def do_request(self, command):
+    def do_request(self, directive):
         return self._show(
-            self.pool.request(command.int("session"), command.int("tenant"), self.now_s)
+            self.pool.request(
+                int(directive.get("session")), int(directive.get("tenant")), self.now_s
+            )
         )
 
-    def do_closed(self, command):
-        for _ in range(command.int("count", 1)):
-            self.pool.session_closed(command.int("pid"), self.now_s)
+    def do_closed(self, directive):
+        for _ in range(int(directive.get("count", 1))):
+            self.pool.session_closed(int(directive.get("pid")), self.now_s)
 
-    def do_gone(self, command):
-        process = self.pool.process_gone(command.int("pid"))
-        self.pool.process_reaped(command.int("pid"))
+    def do_gone(self, directive):
+        process = self.pool.process_gone(int(directive.get("pid")))
+        self.pool.process_reaped(int(directive.get("pid")))
         return f"was {process.state} with {process.session_count} sessions"
 
-    def do_refused(self, command):
-        return self.pool.fork_refused(command.int("count"))
+    def do_refused(self, directive):
+        return self.pool.fork_refused(int(directive.get("count")))
 
-    def do_adopt(self, command):
-        pid, tenant, sessions = (command.int(name) for name in ("pid", "tenant", "sessions"))
+    def do_adopt(self, directive):
+        pid, tenant, sessions = (int(directive.get(name)) for name in ("pid", "tenant", "sessions"))
         self.pool.process_adopted(pid, tenant, sessions, self.now_s)
 
-    def do_give_up(self, command):
-        self.pool.give_up(command.int("session"))
+    def do_give_up(self, directive):
+        self.pool.give_up(int(directive.get("session")))
 
-    def do_drop(self, command):
-        return f"drain {self.pool.retire_tenant(command.int('tenant'))}"
+    def do_drop(self, directive):
+        return f"drain {self.pool.retire_tenant(int(directive.get('tenant')))}"
 
-    def do_tick(self, _command):
+    def do_tick(self, _directive):
         return self._show(self.pool.tick(self.now_s))
 
-    def do_stop(self, _command):
+    def do_stop(self, _directive):
         return self._show(self.pool.stop())
 
-    def do_show(self, _command):
+    def do_show(self, _directive):
         pool = self.pool
         lines = [
             f"{p.pid}: {p.state} tenant={p.tenant_id} sessions={p.session_count}"
@@ -89,4 +91,4 @@ class PoolDialogue:
 
 def test_pool(rewrite):
     """Tenants would wait, share processes, or keep them for ever."""
-    run_transcript(Path(__file__).parent / "pool.txt", PoolDialogue().handle, rewrite=rewrite)
+    run_script(Path(__file__).parent / "pool.txt", PoolDialogue(), rewrite=rewrite)
