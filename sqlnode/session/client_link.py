@@ -2,8 +2,8 @@
 
 **Model.** An asyncio protocol. Received bytes are fed at once to the sans-IO connection; whoever
 waits for more is woken. Reading pauses while the client is ahead of us by more than the connection
-allows, writing waits while the client is behind. A client that only ends its sending half still gets
-the answers to what it sent.
+allows, writing waits while the client is behind. A client that only ends its sending half still
+gets the answers to what it sent.
 
 **Concurrency.** One session task waits on it at a time.
 """
