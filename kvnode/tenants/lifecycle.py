@@ -39,6 +39,7 @@ from kvnode.tenants.records import (
 )
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.sequencer import CommitRequest
+from runtime.tasks import spawn
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _USER_BYTES_MAX: Final = 63
@@ -58,6 +59,7 @@ class TenantLifecycle:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._drops: dict[int, asyncio.Task[int]] = {}  # tenant → the drop under way
         self.on_event: Callable[[str, Tenant], None] = lambda _kind, _tenant: None
 
     async def create(self, name: str, user: str, verifier: str) -> Tenant:
@@ -85,7 +87,8 @@ class TenantLifecycle:
         try:
             await self._core.write(tenant_id, work, commit_ts=commit_ts)
         finally:
-            end_reservation()
+            # Not at once: if the operator does not wait any more, the write is still on its way.
+            self._core.group.after_queued(end_reservation)
         tenant = self._core.tenants.load(tenant_id)
         self.on_event("created", tenant)
         return tenant
@@ -94,7 +97,7 @@ class TenantLifecycle:
         """Change a tenant's settings. Raises: TenantUnknown, NameInvalid, KvError."""
         if gc_ttl_s is not None and not 0 < gc_ttl_s < float("inf"):
             raise NameInvalid("gc_ttl_s must be a positive number of seconds")
-        tenant = self._core.tenants.find(name)
+        tenant = self._find(name)
         changes: dict[str, object] = {}
         if suspended is not None:
             changes["suspended"] = suspended
@@ -110,7 +113,7 @@ class TenantLifecycle:
         Raises: TenantUnknown, NameInvalid, KvError.
         """
         check_user(user)
-        tenant = self._core.tenants.find(name)
+        tenant = self._find(name)
         role = self.find_role(tenant, user)
         if role is None:
             role = _owner(user, verifier, self._core.clock.now_ns() // 1_000_000)
@@ -156,25 +159,42 @@ class TenantLifecycle:
         return names
 
     async def drop(self, name: str) -> int:
-        """Remove a tenant; return how many live keys it had. Raises: TenantUnknown, KvError."""
-        tenant = self._core.tenants.find(name)
-        if tenant.record.is_dropping:
-            raise TenantUnknown(f'tenant "{name}" is being dropped')
-        record = tenant.record
-        tenant.record = msgspec.structs.replace(record, is_dropping=True)  # nobody gets in
-        try:
-            await self._store_record(tenant, tenant.record)
-        except KvError:
-            tenant.record = record
-            raise
-        self.on_event("dropped", tenant)
-        return await self._remove(tenant)
+        """Remove a tenant; return how many live keys it had. Raises: TenantUnknown, KvError.
+
+        Goes on if nobody waits for it any more; one that failed half-way may be repeated.
+        """
+        return await self._in_background(self._core.tenants.find(name))
 
     async def finish_drops(self) -> None:
         """Go on with what a crash interrupted."""
         for record in list(self._core.tenants.records(count_max=1 << 32)):
-            if record.is_dropping:
-                await self._remove(self._core.tenants.load(record.id))
+            if record.is_dropping and record.id not in self._drops:
+                await self._in_background(self._core.tenants.load(record.id))
+
+    async def _in_background(self, tenant: Tenant) -> int:
+        if tenant.id in self._drops:
+            raise TenantUnknown(f'tenant "{tenant.record.name}" is being dropped')
+        drop = self._drops[tenant.id] = spawn(self._drop(tenant), name="drop-tenant")
+        drop.add_done_callback(lambda _: self._drops.pop(tenant.id, None))
+        return await asyncio.shield(drop)
+
+    async def _drop(self, tenant: Tenant) -> int:
+        record = tenant.record
+        if not record.is_dropping:
+            tenant.record = msgspec.structs.replace(record, is_dropping=True)  # nobody gets in
+            try:
+                await self._store_record(tenant, tenant.record)
+            except KvError:
+                tenant.record = record
+                raise
+            self.on_event("dropped", tenant)
+        return await self._remove(tenant)
+
+    def _find(self, name: str) -> Tenant:
+        tenant = self._core.tenants.find(name)
+        if tenant.record.is_dropping:
+            raise TenantUnknown(f'tenant "{name}" is being dropped')
+        return tenant
 
     async def _remove(self, tenant: Tenant) -> int:
         for close in list(tenant.close_streams.values()):
@@ -206,7 +226,8 @@ class TenantLifecycle:
             txn.put(Table.SYSTEM, record_key(tenant.prefix), encode_record(record))
 
         await self._core.write(tenant.id, work)
-        tenant.record = record
+        if record.is_dropping or not tenant.record.is_dropping:
+            tenant.record = record  # not if a drop began meanwhile
 
 
 def check_name(name: str) -> None:

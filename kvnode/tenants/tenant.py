@@ -48,7 +48,10 @@ class Tenant:
     @property
     def is_in_use(self) -> bool:
         """Whether a stream, a scan or a write still needs this object."""
-        return bool(self.close_streams or self.reads or self.pending or self.counters)
+        is_changing = self.sequenced_catalog_version != self.catalog_version
+        return is_changing or bool(
+            self.close_streams or self.reads or self.pending or self.counters
+        )
 
     def refusal(self) -> KvError | None:
         """Return why requests are refused, or None."""
