@@ -10,10 +10,12 @@ nextval calls gave (currval, lastval).
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from contextlib import suppress
+from typing import Any, Final
 
 from kvapi.client.kv_client import KvClient
-from kvapi.errors import CounterExhausted
+from kvapi.client.results import Counter
+from kvapi.errors import CommitAmbiguous, CounterExhausted
 from kvapi.layout import sequence_key
 from pgwire.errors import (
     NumericValueOutOfRange,
@@ -28,6 +30,18 @@ from sqlnode.catalog.snapshot import Catalog
 ROW_ID_BLOCK_MIN: Final = 256
 ROW_ID_BLOCK_MAX: Final = 65_536
 _STEPS_MAX: Final = 10_000  # of one request
+_STEP_TRIES: Final = 5
+
+
+async def stepped(client: KvClient, key: bytes, **terms: Any) -> Counter:
+    """Step a counter, again if the connection broke meanwhile: that costs a gap, never a value.
+
+    Raises: CounterExhausted, CommitAmbiguous if the connection breaks each time.
+    """
+    for _ in range(_STEP_TRIES - 1):
+        with suppress(CommitAmbiguous):
+            return await client.increment(key, **terms)
+    return await client.increment(key, **terms)
 
 
 class CounterCache:
@@ -68,7 +82,7 @@ class CounterCache:
             size = min(2 * self._block_rows.get(table_id, 0), ROW_ID_BLOCK_MAX)
             size = max(size, ROW_ID_BLOCK_MIN, count)
             self._block_rows[table_id] = size
-            counter = await self._client.increment(sequence_key(table_id), by=size, start=size)
+            counter = await stepped(self._client, sequence_key(table_id), by=size, start=size)
             block = range(counter.value - size + 1, counter.value + 1)
         self._row_ids[table_id] = block[count:]
         return block[:count]
@@ -87,7 +101,8 @@ class CounterCache:
             raise _exhausted(sequence) from None
 
     async def _steps(self, sequence: SequenceDesc, count: int) -> list[int]:
-        counter = await self._client.increment(
+        counter = await stepped(
+            self._client,
             sequence_key(sequence.id),
             by=sequence.increment,
             count=count,

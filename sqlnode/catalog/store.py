@@ -31,6 +31,7 @@ from sqlnode.catalog.descriptors import (
     encode_descriptor,
 )
 from sqlnode.catalog.snapshot import Catalog, RoleInfo, build_catalog
+from sqlnode.sequences import stepped
 from sqlnode.txn import Transaction
 
 TABLE_KIND: Final = 1
@@ -102,7 +103,7 @@ def id_allocator(kv: KvClient) -> AllocateId:
     """Return a source of descriptor ids, unique in the tenant for ever."""
 
     async def allocate() -> int:
-        counter = await kv.increment(layout.DESCRIPTOR_ID_COUNTER, start=FIRST_USER_ID)
+        counter = await stepped(kv, layout.DESCRIPTOR_ID_COUNTER, start=FIRST_USER_ID)
         return counter.value
 
     return allocate

@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kvapi.errors import CounterExhausted
+from kvapi.errors import CommitAmbiguous, CounterExhausted
 from pgwire.errors import (
     NumericValueOutOfRange,
     ObjectNotInPrerequisiteState,
@@ -94,3 +94,33 @@ async def test_row_ids_are_unique_and_come_in_blocks():
     ids += await other.row_ids(7, 1000)
     assert len(set(ids)) == len(ids) == 1300
     assert counters.requests <= 4
+
+
+async def test_a_lost_connection_costs_a_gap_not_the_statement():
+    """Every INSERT into a table with SERIAL would fail as 'completion unknown' at a restart."""
+    counters, a, _ = make()
+    increment, losses = counters.increment, [True, True, False, False]
+
+    async def lossy(key, **terms):
+        counter = await increment(key, **terms)
+        if losses.pop(0):
+            raise CommitAmbiguous("lost")
+        return counter
+
+    counters.increment = lossy
+    assert await a.nextval(500) == 3
+    assert await a.nextval(500) == 4
+
+
+async def test_a_connection_that_breaks_each_time_is_told():
+    """A statement would try for ever."""
+    counters, a, _ = make()
+
+    async def broken(key, **terms):
+        counters.requests += 1
+        raise CommitAmbiguous("lost")
+
+    counters.increment = broken
+    with pytest.raises(CommitAmbiguous):
+        await a.nextval(500)
+    assert counters.requests == 5
