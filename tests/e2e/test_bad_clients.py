@@ -1,4 +1,4 @@
-"""Clients that break the rules: a clear error or a closed socket, bounded memory, no one else hurt."""
+"""Clients that break the rules: a clear error or a closed socket, bounded memory, no one hurt."""
 
 import contextlib
 import os
