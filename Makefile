@@ -2,11 +2,14 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := admission cli gateway kvapi kvnode pgwire runtime sqlnode
 STAMP := $(VENV)/.installed
 
 .PHONY: install demo test check e2e sim bench proto lint types imports protos-fresh clean
 
+# Compiled here, so that a start need not do it even where Python may write no bytecode.
 install: $(STAMP)
+	$(BIN)/python -m compileall -q $(PACKAGES)
 
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

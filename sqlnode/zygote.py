@@ -52,7 +52,6 @@ _log = logging.getLogger(__name__)
 _RECONNECT_S: Final = 0.02
 _FORK_MAX: Final = 64  # in one go
 _IMPORTS: Final = (
-    "grpc.aio",
     "numpy",
     "pyarrow",
     "pyarrow.compute",
@@ -60,6 +59,7 @@ _IMPORTS: Final = (
     "duckdb",
     "uvloop",
 )
+_REMOTE_IMPORTS: Final = ("kvapi.client.grpc_transport",)  # if the KV node is on another host
 
 
 class Zygote:
@@ -240,7 +240,7 @@ def run_zygote(arguments: list[str], make_serving: MakeServing) -> NoReturn:
     options = parse_options(arguments)
     configure_logging("zygote", level=options.config.logging.level)
     set_title("insula zygote")
-    import_all()
+    import_all(() if options.kv_address.startswith("unix:") else _REMOTE_IMPORTS)
     gc.collect()
     gc.disable()  # a collection here would touch, and so copy, pages shared with every child
     gc.freeze()
