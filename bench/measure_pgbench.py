@@ -23,6 +23,7 @@ Servers = list[tuple[str, System]]
 _ROWS_PER_SCALE: Final = 100_000
 _INIT_S_MAX: Final = 120
 _SETUP_S_MAX: Final = 60
+_WARM_UP_S: Final = 1  # plans, caches; the first growth of files
 _TPS: Final = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _FAILED: Final = re.compile(r"number of failed transactions: (\d+)")
 _LATENCY_FIELD: Final = 2  # of a line of the log: client, transaction number, microseconds
@@ -64,6 +65,10 @@ def _pgbench_rows(
     bench: Bench, servers: Servers, names: tuple[str, str], options: tuple[str, ...]
 ) -> list[Row]:
     rows = []
+    for url, _ in servers:
+        bench.say(f"{names[0]}, warm-up")
+        words = ["-n", "-c", str(max(bench.plan.clients)), "-j", "2", *options]
+        _pgbench([*words, "-T", str(_WARM_UP_S)], url, _WARM_UP_S + _SETUP_S_MAX)
     for mode in bench.plan.modes:
         for clients in bench.plan.clients:
             bench.say(f"{names[0]}, {mode}, {_clients(clients)}")
