@@ -149,7 +149,7 @@ def _chr(code: int) -> str:
     if code == 0:
         raise ProgramLimitExceeded("null character not permitted")
     if code < 0:
-        raise InvalidParameterValue("character number must be positive", sqlstate="54000")
+        raise InvalidParameterValue("character number must be positive")
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
         shown = "requested character too large for encoding" if code > 0x10FFFF else (
             "requested character not valid for encoding")  # fmt: skip

@@ -223,7 +223,7 @@ def _unescape(content: str, at: int) -> str:
 
 def _code_point(digits: str, at: int) -> str:
     value = int(digits, 16)
-    if value > 0x10FFFF:
+    if not 0 < value <= 0x10FFFF:
         raise SqlSyntaxError("invalid Unicode escape value", position=at + 1)
     return chr(value)
 

@@ -30,12 +30,12 @@ def declare(session: Session, node: u.DeclareCursor) -> str:
         raise FeatureNotSupported("DECLARE CURSOR WITH HOLD is not supported")
     if node.scroll:
         raise FeatureNotSupported("DECLARE SCROLL CURSOR is not supported")
-    require_block(session, "DECLARE CURSOR")
-    if node.name in session.portals:
-        raise DuplicateCursor(f'cursor "{node.name}" already exists')
     statement = statement_of_tree(node.query, f"DECLARE {node.name} CURSOR")
     env = session.env()
     plan = session.engine.plan(statement, env)
+    require_block(session, "DECLARE CURSOR")
+    if node.name in session.portals:
+        raise DuplicateCursor(f'cursor "{node.name}" already exists')
     prepared = PreparedStatement("", statement, (), plan, env)
     formats = (1,) if node.binary else ()
     session.block.ensure()
