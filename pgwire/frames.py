@@ -111,6 +111,11 @@ Frame: TypeAlias = (
 )
 
 
+_UINT8: Final = struct.Struct("!B")
+_UINT16: Final = struct.Struct("!H")
+_INT32: Final = struct.Struct("!i")
+
+
 class _Reader:
     """Cursor over one message body. Raises ProtocolViolation where the body is too short."""
 
@@ -130,19 +135,19 @@ class _Reader:
 
     def numbers(self, code: str) -> tuple[int, ...]:
         """Read a 16-bit count and as many numbers."""
-        (count,) = self.unpack("!H")
-        return self.unpack(f"!{count}{code}")
+        (count,) = self.unpack(_UINT16)
+        return self.unpack(struct.Struct(f"!{count}{code}")) if count else ()
 
-    def unpack(self, layout: str) -> tuple[int, ...]:
+    def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
         try:
-            values = struct.unpack_from(layout, self.data, self.at)
+            values = layout.unpack_from(self.data, self.at)
         except struct.error:
             raise ProtocolViolation("insufficient data left in message") from None
-        self.at += struct.calcsize(layout)
+        self.at += layout.size
         return values
 
     def value(self) -> bytes | None:
-        (length,) = self.unpack("!i")
+        (length,) = self.unpack(_INT32)
         if length == -1:
             return None
         end = self.at + length
@@ -168,7 +173,7 @@ def _parse(reader: _Reader) -> Frame:
 def _bind(reader: _Reader) -> Frame:
     portal, statement = reader.string(), reader.string()
     formats = reader.numbers("h")
-    (count,) = reader.unpack("!H")
+    (count,) = reader.unpack(_UINT16)
     if len(formats) > 1 and len(formats) != count:
         raise ProtocolViolation(
             f"bind message has {len(formats)} parameter formats but {count} parameters"
@@ -178,7 +183,7 @@ def _bind(reader: _Reader) -> Frame:
 
 
 def _target(reader: _Reader, what: str) -> tuple[str, str]:
-    (kind,) = reader.unpack("!B")
+    (kind,) = reader.unpack(_UINT8)
     if kind not in b"SP":
         raise ProtocolViolation(f"invalid {what} message subtype {kind}")
     return chr(kind), reader.string()
@@ -194,7 +199,7 @@ def _close(reader: _Reader) -> Frame:
 
 def _execute(reader: _Reader) -> Frame:
     portal = reader.string()
-    (row_count_max,) = reader.unpack("!i")
+    (row_count_max,) = reader.unpack(_INT32)
     return Execute(portal, max(row_count_max, 0))
 
 

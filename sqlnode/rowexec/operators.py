@@ -10,7 +10,7 @@ from sqlnode.functions.comparison import interval_span
 from sqlnode.plan.logical import Limit, Project
 from sqlnode.plan.scalar import Scalar, SortKey
 from sqlnode.rowexec.evals import Eval, Layout, Row
-from sqlnode.rowexec.node import Batches, Node, Run
+from sqlnode.rowexec.node import Batches, Node, Run, single_batch
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.scalars import compile_row, compile_scalar
 from sqlnode.rowexec.sources import positions
@@ -44,6 +44,14 @@ class ProjectRows:
         self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
         self._source = source
         self._row = compile_row(plan.scalars, source.layout)
+        self._input = single_batch(source)
+        self.single = None if self._input is None else self._single
+
+    async def _single(self, run: Run) -> list[Any]:
+        """Return all computed rows of an input that gives all of its own at once."""
+        assert self._input is not None, "or it is not called"
+        compute, ctx = self._row, run.ctx
+        return [compute(row, ctx) for row in await self._input(run)]
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
         """Yield computed rows."""

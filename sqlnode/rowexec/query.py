@@ -23,7 +23,14 @@ from sqlnode.plan.logical import (
 )
 from sqlnode.plan.statement import Query
 from sqlnode.rowexec.async_calls import AsyncCalls, has_async_call
-from sqlnode.rowexec.node import Batches, Node, Run, TooManyRows
+from sqlnode.rowexec.node import (
+    Batches,
+    Node,
+    Run,
+    SingleBatch,
+    TooManyRows,
+    single_batch,
+)
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.plan_compiler import column_refs, compile_plan
 from sqlnode.rowexec.scalars import compile_row
@@ -55,9 +62,14 @@ class RowQuery:
 
     node: Node
     fallback: Fallback | None = None
+    single: SingleBatch | None = None  # of plans that read by key
 
     async def run(self, ctx: "ExecContext") -> AsyncIterator[Rows]:
         """Yield batches of rows."""
+        if self.single is not None:
+            if rows := await self.single(Run(ctx)):
+                yield rows
+            return
         if self.fallback is None:
             async with aclosing(self.node.batches(Run(ctx))) as batches:
                 async for rows in batches:
@@ -84,7 +96,7 @@ def compile_query(bound: Query, catalog: Catalog, fallback: Fallback | None = No
     del catalog  # plans hold the descriptors they were bound to
     node = output_node(bound.plan, bound.columns)
     if node.is_bounded or _streams(bound.plan):
-        return RowQuery(node)
+        return RowQuery(node, single=single_batch(node))
     if _locks(bound.plan):
         return RowQuery(node)  # vecexec cannot lock rows
     if fallback is not None:

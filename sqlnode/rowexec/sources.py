@@ -41,19 +41,24 @@ class TableScan:
         self.is_bounded = self.path.is_point
         self.is_full_scan = self.path.is_full_scan
         self.is_ordered = self.path.is_ordered
+        self.single = self._point if self.path.is_point else None
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
         """Yield matching rows."""
         keep, ctx = self.filter, run.ctx
         if self.path.is_point:
-            (rows,) = await self.reader.points(((),), run)
-            if keep is not None:
-                rows = [row for row in rows if keep(row, ctx) is True]
-            yield rows
+            yield await self._point(run)
             return
         async with aclosing(self.reader.scan((), run, 0 if keep else limit)) as found:
             async for rows in found:
                 yield rows if keep is None else [r for r in rows if keep(r, ctx) is True]
+
+    async def _point(self, run: Run) -> list[Any]:
+        """Return the rows of a point path."""
+        rows = await self.reader.rows_of(self.reader.terms.keys((), run.ctx), run)
+        if (keep := self.filter) is not None:
+            rows = [row for row in rows if keep(row, run.ctx) is True]
+        return rows
 
 
 class ValuesRows:

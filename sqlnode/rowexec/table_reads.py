@@ -112,6 +112,13 @@ class TableReader:
             key: decode(value) for key, value in zip(keys, values, strict=True) if value is not None
         }
 
+    async def rows_of(self, keys: list[bytes], run: Run) -> list[tuple[Any, ...]]:
+        """Return the rows behind distinct keys of a unique index, in their order."""
+        if isinstance(self.path.index, SecondaryIndexCodec):
+            return list((await self.fetch(keys, run)).values())
+        decode = self._decode
+        return [decode(value) for value in await read_many(keys, run) if value is not None]
+
     async def scan(self, row: Row, run: Run, limit: int) -> Batches:
         """Yield the rows of a span path for one outer row, in the path's direction."""
         spans = self.terms.spans(row, run.ctx)
