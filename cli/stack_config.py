@@ -13,7 +13,7 @@ class SupervisorConfig:
     pg: str = "127.0.0.1:6432"
     http: str = "127.0.0.1:8080"
     kv: str = "127.0.0.1:6433"
-    admin: str = "127.0.0.1:8081"
+    admin: str = "127.0.0.1:0"  # commands find it in the data directory
     drain_s: float = 5.0  # sessions may finish their statement; then they are ended with 57P01
     stop_s_max: float = 10.0  # a process that has not ended by then is killed
 

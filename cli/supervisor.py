@@ -30,6 +30,7 @@ from typing import Any, Final
 import msgspec
 
 from cli.child_process import Child, ChildSpec
+from cli.errors import CommandFailed
 from cli.restart_policy import RestartPolicy
 from cli.stack_config import SupervisorConfig
 from runtime.address import bound_address, listen_tcp, listen_unix, parse_host_port
@@ -37,13 +38,15 @@ from runtime.atomic_file import write_json_atomically
 from runtime.clock import SystemClock
 from runtime.config_error import ConfigError
 from runtime.lifecycle import LIFELINE_ENV
-from runtime.os_process import become_subreaper
+from runtime.os_process import allow_open_files, become_subreaper
 from runtime.run_dir import make_run_dir, remove_run_dir
 from runtime.service_notify import notify_service_manager
 
 _log = logging.getLogger(__name__)
 _POLL_S_MAX: Final = 1.0
 _FIRST_STARTS_MAX: Final = 5  # a child that never came up by then never will
+_KILLED_STACK_S_MAX: Final = 15.0
+_OPEN_FILES_MAX: Final = 65_536  # gateway and KV node hold a descriptor or two for each SQL process
 # Native libraries start thread pools when they are imported; the zygote must stay single-threaded
 # to fork.
 _CHILD_ENVIRONMENT: Final = {
@@ -79,13 +82,19 @@ class Supervisor:
         self._environment = {**os.environ, **_CHILD_ENVIRONMENT}
         self._kvnode: dict[str, str] = {}
         self._is_stopping = False
+        self._was_ready = False
+        self._was_killed = False  # the last stack on this data directory
         self._exit_code = 0
         self._record_path = data_dir / "insula.json"
 
     def run(self) -> int:
-        """Run the stack in the foreground; return the exit code. Raises: ConfigError."""
+        """Run the stack in the foreground; return the exit code. Raises: CommandFailed."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(_locked(self._data_dir))
+            self._was_killed = self._record_path.exists()
+            self._forget_record()
+            os.umask(0o077)
+            allow_open_files(_OPEN_FILES_MAX)
             self._run_dir = make_run_dir(self._data_dir)
             stack.callback(remove_run_dir, self._data_dir)
             stack.callback(self._forget_record)
@@ -102,10 +111,25 @@ class Supervisor:
         return self._exit_code
 
     def _open_listeners(self, stack: contextlib.ExitStack) -> None:
-        self._pg = stack.enter_context(listen_tcp(parse_host_port(self._config.pg)))
-        self._http = stack.enter_context(listen_tcp(parse_host_port(self._config.http)))
+        self._pg = stack.enter_context(self._listen(self._config.pg))
+        self._http = stack.enter_context(self._listen(self._config.http))
+        for text in (self._config.kv, self._config.admin):
+            self._listen(
+                text
+            ).close()  # the KV node opens these itself; here the operator sees why not
         port = self._pg.getsockname()[1]
         self._pg_unix = stack.enter_context(listen_unix(str(self._run_dir / f".s.PGSQL.{port}")))
+
+    def _listen(self, text: str) -> socket.socket:
+        # The processes of a stack that was killed hold its ports until they have drained.
+        end_s = self._clock.monotonic_s() + (_KILLED_STACK_S_MAX if self._was_killed else 0.0)
+        while True:
+            try:
+                return listen_tcp(parse_host_port(text))
+            except ConfigError as error:
+                if self._clock.monotonic_s() >= end_s:
+                    raise CommandFailed(str(error)) from error
+            time.sleep(0.1)
 
     def _open_lifeline(self, stack: contextlib.ExitStack) -> None:
         self._lifeline, write_end = os.pipe()
@@ -217,12 +241,13 @@ class Supervisor:
             "kv": self._kvnode["kv"],
             "admin": self._kvnode["admin"],
         }
-        if not self._record_path.exists():
-            _log.info("stack_ready", extra=record)
-            notify_service_manager("READY=1", os.environ)
         write_json_atomically(self._record_path, record)
         if self._ready_file is not None:
             write_json_atomically(self._ready_file, record)
+        if not self._was_ready:
+            self._was_ready = True
+            _log.info("stack_ready", extra=record)
+            notify_service_manager("READY=1", os.environ)
 
     def _on_child_ended(self, pid: int, status: int) -> None:
         child = next((c for c in self._children if c.pid == pid), None)
@@ -240,7 +265,7 @@ class Supervisor:
         child.restart_at_s = now_s + wait_s
         extra = {"child": child.spec.name, "child_pid": pid, "status": status, "restart_s": wait_s}
         _log.warning("process_died", extra=extra)
-        if child.restarts.young_deaths >= _FIRST_STARTS_MAX and not self._record_path.exists():
+        if child.restarts.young_deaths >= _FIRST_STARTS_MAX and not self._was_ready:
             _log.error("start_failed", extra={"child": child.spec.name})
             self._exit_code = 1
             self._is_stopping = True
@@ -294,12 +319,12 @@ def _locked(data_dir: Path) -> Any:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (data_dir / "insula.lock").open("a")
     except OSError as error:
-        raise ConfigError(f"cannot use the data directory {data_dir}: {error}") from error
+        raise CommandFailed(f"cannot use the data directory {data_dir}: {error}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise ConfigError(f"a stack is running on {data_dir} already") from error
+            raise CommandFailed(f"a stack is running on {data_dir} already") from error
         yield
 
 

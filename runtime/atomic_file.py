@@ -11,6 +11,7 @@ def write_json_atomically(path: Path, content: Any, *, mode: int = 0o644) -> Non
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with os.fdopen(fd, "w") as file:
+        os.fchmod(fd, mode)  # whatever the umask
         json.dump(content, file)
         file.write("\n")
     os.replace(draft, path)

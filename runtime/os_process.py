@@ -61,6 +61,14 @@ def limit_resources(*, memory_bytes_max: int, open_files_max: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (memory_bytes_max, memory_bytes_max))
 
 
+def allow_open_files(count: int) -> None:
+    """Raise the limit of descriptors, for this process and those it starts, as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def prefer_as_oom_victim(score: int) -> None:
     """Tell the kernel to end this process before others when memory runs out (0 to 1000)."""
     Path("/proc/self/oom_score_adj").write_text(str(score))

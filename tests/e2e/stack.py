@@ -105,6 +105,7 @@ class Stack:
         """Start the stack and wait until it serves."""
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **self._environment}
         self.start_s = time.monotonic()
+        self.ready_file.unlink(missing_ok=True)  # of a stack that a test killed
         with self.log_file.open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stderr=log, stdin=subprocess.DEVNULL, env=environment

@@ -1,5 +1,6 @@
 """Supervisor, KV node, gateway, zygote and pool as real processes; sessions are fakes."""
 
+import json
 import os
 import signal
 import socket
@@ -220,5 +221,32 @@ def test_two_stacks_on_one_data_directory_are_refused():
     """Two KV nodes on one store would destroy it."""
     with FakeStack() as stack:
         done = stack.insula("start", "--pg", "127.0.0.1:0", check=False)
-        assert done.returncode == 2
+        assert done.returncode == 1
         assert "running on" in done.stderr
+
+
+def test_a_port_in_use_is_said_at_once(tmp_path):
+    """The operator would wait for a stack that cannot start, or search for the reason in a log."""
+    with FakeStack() as stack:
+        for flag in ("--pg", "--http", "--kv", "--admin"):
+            where = [f"--{name}=127.0.0.1:0" for name in ("pg", "http", "kv", "admin")]
+            where += [f"{flag}={stack.running.pg}", f"--data-dir={tmp_path / 'other'}"]
+            done = stack.insula("start", *where, check=False)
+            assert done.returncode == 1
+            assert f"cannot listen on {stack.running.pg}" in done.stderr
+
+
+def test_a_killed_stack_can_be_started_again_at_once():
+    """Its old ready file would be believed, its ports be in use, and systemd never be told."""
+    with FakeStack() as stack:
+        stack.create_tenant("acme")
+        before = json.loads(stack.ready_file.read_text())
+        os.kill(stack.process.pid, signal.SIGKILL)
+        stack.process.wait()
+        stack.expect_log(*KILL_EVENTS)
+        stack.start()
+        after = json.loads(stack.ready_file.read_text())
+        assert after["pid"] == stack.process.pid != before["pid"]
+        with stack.connect("acme") as connection:
+            assert ask(connection, "select tenant") == "acme"
+        assert sum("stack_ready" in line for line in stack.log_file.read_text().splitlines()) == 2
