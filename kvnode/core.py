@@ -70,6 +70,8 @@ class Core:
         self.stats = StreamStats()
         self.is_draining = False
         self.staged_bytes = 0  # uncommitted writes of all streams
+        self.request_bytes = 0  # of requests that wait, of all streams
+        self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
         self.locks = LockWaits(loop)
         self.group = GroupCommit(

@@ -16,8 +16,12 @@ class NodeConfig:
     block_rows_max: int = 100_000
     staged_bytes_max: int = 1 << 30  # uncommitted writes held for one stream
     staged_bytes_node_max: int = 2 << 30  # all streams together; then large ones are refused
+    request_bytes_max: int = 64 << 20  # keys of one stream's requests that wait for their answers
+    request_bytes_node_max: int = 512 << 20  # all streams together
+    reads_max: int = 16  # scans and multi-gets of one stream under way at once; others wait
     locks_max: int = 1_000_000  # of one transaction
     hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
+    warm_streams_max: int = 256  # so many may stay without a tenant for long; others: hello_s_max
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
     quantum_s: float = 0.001  # reads yield to others after so long

@@ -129,46 +129,59 @@ class ReadRequests:
 
         def cancel(error: KvError) -> None:
             is_cancelled.append(error)
-            if session.outstanding.pop(request.id, None) is not None:
+            if session.outstanding.pop(request.id) is not None:
                 session.answer_error(request.id, error)
 
         def durable() -> None:
             if is_cancelled or session.is_closed:
                 return
-            session.outstanding.pop(request.id, None)
+            session.outstanding.pop(request.id)
             self._timeline.advance(min(request.read_ts, self._timeline.hlc.newest))
             try:
                 again(request)
             except KvError as error:
                 session.answer_error(request.id, error)
 
-        session.track(request.id, cancel)
+        session.track(request.id, cancel, size_bytes=request.ByteSize())
         self._core.group.after_queued(durable)
 
 
 class _LongRead:
     """A read in steps: bookkeeping that all kinds share."""
 
-    def __init__(self, session: StreamSession, request_id: int, read_ts: int) -> None:
+    def __init__(
+        self, session: StreamSession, request_id: int, read_ts: int, size_bytes: int
+    ) -> None:
         self._session = session
         self._tenant = session.tenant
         self._request_id = request_id
         self._read_ts = read_ts
+        self._size_bytes = size_bytes
         self._cpu_s = 0.0
         self._is_over = False
+        self._is_started = False
 
     def start(self) -> None:
         """Take the first step now or soon."""
-        self._session.track(self._request_id, self._cancel)
+        self._session.track(self._request_id, self._cancel, size_bytes=self._size_bytes)
         self._tenant.reads[self] = self._read_ts
         self._session.core.reads.run(self)
 
     def is_blocked(self) -> bool:
-        return self._session.is_paused and not self._is_over
+        """Tell whether to wait: for the client to read on, or for its reads before this one."""
+        if self._is_over:
+            return False
+        session = self._session
+        if self._is_started:
+            return session.is_paused
+        return session.is_paused or session.reads_started >= session.core.config.reads_max
 
     def step(self, snapshot: Snapshot) -> bool:
         if self._is_over:
             return True
+        if not self._is_started:
+            self._is_started = True
+            self._session.reads_started += 1
         clock = self._session.core.clock
         started_s = clock.monotonic_s()
         try:
@@ -213,7 +226,11 @@ class _LongRead:
     def _end(self) -> None:
         self._is_over = True
         self._tenant.reads.pop(self, None)
-        self._session.outstanding.pop(self._request_id, None)
+        self._session.outstanding.pop(self._request_id)
+        if self._is_started:
+            self._session.reads_started -= 1
+            if self._session.reads_started == self._session.core.config.reads_max - 1:
+                self._session.core.reads.unblock()
 
 
 class MultiGetRead(_LongRead):
@@ -222,7 +239,7 @@ class MultiGetRead(_LongRead):
     def __init__(
         self, session: StreamSession, request_id: int, keys: list[bytes], read_ts: int
     ) -> None:
-        super().__init__(session, request_id, read_ts)
+        super().__init__(session, request_id, read_ts, sum(map(len, keys)))
         self._keys = keys
         self._versions: list[Version] = []
         self._bytes = 0
@@ -249,7 +266,7 @@ class ScanRead(_LongRead):
     """A span at one snapshot."""
 
     def __init__(self, session: StreamSession, request_id: int, spec: ScanSpec) -> None:
-        super().__init__(session, request_id, spec.read_ts)
+        super().__init__(session, request_id, spec.read_ts, len(spec.start) + len(spec.end))
         self._run = ScanRun(spec)
 
     def advance(self, snapshot: Snapshot) -> bool:

@@ -55,7 +55,8 @@ class ReadScheduler:
 
     def run(self, read: Read) -> None:
         """Take the first step at once if this turn has time left, the rest in the ring."""
-        if self._clock.monotonic_s() < self._turn_ends_s and read.step(self._timeline.snapshot()):
+        has_time = self._clock.monotonic_s() < self._turn_ends_s and not read.is_blocked()
+        if has_time and read.step(self._timeline.snapshot()):
             return
         self._ring.append(read)
         self._schedule()

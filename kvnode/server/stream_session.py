@@ -17,7 +17,7 @@ stream ends with a fatal error. Every request but Cancel is answered once. What 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
@@ -31,11 +31,11 @@ from kvapi.errors import (
     KvError,
     ShuttingDown,
     TenantUnknown,
-    Throttled,
 )
 from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION, error_to_proto
 from kvnode.core import Core
+from kvnode.server.outstanding import Cancel, Outstanding
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.tenant import Tenant
@@ -63,7 +63,8 @@ class StreamSession:
     def __init__(self, core: Core, outlet: Outlet, *, hello_s_max: float) -> None:
         self.core = core
         self.id = core.new_stream_id()
-        self.outstanding: dict[int, Callable[[KvError], None]] = {}  # request id → how to cancel
+        self.outstanding = Outstanding(core)
+        self.reads_started = 0  # long reads that hold part of their answers
         self.is_paused = False  # the client does not read its answers
         self.is_closed = False
         self.is_held = False  # a frame is being written: gather until it has left
@@ -72,10 +73,16 @@ class StreamSession:
         self._frame = kv_pb2.ServerFrame()
         self._frame_bytes = 0
         self._is_receiving = False
+        self._backlog: list[
+            kv_pb2.Request
+        ] = []  # of the frames at hand when the client fell behind
         self._flush_handle: asyncio.Handle | None = None
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
         self._handlers = self._reads.handlers() | self._writes.handlers()
+        core.warm_stream_count += 1
+        if core.warm_stream_count > core.config.warm_streams_max:
+            hello_s_max = min(hello_s_max, core.config.hello_s_max)
         self._hello_timer = core.loop.call_later(hello_s_max, self._hello_missing)
         core.stats.stream_count += 1
         core.stats.streams_opened += 1
@@ -119,9 +126,20 @@ class StreamSession:
             return
         requests = frame.requests
         stats.requests += len(requests)
-        refusal = self._tenant.refusal()
+        if len(requests) > 2 * self.core.config.credit_requests:
+            self.fail(BadRequest("more requests in one frame than were granted"))
+        elif self._backlog:
+            self._backlog.extend(requests)
+        else:
+            self._work(self._tenant, requests)
+
+    def _work(self, tenant: Tenant, requests: Sequence[kv_pb2.Request]) -> None:
+        refusal = tenant.refusal()
         handlers = self._handlers
-        for request in requests:
+        for index, request in enumerate(requests):
+            if self.is_paused:  # the answers so far filled the client's buffer
+                self._backlog = list(requests[index:])
+                return
             name = request.WhichOneof("op")
             if name == "cancel":
                 self._cancel(request)
@@ -136,7 +154,7 @@ class StreamSession:
             except KvError as error:
                 self.answer_error(request.id, error)
             except Exception:
-                _log.exception("request_failed", extra={"tenant_id": self._tenant.id})
+                _log.exception("request_failed", extra={"tenant_id": tenant.id})
                 self.answer_error(request.id, InternalError("internal error; see the node's log"))
 
     def respond(self, request_id: int) -> kv_pb2.Response:
@@ -158,13 +176,9 @@ class StreamSession:
         if self._frame_bytes >= _FRAME_SOFT_BYTES:
             self.flush()
 
-    def track(self, request_id: int, cancel: Callable[[KvError], None]) -> None:
+    def track(self, request_id: int, cancel: Cancel, *, size_bytes: int = 0) -> None:
         """Remember a request that is answered later. Raises: Throttled, BadRequest."""
-        if request_id in self.outstanding:
-            raise BadRequest(f"request id {request_id} is already outstanding")
-        if len(self.outstanding) >= 2 * self.core.config.credit_requests:
-            raise Throttled("more requests are outstanding than were granted")
-        self.outstanding[request_id] = cancel
+        self.outstanding.add(request_id, cancel, size_bytes)
 
     def flush(self) -> None:
         """Send the frame that was gathered."""
@@ -201,6 +215,11 @@ class StreamSession:
     def resume(self) -> None:
         """Learn that it does again."""
         self.is_paused = False
+        backlog, self._backlog = self._backlog, []
+        if backlog and not self.is_closed:
+            self.begin_chunk()
+            self._work(self.tenant, backlog)
+            self.end_chunk()
         self.core.reads.unblock()
 
     def closed(self) -> None:
@@ -214,9 +233,10 @@ class StreamSession:
             self._flush_handle.cancel()
         if self._tenant is not None:
             self._tenant.close_streams.pop(self, None)
-        for cancel in list(self.outstanding.values()):
-            cancel(Cancelled("the stream closed"))
-        self.outstanding.clear()
+        else:
+            self.core.warm_stream_count -= 1
+        self._backlog.clear()
+        self.outstanding.cancel_all(Cancelled("the stream closed"))
         self._writes.close()
         self.core.reads.unblock()
 
@@ -228,6 +248,7 @@ class StreamSession:
             return
         self._hello_timer.cancel()
         self._tenant = tenant
+        self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
         name = frame.hello.client_name[:_CLIENT_NAME_MAX]
         fields = {"stream_id": self.id, "tenant_id": tenant.id, "client": name}

@@ -114,7 +114,11 @@ class WriteRequests:
             lock.statement[:_STATEMENT_MAX],
         )
         request_id = request.id
-        session.track(request_id, lambda error: self._core.locks.withdraw(acquiring, error))
+        session.track(
+            request_id,
+            lambda error: self._core.locks.withdraw(acquiring, error),
+            size_bytes=request.ByteSize(),
+        )
         self._lock_owners[owner] = None
         self._core.locks.acquire(
             acquiring,
@@ -135,7 +139,7 @@ class WriteRequests:
 
     def _answer_lock(self, request_id: int, lock: LockRequest) -> None:
         session = self._session
-        session.outstanding.pop(request_id, None)
+        session.outstanding.pop(request_id)
         if session.is_closed:
             return
         if lock.error is not None:
@@ -244,7 +248,11 @@ class WriteRequests:
                 schema_change=message.schema_change,
                 size_bytes=staged.size_bytes,
             )
-            session.track(request_id, lambda _: self._core.sequencer.cancel(commit))
+            session.track(
+                request_id,
+                lambda _: self._core.sequencer.cancel(commit),
+                size_bytes=message.footprint.ByteSize() + sum(map(len, absent_keys)),
+            )
         except KvError:
             self._give_up(unit, owner)
             raise
@@ -256,7 +264,7 @@ class WriteRequests:
     ) -> None:
         """Answer; the sequencer frees the locks right after."""
         session = self._session
-        session.outstanding.pop(request_id, None)
+        session.outstanding.pop(request_id)
         self._committing.pop(request_id, None)
         self._lock_owners.pop(owner, None)
         self._drop_staged(unit)
@@ -305,7 +313,7 @@ class WriteRequests:
         session.track(request_id, lambda _: None)  # a step cannot be taken back
 
         def answer(state: CounterState | None, error: KvError | None) -> None:
-            session.outstanding.pop(request_id, None)
+            session.outstanding.pop(request_id)
             self._stepped(request_id, state, error)
 
         try:
@@ -314,7 +322,7 @@ class WriteRequests:
             else:
                 counters.step(tenant, key, step, answer)
         except KvError:
-            session.outstanding.pop(request_id, None)
+            session.outstanding.pop(request_id)
             raise
 
     def _stepped(self, request_id: int, state: CounterState | None, error: KvError | None) -> None:
@@ -335,7 +343,7 @@ class WriteRequests:
             raise BadRequest(f"a transaction id has {_TXN_ID_BYTES} bytes")
 
         def answer(commit_ts: int | None) -> None:
-            session.outstanding.pop(request_id, None)
+            session.outstanding.pop(request_id)
             if session.is_closed:
                 return
             if commit_ts is None:

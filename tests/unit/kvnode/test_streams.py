@@ -20,6 +20,7 @@ from kvapi.errors import (
 from kvapi.hlc import from_wall_us
 from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
+from kvnode.server.stream_session import StreamSession
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.tenants.lifecycle import NameInvalid, TenantExists
 from tests.kv_blocks import block_rows
@@ -201,9 +202,8 @@ async def test_cancel_ends_a_wait(node, stream, tenant_id):
 async def test_a_client_that_does_not_read_stops_its_own_scans_only(node, stream, tenant_id):
     """One stalled client would fill the node's memory, or stall its neighbours."""
     await commit(stream, {b"k%05d" % n: b"v" for n in range(20_000)})
-    stream.session.pause()
-    node.core.reads._turn_ends_s = 0
     scan = stream.request(scan=kv_pb2.Scan(count_only=True))
+    stream.session.pause()
     other = node.stream(tenant_id)
     assert (await other.request(scan=kv_pb2.Scan(count_only=True))).block.row_count == 20_001
     await asyncio.sleep(1)
@@ -348,3 +348,81 @@ async def test_a_commit_that_comes_after_its_status_may_be_run_again(node, strea
     with pytest.raises(WriteConflict, match="given up"):
         await commit(stream, {b"k": b"1"}, txn_id=txn_id)
     assert await value(stream, b"k") is None
+
+
+@simulated
+async def test_a_frame_whose_answers_nobody_reads_is_not_worked_through(node, stream, tenant_id):
+    """A few thousand small requests for large values would fill the node's memory."""
+    await commit(stream, {b"k": b"v" * 2_000_000})
+    send, sent = stream.send, []
+
+    def stalling(body):
+        send(body)
+        sent.append(len(body))
+        stream.session.pause()
+
+    stream.send = stalling
+    requests = [kv_pb2.Request(id=1000 + n, get=kv_pb2.Get(key=b"k")) for n in range(50)]
+    for request in requests:
+        stream.waiting[request.id] = node.loop.create_future()
+    stream.receive(kv_pb2.ClientFrame(requests=requests[:25]))
+    stream.receive(kv_pb2.ClientFrame(requests=requests[25:]))
+    for count in range(1, 51):
+        assert len(sent) == count
+        stream.session.resume()
+    assert not stream.waiting
+
+
+@simulated
+async def test_a_frame_of_more_requests_than_granted_ends_the_stream(node, stream, tenant_id):
+    """One frame of a million requests would hold up every tenant for seconds."""
+    count = 2 * node.config.credit_requests + 1
+    requests = [kv_pb2.Request(id=n + 1, get=kv_pb2.Get(key=b"k")) for n in range(count)]
+    stream.receive(kv_pb2.ClientFrame(requests=requests))
+    assert isinstance(stream.fatal, BadRequest)
+
+
+@simulated
+async def test_waiting_keys_are_bounded_in_bytes(node, stream, tenant_id):
+    """Requests within the credit, but of megabytes each, would fill the node's memory."""
+    await node.stream(tenant_id).request(txn_id=b"h" * 16, lock=kv_pb2.Lock(keys=[b"k"]))
+    lock = kv_pb2.Lock(keys=[b"k", b"x" * (8 << 20)])
+    waits = [stream.request(txn_id=b"%016d" % n, lock=lock) for n in range(9)]
+    with pytest.raises(Throttled, match="bytes"):
+        await waits[-1]
+    assert node.core.request_bytes > 50 << 20
+    stream.break_off()
+    assert node.core.request_bytes == 0
+
+
+@simulated
+async def test_reads_of_one_stream_take_turns(node, stream, tenant_id):
+    """A thousand scans at once would each hold megabytes of half an answer."""
+    for first in range(0, 40_000, 5000):
+        await commit(stream, {b"k%05d" % n: b"v" * 100 for n in range(first, first + 5000)})
+    scans = [stream.request(scan=kv_pb2.Scan()) for _ in range(60)]
+    most = 0
+    while not all(scan.done() for scan in scans):
+        most = max(most, stream.session.reads_started)
+        await asyncio.sleep(0)
+    assert most <= node.config.reads_max
+    assert {scan.result().block.row_count for scan in scans} == {scans[0].result().block.row_count}
+    assert stream.session.reads_started == 0
+
+
+def test_few_streams_may_stay_without_a_tenant_for_long():
+    """One process could take every stream of the node and keep it for a day."""
+
+    async def body(loop):
+        node = SimNode(loop, config=NodeConfig(warm_streams_max=3, hello_s_max=5))
+        sessions = [
+            StreamSession(node.core, SimStream(node), hello_s_max=86_400.0) for _ in range(3)
+        ]
+        await asyncio.sleep(6)
+        assert sum(not session.is_closed for session in sessions) <= 3
+        assert node.core.warm_stream_count == sum(not s.is_closed for s in sessions)
+        tenant_id = await node.create("acme")
+        node.stream(tenant_id)
+        assert node.core.warm_stream_count <= 3
+
+    run_virtual(body)
