@@ -11,21 +11,23 @@ it had begun later. That fails with WriteConflict only if something it really re
 locked key cannot change any more, so it needs no validation; hence a transaction that locks rows
 without reading them before never fails under contention.
 
-Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ does not; READ COMMITTED
-takes a new snapshot for each statement as well.
+Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ validates those of
+constraints only (`newest`); READ COMMITTED takes a new snapshot for each statement as well.
 
 **Concurrency.** Belongs to one session. Several reads may be in flight; a lock waits alone.
 """
 
 import asyncio
+import copy
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient, LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
 from kvapi.errors import KeyExists, RequestTooLarge, WriteConflict
-from kvapi.footprint import EMPTY_FOOTPRINT
+from kvapi.footprint import Footprint
 from kvapi.spans import Span
+from sqlnode.commit_checks import CommitChecks
 from sqlnode.first_read import FirstRead
 from sqlnode.locked_rows import LockOptions, from_buffer, halves, joined, with_own_writes
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
@@ -72,6 +74,7 @@ class Transaction:
         self._client = client
         self._buffer = WriteBuffer(bytes_max=write_bytes_max)
         self._reads = ReadFootprint()
+        self._checks = CommitChecks()
         self._locked: set[bytes] = set()  # exclusively
         self._has_locks = False
         self.savepoints = Savepoints(self)
@@ -326,6 +329,24 @@ class Transaction:
             raise KeyExists("written by this transaction already", key=key)
         # Deleted by ourselves: the row is there until the commit, and locked.
 
+    def newest(self) -> "Transaction":
+        """Return what a constraint has to read: under SERIALIZABLE this very transaction.
+
+        Else a view of what is committed now, under the same buffered writes; see `require_still`.
+        """
+        if self.isolation == "serializable":
+            return self
+        view = copy.copy(self)
+        view.read_ts, view.isolation, view._is_tracking = 0, "repeatable read", True
+        view._reads, view._first = ReadFootprint(), FirstRead()
+        return view
+
+    def require_still(self, view: "Transaction", keys: Sequence[bytes] | None = None) -> None:
+        """Make the commit fail if anything that `view` read (only `keys`) changes until then."""
+        if view is not self:
+            read = view._reads.footprint() if keys is None else Footprint(list(keys), [])
+            self._checks.add(read, read_ts=view.read_ts)
+
     def begin_statement(self) -> Mark:
         """Begin a statement, in READ COMMITTED with a new snapshot; the mark is for `undo_to`."""
         if self.isolation == "read committed":
@@ -364,9 +385,9 @@ class Transaction:
         try:
             commit_ts = await self._client.commit(
                 txn_id=self.txn_id,
-                read_ts=self.read_ts,
+                read_ts=self.read_ts if is_validated else self._checks.read_ts,
                 catalog_version=self.catalog_version,
-                footprint=self._reads.footprint() if is_validated else EMPTY_FOOTPRINT,
+                footprint=(self._reads if is_validated else self._checks).footprint(),
                 writes=self._buffer.writes,
                 absent_keys=self._buffer.absent_keys,
                 schema_change=self.schema_changed,

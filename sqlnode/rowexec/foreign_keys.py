@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kvapi.keys import KeyKind
 from pgwire.errors import FeatureNotSupported, InvalidForeignKey
@@ -12,9 +12,7 @@ from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.index_codec import IndexCodec, SecondaryIndexCodec
 from sqlnode.rowexec.storage_kinds import key_kind
 from sqlnode.rowexec.table_codec import codec_of
-
-if TYPE_CHECKING:
-    from sqlnode.context import ExecContext
+from sqlnode.txn import Transaction
 
 Values = tuple[Any, ...]
 
@@ -26,7 +24,8 @@ class ForeignKey:
         self.desc = desc
         self.child = child
         self.parent = parent
-        self._child_codec, parent_codec = codec_of(child), codec_of(parent)
+        self._child_codec = codec_of(child)
+        self._parent_codec = parent_codec = codec_of(parent)
         self.child_positions = [self._child_codec.position_of[a] for a in desc.columns]
         self.parent_positions = [parent_codec.position_of[a] for a in desc.target_columns]
         self.parent_index = _index_over(
@@ -65,43 +64,52 @@ class ForeignKey:
         assert self.parent_index is not None, "checked when made"
         return self.parent_index.key([values[n] for n in self._to_parent_order])
 
+    def is_parent(self, row: bytes | None, key: bytes) -> bool:
+        """Tell whether a stored row of the parent has this unique key."""
+        if row is None:
+            return False
+        values = self.parent_values(self._parent_codec.decode_row(row))
+        assert self.parent_index is not None, "checked when made"
+        in_order = [values[n] for n in self._to_parent_order]
+        return None not in values and self.parent_index.key(in_order) == key
+
     def row_key_of_parent(self, key: bytes, value: bytes) -> bytes:
         """Return the row key behind an entry of the referenced unique index."""
         if isinstance(self.parent_index, SecondaryIndexCodec):
             return self.parent_index.row_key(key, value)
         return key
 
-    async def children(self, parents: Iterable[Values], ctx: "ExecContext") -> list[Row]:
+    async def children(self, parents: Iterable[Values], txn: Transaction) -> list[Row]:
         """Return the child rows that reference any of the parents' values, own writes included."""
         if self._converts:
             raise FeatureNotSupported("foreign keys between columns of different types")
         wanted = list(parents)
         if self._child_index is not None:
-            return await self._children_by_index(self._child_index, wanted, ctx)
-        return await self._children_by_scan(set(map(self.parent_key, wanted)), ctx)
+            return await self._children_by_index(self._child_index, wanted, txn)
+        return await self._children_by_scan(set(map(self.parent_key, wanted)), txn)
 
     async def _children_by_index(
-        self, index: IndexCodec, wanted: list[Values], ctx: "ExecContext"
+        self, index: IndexCodec, wanted: list[Values], txn: Transaction
     ) -> list[Row]:
         order = _order(index, self.desc.columns)
         decode = self._child_codec.decode_row
         rows: list[Row] = []
         for values in wanted:
             span = index.prefix_span([values[n] for n in order])
-            async with aclosing(ctx.txn.scan_blocks(span)) as blocks:
+            async with aclosing(txn.scan_blocks(span)) as blocks:
                 async for block in blocks:
                     if isinstance(index, SecondaryIndexCodec):
                         keys = [index.row_key(key, value) for key, value in block.rows()]
-                        stored = await ctx.txn.multi_get(keys)
+                        stored = await txn.multi_get(keys)
                     else:
                         stored = list(block.values_list())
                     rows += [decode(value) for value in stored if value is not None]
         return rows
 
-    async def _children_by_scan(self, wanted: set[bytes], ctx: "ExecContext") -> list[Row]:
+    async def _children_by_scan(self, wanted: set[bytes], txn: Transaction) -> list[Row]:
         decode = self._child_codec.decode_row
         rows: list[Row] = []
-        async with aclosing(ctx.txn.scan_blocks(self._child_codec.span)) as blocks:
+        async with aclosing(txn.scan_blocks(self._child_codec.span)) as blocks:
             async for block in blocks:
                 for row in map(decode, block.values_list()):
                     values = self.child_values(row)

@@ -129,7 +129,10 @@ class Conflicts:
         if clause.locks_first:
             await self._lock(keys, ctx)
             return {key: key if self._stored[key] is not None else None for key in keys}
-        values = await ctx.txn.multi_get(keys)
+        view = ctx.txn.newest()
+        values = await view.multi_get(keys)
+        free = [key for key, value in zip(keys, values, strict=True) if value is None]
+        ctx.txn.require_still(view, free)  # a lost race is a conflict to retry, no duplicate key
         taken = {
             key: None if value is None else self._owner(key, value)
             for key, value in zip(keys, values, strict=True)

@@ -5,8 +5,10 @@ immediately and report their own changes the same way. What must hold is noted a
 `finish`, over the transaction's own writes: so a row may reference one that the same statement
 inserts later, and NO ACTION sees what the cascades removed.
 
-Under SERIALIZABLE the reads of a check are validated at commit. Otherwise parents are locked, as
-PostgreSQL's FOR KEY SHARE does.
+Under SERIALIZABLE the reads of a check are validated at commit. Otherwise checks read what is
+committed now: new children lock their parents, as PostgreSQL's FOR KEY SHARE does, so whoever has
+locked a parent to remove it sees every child of the present; and the commit validates that no
+SERIALIZABLE transaction, which takes no such locks, has added one since.
 """
 
 from collections.abc import Iterable, Sequence
@@ -152,19 +154,20 @@ class Referential:
     async def _check_parents(
         self, key: ForeignKey, keys: list[bytes], wanted: dict[bytes, Values]
     ) -> None:
-        found = await self._ctx.txn.multi_get(keys)
+        txn = self._ctx.txn
+        found = await txn.newest().multi_get(keys)
         for entry, value in zip(keys, found, strict=True):
             if value is None:
                 raise self._errors(key.child).missing_parent(key.desc, wanted[entry], key.parent)
-        if self._ctx.txn.isolation != "serializable":
+        if txn.isolation != "serializable":
             rows = [
                 key.row_key_of_parent(entry, value)
                 for entry, value in zip(keys, found, strict=True)
                 if value is not None
             ]
-            locked = await self._ctx.txn.lock_rows(rows, shared=True)
+            locked = await txn.lock_rows(rows, shared=True)
             for entry, value in zip(keys, locked.values, strict=True):
-                if value is None:
+                if not key.is_parent(value, entry):
                     raise self._errors(key.child).missing_parent(
                         key.desc, wanted[entry], key.parent
                     )
@@ -172,9 +175,9 @@ class Referential:
     async def _check_orphans(self, key: ForeignKey, action: FkAction, gone: list[Values]) -> None:
         if action is not FkAction.RESTRICT:
             # Another row may have taken the key meanwhile.
-            again = await self._ctx.txn.multi_get([key.parent_key(values) for values in gone])
+            again = await self._ctx.txn.newest().multi_get(list(map(key.parent_key, gone)))
             gone = [v for v, value in zip(gone, again, strict=True) if value is None]
-        children = await key.children(gone, self._ctx)
+        children = await self._children(key, gone)
         if children:
             values = key.child_values(children[0])
             raise self._errors(key.parent).still_referenced(key.desc, values, key.child)
@@ -228,7 +231,7 @@ class Referential:
         await self.updated(key.child, pairs)
 
     async def _locked_children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
-        rows = await key.children(parents, self._ctx)
+        rows = await self._children(key, parents)
         if not rows:
             return []
         wanted = set(map(key.parent_key, parents))
@@ -238,6 +241,12 @@ class Referential:
             return None not in values and key.parent_key(values) in wanted
 
         return await RowLocker(RowWriter(key.child).codec).lock(rows, self._ctx, still_refers)
+
+    async def _children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
+        view = self._ctx.txn.newest()
+        rows = await key.children(parents, view)
+        self._ctx.txn.require_still(view)
+        return rows
 
     def _default(self, table: TableDesc, attnum: int) -> object:
         column = table.column(attnum)

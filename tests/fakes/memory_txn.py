@@ -94,6 +94,12 @@ class MemoryTxn:
         elif self.writes[key] is not None:
             raise KeyExists("written by this transaction already", key=key)
 
+    def newest(self):
+        return self
+
+    def require_still(self, view, keys=None):
+        """Do nothing: nobody else writes here."""
+
     def mark(self):
         return len(self._undo), len(self.absent)
 

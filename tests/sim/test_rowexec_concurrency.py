@@ -7,7 +7,7 @@ import pytest
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
-from kvapi.errors import KvError
+from kvapi.errors import KvError, WriteConflict
 from pgwire.errors import SqlError, UniqueViolation
 from runtime.clock import SystemClock
 from sqlnode.catalog.descriptors import FkAction, ForeignKeyDesc
@@ -34,7 +34,15 @@ CHILDREN = make_table(
     [("x", INT4), ("p", INT4)], ("x",), table_id=40000, name="children", foreign_keys=(KEY,),
     indexes=[("children_p", ("p",), False)],
 )  # fmt: skip
-CATALOG = build_catalog(1, [ACCOUNTS, HISTORY, CHILDREN], ())
+OWNERS = make_table(
+    [("id", INT4), ("u", INT4)], ("id",), table_id=50000, name="owners",
+    indexes=[("owners_u", ("u",), True)],
+)  # fmt: skip
+PET_OF = ForeignKeyDesc(2, "p_fkey", (2,), 50000, (2,), FkAction.NO_ACTION, FkAction.NO_ACTION)
+PETS = make_table(
+    [("x", INT4), ("u", INT4)], ("x",), table_id=60000, name="pets", foreign_keys=(PET_OF,)
+)
+CATALOG = build_catalog(1, [ACCOUNTS, HISTORY, CHILDREN, OWNERS, PETS], ())
 
 
 class Cluster:
@@ -157,12 +165,17 @@ async def test_one_of_two_equal_inserts_wins(cluster):
     assert sum(await asyncio.gather(*[insert(n) for n in range(8)])) == 1
 
 
-async def test_no_child_outlives_its_parent(cluster):
+LEVELS = ["serializable", "repeatable read", "read committed"]
+
+
+@pytest.mark.parametrize("parents_level", LEVELS)
+@pytest.mark.parametrize("childrens_level", LEVELS)
+async def test_no_child_outlives_its_parent(cluster, childrens_level, parents_level):
     """A child is inserted while its parent is deleted."""
 
     async def insert(n):
         try:
-            await cluster.block(f"insert into children values ({n}, 1)")
+            await cluster.block(f"insert into children values ({n}, 1)", isolation=childrens_level)
         except SqlError as error:
             assert error.sqlstate == "23503"  # noqa: PT017 - one of many
             return False
@@ -173,8 +186,81 @@ async def test_no_child_outlives_its_parent(cluster):
         await asyncio.gather(
             insert(3 * round_number),
             insert(3 * round_number + 1),
-            cluster.block("delete from accounts where id = 1"),
+            cluster.block("delete from accounts where id = 1", isolation=parents_level),
             insert(3 * round_number + 2),
         )
         assert await cluster.block("select * from accounts") == []
         assert await cluster.block("select * from children") == []
+
+
+async def refuses_orphans(cluster, adder, remover, remove, table):
+    """Run `remove` while a child is added but not committed; one of the two has to give way."""
+    outcomes = []
+
+    async def removing():
+        try:
+            await cluster.run(remover, remove)
+            await remover.commit()
+            outcomes.append("removed")
+        except (KvError, SqlError):
+            await remover.rollback()
+
+    task = asyncio.ensure_future(removing())
+    await asyncio.sleep(0.02)  # it waits for the lock, or has looked for children in vain
+    try:
+        await adder.commit()
+        outcomes.append("added")
+    except KvError:
+        await adder.rollback()
+    await task
+    children = await cluster.block(f"select * from {table}")
+    if "removed" in outcomes:
+        assert children == [], "the child has lost its parent"
+    else:
+        assert bool(children) == ("added" in outcomes)
+    assert outcomes, "both gave way"
+
+
+@pytest.mark.parametrize("parents_level", LEVELS)
+@pytest.mark.parametrize("childrens_level", LEVELS)
+@pytest.mark.parametrize(
+    ("parents", "children"), [("accounts", "children"), ("owners", "pets")], ids=["cascade", "none"]
+)
+async def test_a_waiting_delete_sees_the_child_it_waited_for(
+    cluster, parents, children, childrens_level, parents_level
+):
+    """The child was committed while the delete of its parent waited: an orphan."""
+    await cluster.block(f"insert into {parents} values (1, 1)")
+    adder, remover = cluster.begin(childrens_level), cluster.begin(parents_level)
+    await cluster.run(remover, f"select * from {parents} where id = 7")  # fixes its snapshot
+    await cluster.run(adder, f"insert into {children} values (1, 1)")
+    remove = f"delete from {parents} where id = 1"
+    await refuses_orphans(cluster, adder, remover, remove, children)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_a_parent_that_took_another_key_is_none(cluster, level):
+    """The parent's row is still there, but not what the child refers to."""
+    await cluster.block("insert into owners values (1, 5)")
+    adder, mover = cluster.begin(level), cluster.begin("serializable")
+    await cluster.run(mover, "update owners set u = 6 where id = 1")
+    adding = asyncio.ensure_future(cluster.run(adder, "insert into pets values (1, 5)"))
+    await asyncio.sleep(0.02)
+    await mover.commit()
+    with pytest.raises((SqlError, KvError)):  # noqa: PT012 - when depends on the level
+        await adding
+        await adder.commit()
+    assert await cluster.block("select * from pets") == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+async def test_a_lost_race_of_on_conflict_is_no_duplicate_key(cluster, level):
+    """INSERT .. ON CONFLICT is written so as not to fail on duplicates."""
+    upsert = cluster.begin(level)
+    await cluster.run(upsert, "insert into owners values (1, 5) on conflict (u) do nothing")
+    await cluster.block("insert into owners values (2, 5)")
+    with pytest.raises(WriteConflict):
+        await upsert.commit()
+    text = "insert into owners values (1, 5) on conflict (u) do nothing"
+    assert await cluster.block(text, isolation=level) is not None
+    assert await cluster.block("select id from owners") == [(2,)]
