@@ -65,8 +65,10 @@ class Plan:
     column_oids: tuple[int, ...] = field(init=False)
     reg_columns: tuple[tuple[int, int], ...] = field(init=False)  # (position, type) of reg* types
     relations: frozenset[int] = frozenset()  # ids of the tables it reads or writes
+    returns_rows: bool = field(init=False)  # a query does, even one without columns
 
     def __post_init__(self) -> None:
+        self.returns_rows = self.kind is PlanKind.QUERY or bool(self.columns)
         self.column_oids = tuple(column.type.oid for column in self.columns)
         self.reg_columns = tuple(
             (n, oid) for n, oid in enumerate(self.column_oids) if oid in REG_TYPES

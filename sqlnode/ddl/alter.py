@@ -21,7 +21,7 @@ from sqlnode.catalog.descriptors import (
     TableDesc,
     ViewDesc,
 )
-from sqlnode.ddl.columns import check_storable, make_column
+from sqlnode.ddl.columns import make_column
 from sqlnode.ddl.constraints import (
     add_constraint,
     drop_constraint,
@@ -29,8 +29,12 @@ from sqlnode.ddl.constraints import (
     require_no_nulls,
     set_not_null,
 )
-from sqlnode.ddl.context import DdlContext, quote_identifier
-from sqlnode.ddl.expressions import constant_default_text, normal_default, renamed_column
+from sqlnode.ddl.context import DdlContext
+from sqlnode.ddl.expressions import (
+    constant_default_text,
+    normal_default,
+    renamed_column,
+)
 from sqlnode.ddl.names import (
     constraint_names,
     find_index,
@@ -56,6 +60,7 @@ from sqlnode.ddl.nodes import (
     SetSchema,
     SetType,
 )
+from sqlnode.ddl.retype import set_type, with_replaced
 from sqlnode.ddl.rewrite import drop_primary_key, recompute
 from sqlnode.ddl.sequences import owned_sequences, rename_default
 
@@ -86,7 +91,13 @@ async def _act(context: DdlContext, table: TableDesc, action: Action) -> None:
                 await require_no_nulls(context, table, require_column(table, action.name).name)
             context.editor.put(set_not_null(table, action.name, action.not_null))
         case SetType():
-            await _set_type(context, table, action)
+            _check_views(
+                context,
+                table,
+                require_column(table, action.name),
+                f"cannot alter type of a column used by a view of table {table.name}",
+            )
+            await set_type(context, table, action)
         case AddConstraint():
             await add_constraint(context, table.id, action.constraint, is_empty=False)
         case DropConstraint():
@@ -207,35 +218,7 @@ def _set_default(context: DdlContext, table: TableDesc, action: SetDefault) -> N
         )
     # A SERIAL column's sequence stays owned by it, only the default no longer draws from it.
     changed = msgspec.structs.replace(column, default_sql=default_sql, sequence_id=0)
-    context.editor.put(_replaced(table, changed))
-
-
-def _replaced(table: TableDesc, column: ColumnDesc) -> TableDesc:
-    columns = tuple(column if c.attnum == column.attnum else c for c in table.columns)
-    return msgspec.structs.replace(table, columns=columns)
-
-
-async def _set_type(context: DdlContext, table: TableDesc, action: SetType) -> None:
-    column = require_column(table, action.name)
-    check_storable(action.type, column.name)
-    what = f"cannot alter type of a column used by a view of table {table.name}"
-    _check_views(context, table, column, what)
-    if column.sequence_id and action.type.info.category != "N":
-        raise FeatureNotSupported(f"changing a serial column to {action.type} is not supported")
-    changed = msgspec.structs.replace(
-        column, type_oid=action.type.oid, typmod=action.type.typmod, missing=None
-    )
-    if column.default_sql is not None and not column.sequence_id:
-        default_sql = normal_default(context, column.default_sql, action.type, column.name)
-        changed = msgspec.structs.replace(changed, default_sql=default_sql)
-    expression = action.using or quote_identifier(column.name)
-    if action.using is None:
-        expression = f"CAST({expression} AS {action.type})"
-    shape = _replaced(table, changed)
-    fresh = msgspec.structs.replace(
-        shape, layouts=(LayoutDesc(1, tuple(c.attnum for c in shape.columns)),), dropped_columns=()
-    )
-    await recompute(context, table, fresh, {column.attnum: expression})
+    context.editor.put(with_replaced(table, changed))
 
 
 def _set_owner(context: DdlContext, table: TableDesc, owner: str) -> None:
@@ -313,7 +296,7 @@ def _rename_column(context: DdlContext, table: TableDesc, name: str, new_name: s
     if table.find_column(new_name) is not None:
         raise DuplicateColumn(f'column "{new_name}" of relation "{table.name}" already exists')
     _check_views(context, table, column, f"cannot rename column {name} of table {table.name}")
-    renamed = _replaced(table, msgspec.structs.replace(column, name=new_name))
+    renamed = with_replaced(table, msgspec.structs.replace(column, name=new_name))
     checks = tuple(
         msgspec.structs.replace(check, sql=renamed_column(context, table, check, renamed))
         if column.attnum in check.columns

@@ -168,7 +168,7 @@ async def _add_foreign_key(
     name = definition.name or choose_name(
         table.name, "_".join(definition.columns), "fkey", constraint_names(table)
     )
-    _check_fk_types(table, columns, target, target_columns, name)
+    check_fk_types(table, columns, target, target_columns, name)
     key = ForeignKeyDesc(
         await context.editor.allocate_id(),
         name,
@@ -209,13 +209,14 @@ def _target_columns(target: TableDesc, definition: ForeignKeyDef) -> tuple[int, 
     )
 
 
-def _check_fk_types(
+def check_fk_types(
     table: TableDesc,
     columns: tuple[int, ...],
     target: TableDesc,
     target_columns: tuple[int, ...],
     name: str,
 ) -> None:
+    """Require that keys and what they refer to can be compared. Raises: DatatypeMismatch."""
     for attnum, target_attnum in zip(columns, target_columns, strict=True):
         left, right = table.column(attnum), target.column(target_attnum)
         # A lookup encodes the child's datum with the parent's key codec: both must store alike.

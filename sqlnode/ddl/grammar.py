@@ -139,6 +139,7 @@ class DdlParser(AlterParser):
     def _create_table(self) -> CreateTable:
         if_not_exists = self._if_not_exists()
         name = self.name()
+        self.table_name = name.name
         if self.accept("of") or self.accept("partition"):
             raise self.unsupported("a typed or partitioned table")
         if self.peek("as") or self.peek("with") or self.peek("tablespace"):

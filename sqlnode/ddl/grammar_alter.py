@@ -53,6 +53,7 @@ class AlterParser(PartsParser):
         if_exists = self.accept("if", "exists")
         self.accept("only")
         name = self.name()
+        self.table_name = name.name
         if self.accept("rename"):
             return self._rename(kind, name, if_exists)
         if kind == "sequence" and not self.peek_any("owner", "set"):

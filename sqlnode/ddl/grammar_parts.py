@@ -24,6 +24,8 @@ _CONSTRAINT_WORDS: Final = ("constraint", "primary", "unique", "check", "foreign
 class PartsParser(DmlParser):
     """Adds the shared parts to the parser of queries."""
 
+    table_name = ""  # of the table whose columns are defined, for messages
+
     def name(self) -> Name:
         """Take a possibly qualified name."""
         position = self.position
@@ -83,10 +85,16 @@ class PartsParser(DmlParser):
     ) -> bool:
         name = self.identifier() if self.accept("constraint") else None
         if self.accept("not", "null"):
-            self._set_once(fields, "not_null", True)
+            self._set_null(fields, column, is_allowed=False)
         elif self.accept("null"):
-            self._set_once(fields, "not_null", False)
+            self._set_null(fields, column, is_allowed=True)
         elif self.accept("default"):
+            if "default" in fields:
+                raise SqlSyntaxError(
+                    f'multiple default values specified for column "{column}" of table '
+                    f'"{self.table_name}"',
+                    position=self.tokens[self.at - 1].position,
+                )
             mark = self.at
             self.restricted_expression()
             fields["default"] = self.text_since(mark)
@@ -101,10 +109,14 @@ class PartsParser(DmlParser):
         self._constraint_attributes()
         return True
 
-    def _set_once(self, fields: dict[str, Any], field: str, value: bool) -> None:
-        if fields.get(field, value) != value:
-            raise SqlSyntaxError("conflicting NULL/NOT NULL declarations", position=self.position)
-        fields[field] = value
+    def _set_null(self, fields: dict[str, Any], column: str, *, is_allowed: bool) -> None:
+        if fields.get("not_null", not is_allowed) == is_allowed:
+            raise SqlSyntaxError(
+                f'conflicting NULL/NOT NULL declarations for column "{column}" of table '
+                f'"{self.table_name}"',
+                position=self.tokens[self.at - 1].position,
+            )
+        fields["not_null"] = not is_allowed
 
     def _column_key(self, column: str, name: str | None) -> Constraint | None:
         if self.accept("primary", "key"):

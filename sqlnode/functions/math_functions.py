@@ -12,7 +12,7 @@ from pgwire.errors import (
 )
 from pgwire.sql_error import SqlError
 from sqlnode.functions import decimals
-from sqlnode.functions.define import function
+from sqlnode.functions.define import function, operator
 from sqlnode.functions.floats import overflow, power, underflow
 from sqlnode.functions.integers import checked
 from sqlnode.functions.trigonometry import RADIANS_PER_DEGREE
@@ -142,6 +142,8 @@ for _name in ("pow", "power"):
     function(f"{_name}(float8, float8) float8", power)
 function("atan2(float8, float8) float8", math.atan2)
 function("pi() float8", lambda: math.pi, "pi()")
+operator("|/", "dsqrt(float8) float8", _square_root)
+operator("||/", "dcbrt(float8) float8", _cube_root)
 
 
 def _bucket(operand: Any, low: Any, high: Any, count: int) -> int:

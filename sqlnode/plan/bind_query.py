@@ -10,6 +10,7 @@ from pgwire.errors import (
     UndefinedColumn,
     UndefinedTable,
 )
+from pgwire.sql_error import SqlError
 from sqlnode.parse.query_syntax import Locking, Query, SelectCore, SetCore, ValuesCore
 from sqlnode.parse.syntax import ColumnName, Expr, Literal, SortItem
 from sqlnode.plan.bind_cte import bind_with
@@ -110,8 +111,8 @@ def _output(query: Query, item: SortItem, result: QueryResult) -> Scalar:
 def _limited(env: Env, query: Query, plan: Plan, scope: Scope | None) -> Plan:
     if query.limit is None and query.offset is None:
         return plan
-    count = _row_count(env, query.limit, "LIMIT", scope)
-    offset = _row_count(env, query.offset, "OFFSET", scope)
+    count = _row_count(env, query.limit, "LIMIT", scope, plan)
+    offset = _row_count(env, query.offset, "OFFSET", scope, plan)
     ties: tuple[SortKey, ...] = ()
     if query.with_ties:
         if not isinstance(plan, Sort):
@@ -120,10 +121,25 @@ def _limited(env: Env, query: Query, plan: Plan, scope: Scope | None) -> Plan:
     return Limit(plan, count, offset, ties)
 
 
-def _row_count(env: Env, expr: Expr | None, clause: str, scope: Scope | None) -> Scalar | None:
+def _of_from_clause(error: UndefinedColumn, plan: Plan, clause: str) -> SqlError:
+    """Say that a column of FROM cannot be the row count; leave other errors as they are."""
+    names = (column.name for part in walk_plans(plan) for column in part.columns)
+    if not any(error.message.startswith((f'column "{n}" ', f"column {n} ")) for n in names):
+        return error
+    return InvalidColumnReference(
+        f"argument of {clause} must not contain variables", position=error.position
+    )
+
+
+def _row_count(
+    env: Env, expr: Expr | None, clause: str, scope: Scope | None, plan: Plan
+) -> Scalar | None:
     if expr is None:
         return None
-    bound = bind(ExprContext(env, Scope(scope), clause), expr)
+    try:
+        bound = bind(ExprContext(env, Scope(scope), clause), expr)
+    except UndefinedColumn as error:
+        raise _of_from_clause(error, plan, clause) from None
     if referenced_ids(bound) & (scope.ids if scope is not None else set()):
         raise InvalidColumnReference(f"argument of {clause} must not contain variables")
     if isinstance(bound, Const) and bound.value is None:

@@ -160,7 +160,7 @@ class Scope:
         )
 
     def _similar(self, name: str, alias: str | None) -> str | None:
-        best, best_distance = [], max(1, len(name) // 2) + 1
+        best, best_distance = [], len(name) // 2 + 1
         for scope in self.levels():
             for item in scope.items:
                 if item.alias is None or (alias is not None and item.alias != alias):

@@ -8,16 +8,17 @@ from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.logical import OutColumn, Plan, Project
 from sqlnode.plan.scalar import ColumnRef, Scalar
-from sqlnode.plan.statement import Delete, Returning, Update
+from sqlnode.plan.statement import Delete, Update
 from sqlnode.rowexec.async_calls import AsyncCalls
 from sqlnode.rowexec.conditions import has_subquery
 from sqlnode.rowexec.dml_source import SourceCompiler, compile_targets
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.plan_compiler import column_refs
 from sqlnode.rowexec.referential import Referential
+from sqlnode.rowexec.returned_rows import ReturnedRows
 from sqlnode.rowexec.row_checks import RowChecks
 from sqlnode.rowexec.row_writer import RowWriter
-from sqlnode.rowexec.scalars import compile_row, compile_scalar
+from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.rowexec.table_codec import codec_of
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class UpdateRows:
         self._checks = RowChecks(bound.table, bound.checks, layout)
         self._moves = RowWriter(bound.table).moves(attnums)
         self._refers = touches_foreign_keys(bound.table, catalog)
-        self._returning = _returning(bound.returning, layout)
+        self._returning = ReturnedRows(bound.returning, layout, catalog, compiler)
 
     async def run(self, ctx: "ExecContext") -> tuple[int, list[tuple[Any, ...]]]:
         """Update; return (row count, RETURNING rows)."""
@@ -83,22 +84,21 @@ class UpdateRows:
 
     async def _update(self, ctx: "ExecContext") -> tuple[int, list[tuple[Any, ...]]]:
         references = Referential(ctx) if self._refers else None
-        count, returned, width = 0, [], self._width
-        async for rows in self._targets.batches(ctx):
+        count, width = 0, self._width
+        returned = await self._returning.begin(ctx)
+        async for rows in returned.batches(self._targets, ctx):
             pairs = await self._pairs(rows, ctx)
             self._checks.check([new for _, new in pairs], ctx)
+            if returned.wanted:
+                shown = [(*new, *row[width:]) for (_, new), row in zip(pairs, rows, strict=True)]
+                await returned.add(shown, ctx)
             await self._moves.update(pairs, ctx)
             if references is not None:
                 await references.updated(self._table, pairs)
             count += len(pairs)
-            if self._returning is not None:
-                returned += [
-                    self._returning((*new, *row[width:]), ctx)
-                    for (_, new), row in zip(pairs, rows, strict=True)
-                ]
         if references is not None:
             await references.finish()
-        return count, returned
+        return count, returned.rows
 
     async def _pairs(self, rows: Sequence[Row], ctx: "ExecContext") -> list[tuple[Row, Row]]:
         """Return (old, new) full rows."""
@@ -125,7 +125,7 @@ class DeleteRows:
         )
         self._writer = RowWriter(bound.table)
         self._refers = touches_foreign_keys(bound.table, catalog)
-        self._returning = _returning(bound.returning, self._targets.layout)
+        self._returning = ReturnedRows(bound.returning, self._targets.layout, catalog, compiler)
 
     async def run(self, ctx: "ExecContext") -> tuple[int, list[tuple[Any, ...]]]:
         """Delete; return (row count, RETURNING rows)."""
@@ -138,19 +138,16 @@ class DeleteRows:
 
     async def _delete(self, ctx: "ExecContext") -> tuple[int, list[tuple[Any, ...]]]:
         references = Referential(ctx) if self._refers else None
-        count, returned, width = 0, [], self._width
-        async for rows in self._targets.batches(ctx):
+        count, width = 0, self._width
+        returned = await self._returning.begin(ctx)
+        async for rows in returned.batches(self._targets, ctx):
             full = [row[:width] for row in rows]
+            if returned.wanted:
+                await returned.add(rows, ctx)
             self._writer.delete(full, ctx)
             if references is not None:
                 await references.deleted(self._table, full)
             count += len(rows)
-            if self._returning is not None:
-                returned += [self._returning(row, ctx) for row in rows]
         if references is not None:
             await references.finish()
-        return count, returned
-
-
-def _returning(returning: Returning | None, layout: dict[int, int]) -> Any:
-    return None if returning is None else compile_row(returning.scalars, layout)
+        return count, returned.rows

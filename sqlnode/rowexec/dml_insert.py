@@ -18,6 +18,7 @@ from sqlnode.rowexec.referential import Referential
 from sqlnode.rowexec.row_checks import RowChecks
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_row, compile_scalar
+from sqlnode.rowexec.subquery_values import SubqueryValues
 from sqlnode.rowexec.table_codec import codec_of
 
 if TYPE_CHECKING:
@@ -116,10 +117,16 @@ class InsertRows:
         self._writer = RowWriter(bound.table)
         self._conflict: ConflictWriter | None = None
         if bound.on_conflict is not None:
-            self._conflict = ConflictWriter(bound, self._writer, self._checks, layout)
+            self._conflict = ConflictWriter(
+                bound, self._writer, self._checks, layout, (catalog, compiler)
+            )
         self._returning = None
+        self._subqueries = SubqueryValues(layout, len(bound.row_columns), catalog, compiler)
         if bound.returning is not None:
-            self._returning = compile_row(bound.returning.scalars, layout)
+            scalars = [self._subqueries.take(scalar) for scalar in bound.returning.scalars]
+            self._returning = compile_row(scalars, self._subqueries.layout)
+        if self._conflict is not None:
+            self._subqueries.refuse_reads_of(bound.table)
 
     async def run(self, ctx: "ExecContext") -> tuple[int, list[tuple[Any, ...]]]:
         """Insert; return (row count, RETURNING rows)."""
@@ -133,25 +140,32 @@ class InsertRows:
     async def _insert(self, ctx: "ExecContext") -> tuple[int, list[tuple[Any, ...]]]:
         references = Referential(ctx)
         count, returned = 0, []
-        conflicts = self._conflict.begin(references) if self._conflict is not None else None
+        conflicts = None
+        if self._conflict is not None:
+            conflicts = await self._conflict.begin(references, ctx)
+        computed = await self._subqueries.begin(ctx) if self._subqueries else None
         async for batch in self._batches(ctx):
             rows = await self._build.build(batch, ctx)
             self._checks.check(rows, ctx)
             if conflicts is not None:
                 rows = await conflicts.write(rows, ctx)
-            else:
+            shown = rows if computed is None else await computed.extend(rows, ctx)
+            if conflicts is None:
                 await self._writer.insert(rows, ctx)
                 references.inserted(self._table, rows)
             count += len(rows)
             if self._returning is not None:
-                returned += [self._returning(row, ctx) for row in rows]
+                returned += [self._returning(row, ctx) for row in shown]
         await references.finish()
         return count, returned
 
     async def _batches(self, ctx: "ExecContext") -> Any:
         """Yield batches of at most BATCH_ROWS; a source that is the target is read first."""
-        if self._reads_itself:
+        if self._reads_itself or self._subqueries.by_row:
             everything = [row async for rows in self._source.run(ctx) for row in rows]
+            if self._subqueries.by_row:  # all of it before the first row is written
+                yield everything
+                return
             for start in range(0, len(everything), BATCH_ROWS):
                 yield everything[start : start + BATCH_ROWS]
             return

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 
 from pgwire.errors import SerializationFailure
 from sqlnode.catalog.descriptors import TableDesc
+from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.statement import Insert
 from sqlnode.rowexec.constraint_errors import affects_row_twice
+from sqlnode.rowexec.dml_source import SourceCompiler
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.index_codec import IndexCodec, SecondaryIndexCodec
 from sqlnode.rowexec.referential import Referential
@@ -21,6 +23,7 @@ from sqlnode.rowexec.row_checks import RowChecks
 from sqlnode.rowexec.row_locks import EXCLUSIVE, lock_keys
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_scalar
+from sqlnode.rowexec.subquery_values import Computed, SubqueryValues
 from sqlnode.rowexec.table_codec import codec_of
 
 if TYPE_CHECKING:
@@ -33,7 +36,12 @@ class ConflictWriter:
     """The compiled ON CONFLICT clause of one INSERT."""
 
     def __init__(
-        self, bound: Insert, writer: RowWriter, checks: RowChecks, layout: dict[int, int]
+        self,
+        bound: Insert,
+        writer: RowWriter,
+        checks: RowChecks,
+        layout: dict[int, int],
+        planning: tuple[Catalog, SourceCompiler],
     ) -> None:
         clause = bound.on_conflict
         assert clause is not None, "made for INSERT with ON CONFLICT"
@@ -46,20 +54,25 @@ class ConflictWriter:
             column.id: width + codec.position_of.get(column.attnum, n)
             for n, column in enumerate(clause.excluded_columns)
         }
-        both = layout | excluded
-        self.where = compile_scalar(clause.where, both) if clause.where is not None else None
+        self.subqueries = subqueries = SubqueryValues(layout | excluded, 2 * width, *planning)
+        where = None if clause.where is None else subqueries.take(clause.where)
+        assignments = [(attnum, subqueries.take(scalar)) for attnum, scalar in clause.assignments]
+        subqueries.refuse_reads_of(bound.table)
+        both = subqueries.layout
+        self.where = None if where is None else compile_scalar(where, both)
         self.assignments = [
             (codec.position_of[attnum], compile_scalar(scalar, both))
-            for attnum, scalar in clause.assignments
+            for attnum, scalar in assignments
         ]
         self.moves = writer.moves(attnum for attnum, _ in clause.assignments)
         self.locks_first = (
             self.do_update and len(self.arbiters) == 1 and self.arbiters[0] is codec.primary
         )
 
-    def begin(self, references: Referential) -> "Conflicts":
+    async def begin(self, references: Referential, ctx: "ExecContext") -> "Conflicts":
         """Begin one execution."""
-        return Conflicts(self, references)
+        computed = await self.subqueries.begin(ctx) if self.subqueries else None
+        return Conflicts(self, references, computed)
 
 
 def _arbiters(table: TableDesc, index_ids: Sequence[int]) -> list[IndexCodec]:
@@ -74,8 +87,11 @@ def _arbiters(table: TableDesc, index_ids: Sequence[int]) -> list[IndexCodec]:
 class Conflicts:
     """One execution: remembers which rows the statement itself wrote."""
 
-    def __init__(self, clause: ConflictWriter, references: Referential) -> None:
+    def __init__(
+        self, clause: ConflictWriter, references: Referential, computed: Computed | None
+    ) -> None:
         self._clause = clause
+        self._computed = computed
         self._references = references
         self._own: set[bytes] = set()  # row keys this statement inserted or updated
         self._stored: dict[bytes, bytes | None] = {}  # newest values of locked rows
@@ -162,7 +178,9 @@ class Conflicts:
         if stored is None:  # deleted between look-up and lock
             raise SerializationFailure("could not serialize access due to concurrent delete")
         old = codec.decode_row(stored)
-        both = (*old, *proposed)
+        both: Row = (*old, *proposed)
+        if self._computed is not None:
+            (both,) = await self._computed.extend([both], ctx)
         if clause.where is not None and clause.where(both, ctx) is not True:
             return None
         new = list(old)

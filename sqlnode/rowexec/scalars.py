@@ -12,6 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pgwire.datum import Record
+from sqlnode.functions.arrays import array_of_arrays
 from sqlnode.plan.scalar import (
     And,
     AnyAll,
@@ -331,6 +332,8 @@ def flattened(array: Sequence[Any]) -> Sequence[Any]:
 @compile_scalar.register(ArrayItems)
 def _array_items(node: ArrayItems, layout: Layout) -> Eval:
     items = [compile_scalar(item, layout) for item in node.items]
+    if any(item.type.info.element_oid for item in node.items):
+        return lambda row, ctx: array_of_arrays([item(row, ctx) for item in items])
     if all(map(is_constant, items)):
         return constant([constant_value(item) for item in items])
     return lambda row, ctx: [item(row, ctx) for item in items]

@@ -163,7 +163,7 @@ def describe(session: Session, frame: frames.Describe) -> None:
         require_allowed(session, portal.prepared.statement)
         plan, formats = portal.prepared.plan, portal.formats
     columns = output_columns(session, plan)
-    if columns:
+    if columns or plan.returns_rows:
         session.out.add(row_description(described_columns(columns, formats)))
     else:
         session.out.add(NO_DATA)
@@ -205,7 +205,7 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
         session.out.add(EMPTY_QUERY_RESPONSE)
         return
     require_allowed(session, portal.prepared.statement)
-    if portal.is_done and not plan.columns:
+    if portal.is_done and not plan.returns_rows:
         raise ObjectNotInPrerequisiteState(f'portal "{frame.portal}" cannot be run')
     if portal.rows is not None or frame.row_count_max or portal.is_done or portal.is_cursor:
         await _execute_part(session, portal, frame.row_count_max)
@@ -236,7 +236,7 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
     """Run a portal for some rows, or go on with one that was suspended."""
     plan = portal.prepared.plan
     if portal.rows is None and not portal.is_done:
-        if not plan.columns:
+        if not plan.returns_rows:
 
             async def attempt() -> str:
                 return await run_plan(session, plan, portal.params, portal.formats, is_whole=False)

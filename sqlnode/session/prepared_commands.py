@@ -71,7 +71,7 @@ async def execute(
         )
     session.block.ensure()
     params = [_argument(session, sql, index, prepared) for index, sql in enumerate(node.args)]
-    if is_simple and plan.columns and plan.kind is not PlanKind.UTILITY:
+    if is_simple and plan.returns_rows and plan.kind is not PlanKind.UTILITY:
         session.out.add(row_description(described_columns(plan.columns, formats)))
     return await run_plan(session, plan, params, formats, is_whole=False)
 

@@ -1,5 +1,6 @@
 """DDL inside a session's transaction."""
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ async def run_ddl(session: Session, node: Ddl | Any) -> str:
     block = session.block
     block.ensure()
     if block.is_read_only:
-        word = type(node).__name__
+        word = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).upper()
         raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
     editor = block.edit_catalog(session.engine.allocate_id)
     context = session.context(())

@@ -3,6 +3,9 @@
 Source: PostgreSQL docs, "Multiple Statements in a Simple Query"; postgres.c (exec_simple_query).
 """
 
+import re
+
+from pgwire.errors import UndefinedParameter
 from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete, row_description
 from pgwire.sql_error import SqlError
 from sqlnode.planner import Plan, PlanKind, literal_params
@@ -38,6 +41,12 @@ def _describe(plan: Plan) -> bytes:
     return plan.description
 
 
+def _no_parameter(plan: Plan) -> UndefinedParameter:
+    found = re.search(r"\$\d+", plan.text)
+    assert found is not None, "a statement with parameters names one"
+    return UndefinedParameter(f"there is no parameter {found[0]}", position=found.start() + 1)
+
+
 async def _run(session: Session, statement: Statement, *, is_alone: bool) -> None:
     require_allowed(session, statement)
     block, out = session.block, session.out
@@ -46,8 +55,10 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
     async def attempt() -> str:
         env = session.env()
         plan = session.engine.plan(statement, env)
+        if plan.param_types:
+            raise _no_parameter(plan)
         params = literal_params(statement, plan, env)
-        if plan.columns and plan.kind is not PlanKind.UTILITY:
+        if plan.returns_rows and plan.kind is not PlanKind.UTILITY:
             out.add(plan.description or _describe(plan))
         return await run_plan(session, plan, params, (), is_whole=is_whole, is_simple=True)
 

@@ -119,3 +119,16 @@ select distinct b from t order by b;
 select distinct on (b) b, a from t order by b, a desc;
 select t.a, s.a from t join t s on s.a = t.a + 1 order by 1;
 select a from t where a = 1 or a = 2 order by a
+;
+update t set b = 1 where a < 23 returning a, (select count(*) from t), (select max(s.a) from t s where s.a < t.a);
+delete from t where a = 20 returning a, b, (select sum(s.b) from t s);
+delete from t where a > 27 returning a, (select min(s.a) from t s where s.a > t.a), exists (select 1 from t s where s.a = t.a);
+insert into t(a, b) values (40, (select count(*) from t)) returning a, b, (select count(*) from t), (select max(a) from t s where s.a < t.a);
+insert into t(a, b) select a + 100, b from t where a < 3 returning a, (select count(*) from t);
+insert into t(a) values (40) on conflict (a) do update set b = (select max(s.a) from t s) + excluded.a returning *;
+insert into t(a) values (40) on conflict (a) do update set b = 8 where t.b = (select 1) returning *;
+insert into t(a) values (40) on conflict (a) do update set (b, c) = (select 3, 'from row') returning *;
+insert into t(a) values (1), (41) on conflict (a) do update set b = (select count(*) from u where u.x = excluded.a) returning a, b, (select max(y) from u where u.x = t.a);
+update t set b = 2 where a = 40 returning (select 1 union select 2);
+insert into t(a) values (50) returning (select s.a from t s where s.a < 3);
+select a, b, c from t order by a
