@@ -3,8 +3,7 @@
 import json
 import re
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +23,9 @@ _ROWS_PER_SCALE: Final = 100_000
 _INIT_S_MAX: Final = 120
 _SETUP_S_MAX: Final = 60
 _WARM_UP_S: Final = 1  # plans, caches; the first growth of files
+_QUIET_S_MAX: Final = 10.0
+_QUIET_SAMPLE_S: Final = 0.5
+_QUIET_CORES: Final = 0.2
 _TPS: Final = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _FAILED: Final = re.compile(r"number of failed transactions: (\d+)")
 _LATENCY_FIELD: Final = 2  # of a line of the log: client, transaction number, microseconds
@@ -32,33 +34,43 @@ _TENANT: Final = "pgbench"
 
 def measure_select(bench: Bench) -> list[Row]:
     """Point SELECT: pgbench -S, and asyncpg with a prepared statement."""
-    with _loaded(bench) as servers:
-        rows = _pgbench_rows(bench, servers, ("point SELECT (pgbench -S)", "select"), ("-S",))
-        return rows + _own_client_rows(bench, servers)
+    servers = _loaded(bench)
+    rows = _pgbench_rows(bench, servers, ("point SELECT (pgbench -S)", "select"), ("-S",))
+    return rows + _own_client_rows(bench, servers)
 
 
 def measure_tpcb(bench: Bench) -> list[Row]:
     """TPC-B-like transactions."""
-    with _loaded(bench) as servers:
-        return _pgbench_rows(bench, servers, ("TPC-B (pgbench)", "tpcb"), ())
+    return _pgbench_rows(bench, _loaded(bench), ("TPC-B (pgbench)", "tpcb"), ())
 
 
-@contextmanager
-def _loaded(bench: Bench) -> Iterator[Servers]:
-    """Yield both systems with their URLs, Insula first, with pgbench's tables filled."""
-    servers: Servers = [(bench.stack.create_tenant(_TENANT), bench.stack)]
+def _loaded(bench: Bench) -> Servers:
+    """Return both systems with their URLs, Insula first; pgbench's tables are filled once."""
+    is_loaded = bench.stack.has_tenant(_TENANT)
+    url = bench.stack.url(_TENANT) if is_loaded else bench.stack.create_tenant(_TENANT)
+    servers: Servers = [(url, bench.stack)]
     if bench.postgres is not None:
         servers.append((bench.postgres.url(), bench.postgres))
+    if is_loaded:
+        return servers
     for url, _ in servers:
         bench.say("pgbench -i")
         _pgbench(["-i", "-I", "dtgp", "-q", "-s", str(bench.plan.pgbench_scale)], url, _INIT_S_MAX)
     if bench.postgres is not None:
         with psycopg.connect(bench.postgres.url(), autocommit=True) as connection:
             connection.execute("vacuum analyze")
-    try:
-        yield servers
-    finally:
-        bench.stack.drop_tenant(_TENANT)
+    _wait_quiet(bench.stack)  # Insula collects the garbage of the load by itself
+    return servers
+
+
+def _wait_quiet(stack: Stack) -> None:
+    """Wait until the stack has little to do, but not for ever."""
+    deadline_s = time.monotonic() + _QUIET_S_MAX
+    while time.monotonic() < deadline_s:
+        start_s = stack.cpu_s()
+        time.sleep(_QUIET_SAMPLE_S)
+        if stack.cpu_s() - start_s < _QUIET_CORES * _QUIET_SAMPLE_S:
+            return
 
 
 def _pgbench_rows(

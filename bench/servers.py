@@ -81,6 +81,14 @@ class Stack:
         finally:
             admin.close()
 
+    def has_tenant(self, name: str) -> bool:
+        """Whether there is such a tenant."""
+        admin = AdminClient(self.running)
+        try:
+            return any(tenant["name"] == name for tenant in admin.list())
+        finally:
+            admin.close()
+
     def live_bytes(self, name: str) -> int:
         """Return the bytes of a tenant's keys and values."""
         admin = AdminClient(self.running)
