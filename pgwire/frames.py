@@ -236,11 +236,14 @@ _PARSERS: Final = {
     ord("f"): _copy_fail,
     ord("F"): _function_call,
 }
+_WITHOUT_BODY: Final = {ord("S"): Sync(), ord("H"): Flush(), ord("c"): CopyDone()}
 KNOWN_TAGS: Final = frozenset(_PARSERS) | frozenset(b"dXp")
 
 
 def parse_frame(tag: int, body: bytes) -> Frame:
     """Turn one message into its frame. Raises: ProtocolViolation, FeatureNotSupported, others."""
+    if not body and (frame := _WITHOUT_BODY.get(tag)) is not None:
+        return frame
     if tag == ord("d"):
         return CopyData(body)
     if tag == ord("X"):

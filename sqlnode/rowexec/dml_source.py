@@ -116,6 +116,9 @@ class TableTargets:
 
     async def batches(self, ctx: "ExecContext") -> Batches:
         """Yield locked rows."""
+        if isinstance(self._node, PointLocks):  # one batch
+            yield await self._node.single(Run(ctx))
+            return
         if not self._moves:
             async with aclosing(self._node.batches(Run(ctx))) as batches:
                 async for rows in batches:

@@ -95,13 +95,18 @@ class PointLocks:
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
         """Yield one batch of locked rows."""
+        if rows := await self.single(run):
+            yield rows
+
+    async def single(self, run: Run) -> list[Row]:
+        """Return all rows, locked."""
         ctx, decode, keep = run.ctx, self._decode, self._filter
         keys = self._terms.keys((), ctx)
         if not keys:
-            return
+            return []
         got = await lock_keys(keys, self._mode, ctx)
         rows = [decode(value) for value in got.values if value is not None]
-        yield rows if keep is None else [row for row in rows if keep(row, ctx) is True]
+        return rows if keep is None else [row for row in rows if keep(row, ctx) is True]
 
 
 def is_lockable_point(scan: Scan, condition: Sequence[Scalar]) -> bool:
