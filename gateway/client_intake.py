@@ -49,6 +49,7 @@ from runtime.tasks import spawn
 _log = logging.getLogger(__name__)
 _ENCRYPTION_REQUESTS_MAX: Final = 2  # GSS, then TLS
 _ANCESTORS_MAX: Final = 32
+_KEEP_ALIVE: Final = {socket.TCP_KEEPIDLE: 60, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 6}
 _AUTHENTICATION_OK: Final = message(b"R", b"\0\0\0\0")
 
 
@@ -154,6 +155,7 @@ class ClientIntake:
         except TimeoutError as error:
             raise ConnectionFailure("the login took too long", severity="FATAL") from error
         self._logging_in.pop(client, None)
+        _keep_alive(client.sock)
         self._metrics.routed.labels(route.method).inc()
         await client.write(_AUTHENTICATION_OK)
         hello = self._session_hello(client, route, is_operator=is_operator)
@@ -251,6 +253,15 @@ class ClientIntake:
                 break
             ancestor = parent_pid(ancestor)
         return True
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    """Notice within two minutes that the client's machine is gone: its locks must not stay."""
+    if sock.family == socket.AF_UNIX:
+        return
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEP_ALIVE.items():
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _not_suspended(login: Login) -> Login:

@@ -67,6 +67,8 @@ REASON_STOPPING: Final = "stopping"
 REASON_TENANT_FULL: Final = "tenant_full"
 REASON_NO_PROCESS: Final = "no_process"
 _FORK_S_MAX: Final = 10.0
+_PAUSE_FIRST_S: Final = 0.01
+_PAUSE_S_MAX: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -123,6 +125,8 @@ class Pool:
         self._forking = 0
         self._forked_s = 0.0
         self._unreaped: set[int] = set()  # said hello; the zygote has not reported their end
+        self._stillborn = 0  # children in a row that ended without a hello
+        self._paused_until_s = 0.0
         self._is_stopping = False
 
     @property
@@ -201,16 +205,23 @@ class Pool:
         """Note that the zygote did not make `count` processes."""
         self._forking = max(self._forking - count, 0)
 
-    def process_reaped(self, pid: int) -> None:
-        """Note a child's end; one that never said hello is no longer on its way."""
+    def process_reaped(self, pid: int, now_s: float) -> None:
+        """Note a child's end; one that never said hello is no longer on its way.
+
+        Where processes cannot even start, forking pauses longer and longer.
+        """
         if pid in self._unreaped:
             self._unreaped.discard(pid)
-        else:
-            self._forking = max(self._forking - 1, 0)
+            return
+        self._forking = max(self._forking - 1, 0)
+        self._stillborn += 1
+        wait_s = min(_PAUSE_FIRST_S * 2.0 ** min(self._stillborn, 16), _PAUSE_S_MAX)
+        self._paused_until_s = now_s + wait_s
 
     def process_warm(self, pid: int, now_s: float) -> list[Action]:
         """Give a process that became ready to who waits longest, or keep it."""
         self._forking = max(self._forking - 1, 0)
+        self._stillborn = 0
         self._unreaped.add(pid)
         self.processes[pid] = SqlProcess(pid, None)
         self._warm.append(pid)
@@ -252,7 +263,7 @@ class Pool:
 
     def refill(self, now_s: float) -> list[Action]:
         """Ask for as many processes as are missing."""
-        if not self._has_zygote or self._is_stopping:
+        if not self._has_zygote or self._is_stopping or now_s < self._paused_until_s:
             return []
         tenants_waiting = len({w.tenant_id for w in self._waiting.values()})
         missing = self.target(now_s) + tenants_waiting - len(self._warm) - self._forking

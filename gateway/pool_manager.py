@@ -17,8 +17,6 @@ from gateway.config import Config
 from gateway.login_directory import Login, LoginDirectory
 from gateway.metrics import GatewayMetrics
 from gateway.pool import (
-    REASON_STOPPING,
-    REASON_TENANT_FULL,
     Action,
     Assign,
     Fork,
@@ -28,9 +26,9 @@ from gateway.pool import (
     Retire,
     SqlProcess,
 )
+from gateway.refusals import refusal
 from gateway.session_table import SessionTable
-from pgwire.errors import AdminShutdown, CannotConnectNow, TooManyConnections
-from pgwire.sql_error import SqlError
+from pgwire.errors import CannotConnectNow
 from runtime import control_wire as wire
 from runtime.clock import Clock
 from runtime.control_channel import ControlChannel
@@ -38,6 +36,7 @@ from runtime.tasks import spawn
 
 _log = logging.getLogger(__name__)
 _TICK_S: Final = 0.5
+_HAND_OVERS_MAX: Final = 8  # of one session, whose processes ended before they took it
 _RENEW_AT: Final = 0.5  # of a credential's life
 
 
@@ -48,7 +47,10 @@ class _Pending:
     sock: socket.socket
     hello: wire.SessionHello
     login: Login
-    placed: asyncio.Future[str]  # where the process came from: existing, warm or fork
+    taken: asyncio.Future[str]  # where the process came from: existing or warm
+    pid: int | None = None  # the process that was told and has not answered
+    path: str = ""
+    attempts: int = 0
 
 
 @dataclass(slots=True)
@@ -95,19 +97,22 @@ class PoolManager:
     async def hand_over(self, sock: socket.socket, hello: wire.SessionHello, login: Login) -> str:
         """Pass an authenticated client to a process of its tenant; returns how it was found.
 
-        Takes over `sock` if it succeeds. Raises: TooManyConnections, CannotConnectNow,
-        AdminShutdown.
+        Returns once the process speaks to the client; closes `sock` then. A process that ends
+        before is replaced by another. Raises: TooManyConnections, CannotConnectNow, AdminShutdown.
         """
-        placed: asyncio.Future[str] = self._loop.create_future()
+        taken: asyncio.Future[str] = self._loop.create_future()
         ticket = hello.session_id
-        self._pending[ticket] = _Pending(sock, hello, login, placed)
+        pending = self._pending[ticket] = _Pending(sock, hello, login, taken)
         try:
             self._do(self._pool.request(ticket, login.tenant_id, self._now_s()))
             self._refill_soon()
-            return await placed
+            path = await taken
+            sock.close()
+            return path
         except BaseException:
-            self._pool.give_up(ticket)
-            self.sessions.close(ticket)
+            if pending.pid is None:  # else the process serves it, and says so when it ends
+                self._pool.give_up(ticket)
+                self.sessions.close(ticket)
             raise
         finally:
             self._pending.pop(ticket, None)
@@ -138,7 +143,7 @@ class PoolManager:
                 _log.warning("fork_refused", extra={"reason": message.reason})
                 self._pool.fork_refused(message.count)
             case wire.Exited():
-                self._pool.process_reaped(message.pid)
+                self._pool.process_reaped(message.pid, self._now_s())
                 if message.status != 0:
                     extra = {"sql_pid": message.pid, "status": message.status}
                     _log.warning("sql_process_crashed", extra=extra)
@@ -153,6 +158,10 @@ class PoolManager:
             _log.info("zygote_lost")
 
     def sql_connected(self, channel: ControlChannel, hello: wire.SqlHello) -> None:
+        former = self._peers.get(hello.pid)
+        if former is not None:  # it connected anew before we saw the end of its old connection
+            self.sql_closed(hello.pid, former.channel)
+            former.channel.close()
         peer = _Peer(channel, hello.binding)
         self._peers[hello.pid] = peer
         if self._is_draining:
@@ -173,6 +182,8 @@ class PoolManager:
 
     def sql_said(self, pid: int, message: wire.FromSql) -> None:
         match message:
+            case wire.SessionTaken():
+                self._taken(pid, message.session_id)
             case wire.SessionClosed():
                 if self.sessions.close(message.session_id) is not None:
                     self._pool.session_closed(pid, self._now_s())
@@ -180,6 +191,9 @@ class PoolManager:
                 self._peers[pid].is_assigned = True
                 self._metrics.assign_seconds.observe(message.elapsed_s)
             case wire.AssignRefused():
+                process = self._pool.process_gone(pid)  # it ends: no session may go there
+                if process is not None:
+                    process.is_draining = True
                 _log.warning("assign_refused", extra={"sql_pid": pid, "reason": message.reason})
             case _:
                 _log.warning("control_message_unexpected", extra={"kind": type(message).__name__})
@@ -189,6 +203,10 @@ class PoolManager:
         if peer is None or peer.channel is not channel:
             return
         del self._peers[pid]
+        stranded = [pending for pending in self._pending.values() if pending.pid == pid]
+        for pending in stranded:
+            pending.pid = None
+            self.sessions.placed(pending.hello.session_id, None)
         lost = self.sessions.close_of(pid)
         process = self._pool.process_gone(pid)
         cause = "retired" if process is None or process.is_draining else "lost"
@@ -199,6 +217,8 @@ class PoolManager:
             _log.warning("sql_process_lost", extra=extra)
         if self._is_draining and not self._peers:
             self._all_gone.set()
+        for pending in stranded:
+            self._place_again(pending)
         self._refill_soon()
 
     # -- tenants
@@ -293,15 +313,39 @@ class PoolManager:
     def _place(self, action: HandOver) -> None:
         pending = self._pending[action.ticket]
         peer = self._peers[action.pid]
+        try:
+            sent = pending.sock.dup()
+        except OSError as error:  # out of descriptors
+            _log.warning("hand_over_failed", extra={"error": str(error)})
+            self._pool.session_closed(action.pid, self._now_s())
+            pending.taken.set_exception(CannotConnectNow("the gateway is out of descriptors"))
+            return
+        pending.pid = action.pid
+        pending.path = "existing" if peer.is_assigned else "warm"
+        pending.attempts += 1
         self.sessions.placed(action.ticket, action.pid)
-        peer.channel.send(pending.hello, (pending.sock,))
-        if not pending.placed.done():
-            pending.placed.set_result("existing" if peer.is_assigned else "warm")
+        peer.channel.send(pending.hello, (sent,))
+
+    def _taken(self, pid: int, session_id: int) -> None:
+        pending = self._pending.get(session_id)
+        if pending is not None and pending.pid == pid and not pending.taken.done():
+            pending.taken.set_result(pending.path)
+
+    def _place_again(self, pending: _Pending) -> None:
+        """Find another process for a session whose process ended before it took it."""
+        if pending.taken.done():
+            return
+        if pending.attempts >= _HAND_OVERS_MAX:
+            why = "no SQL process of the tenant stays alive"
+            pending.taken.set_exception(CannotConnectNow(why, hint="Try again in a moment."))
+            return
+        ticket, tenant_id = pending.hello.session_id, pending.login.tenant_id
+        self._do(self._pool.request(ticket, tenant_id, self._now_s()))
 
     def _refuse(self, action: Refuse) -> None:
         pending = self._pending.get(action.ticket)
-        if pending is not None and not pending.placed.done():
-            pending.placed.set_exception(_refusal(action.reason))
+        if pending is not None and not pending.taken.done():
+            pending.taken.set_exception(refusal(action.reason))
 
     def _refill_soon(self) -> None:
         if self._refill_timer is None:
@@ -341,16 +385,6 @@ class PoolManager:
             self._metrics.processes.labels(state).set(count)
         self._metrics.sessions.set(len(self.sessions))
         self._metrics.waiting.set(self._pool.waiting_count)
-
-
-def _refusal(reason: str) -> SqlError:
-    if reason == REASON_STOPPING:
-        return AdminShutdown("the database system is shutting down", sqlstate="57P03")
-    if reason == REASON_TENANT_FULL:
-        return TooManyConnections("sorry, too many clients already")
-    return CannotConnectNow(
-        "no SQL process became free in time", hint="The pool is being filled; try again."
-    )
 
 
 def control_path(run_dir: Path) -> Path:

@@ -39,8 +39,8 @@ class SessionTable:
         self._put(SessionEntry(key))
         return key
 
-    def placed(self, session_id: int, pid: int) -> None:
-        """Note that a session was handed over to `pid`."""
+    def placed(self, session_id: int, pid: int | None) -> None:
+        """Note that a session was handed over to `pid`; None: to nobody yet."""
         self._by_id[session_id].pid = pid
 
     def adopt(self, key: SessionKey, pid: int) -> None:

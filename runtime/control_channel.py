@@ -66,7 +66,7 @@ class ControlChannel:
         return self.is_open
 
     def close(self) -> None:
-        """Close the connection; `on_closed` is called, once."""
+        """Close the connection; `on_closed` is called, once, by the loop: never within `send`."""
         if not self.is_open:
             return
         self.is_open = False
@@ -76,7 +76,7 @@ class ControlChannel:
         for _, sockets in self._unsent:
             _close_all(sockets)
         self._unsent.clear()
-        self._on_closed()
+        self._loop.call_soon(self._on_closed)
 
     def _flush(self) -> None:
         while self._unsent:

@@ -9,11 +9,13 @@ zygote    →  ZygoteHello                       gateway  →  Fork
           →  Forked, ForkRefused, Exited
 SQL       →  SqlHello (warm, or bound: after the gateway was replaced)
           →  Assigned, AssignRefused           gateway  →  Assign, Renew
-          →  SessionClosed                     gateway  →  SessionHello + socket, CancelSession
+          →  SessionTaken, SessionClosed       gateway  →  SessionHello + socket, CancelSession
           →  (end of file: gone)               gateway  →  Drain, Exit
 ```
 
-The gateway does not wait for `Assigned` before it sends sessions: the SQL process queues them.
+The gateway does not wait for `Assigned` before it sends sessions: the SQL process queues them. It
+keeps its own descriptor of a session's socket until `SessionTaken`: if the process ends before, the
+client has not heard a word from it, and the session goes to another process.
 
 **Layout.** A packet is one msgpack map with the tag field `t`, at most `PACKET_BYTES_MAX` long.
 """
@@ -136,6 +138,12 @@ class SessionHello(msgspec.Struct, tag_field="t", tag=True, frozen=True):
     is_operator: bool = False  # came in over the trusted Unix socket
 
 
+class SessionTaken(msgspec.Struct, tag_field="t", tag=True, frozen=True):
+    """From a SQL process: from here on it speaks to this session's client."""
+
+    session_id: int
+
+
 class SessionClosed(msgspec.Struct, tag_field="t", tag=True, frozen=True):
     """From a SQL process: this session is over."""
 
@@ -161,7 +169,7 @@ class Exit(msgspec.Struct, tag_field="t", tag=True, frozen=True):
 ToZygote = Fork
 FromZygote = ZygoteHello | Forked | ForkRefused | Exited
 ToSql = Assign | Renew | SessionHello | CancelSession | Drain | Exit
-FromSql = SqlHello | Assigned | AssignRefused | SessionClosed
+FromSql = SqlHello | Assigned | AssignRefused | SessionTaken | SessionClosed
 Message = ToZygote | FromZygote | ToSql | FromSql
 
 _encoder: Final = msgspec.msgpack.Encoder()

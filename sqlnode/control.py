@@ -30,6 +30,7 @@ from runtime.control_wire import (
     SessionClosed,
     SessionHello,
     SessionKey,
+    SessionTaken,
     SqlHello,
     TenantBinding,
 )
@@ -184,6 +185,7 @@ class ControlClient:
     def _refuse_early(self, error: Exception) -> None:
         known = error if isinstance(error, SqlError | KvError) else SqlError(str(error))
         for hello, sock in self._early:
+            self._send(SessionTaken(session_id=hello.session_id))
             self._serving.refuse(sock, known)
             self._send(SessionClosed(session_id=hello.session_id))
         self._early.clear()
@@ -196,6 +198,7 @@ class ControlClient:
             self._early.append((hello, sock))
 
     def _start_session(self, hello: SessionHello, sock: socket.socket) -> None:
+        self._send(SessionTaken(session_id=hello.session_id))
         task = spawn(self._serve(hello, sock), name=f"session-{hello.session_id}")
         self._sessions[hello.session_id] = (hello, task)
 

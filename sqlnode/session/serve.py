@@ -54,10 +54,10 @@ async def serve_session(
     connection = ServerConnection()
     loop = asyncio.get_running_loop()
     sock.setblocking(False)
+    connection.feed(hello.buffered)  # before anything can come from the socket
     # The transport closes its own descriptor; the caller closes the one it handed over.
     link = ClientLink(connection)
     await loop.connect_accepted_socket(lambda: link, sock.dup())
-    connection.feed(hello.buffered)
     try:
         session = Session(engine, hello, connection, link)
     except SqlError as error:

@@ -99,6 +99,32 @@ def test_a_crashed_process_takes_only_its_sessions(fake_stack):
         assert ask(globex, "select tenant") == "globex"
 
 
+def test_a_process_that_dies_at_hand_over_is_replaced(fake_stack):
+    """The client of a process that dies just then would be cut off without a word."""
+    fake_stack.create_tenant("handed")
+    frozen = [p["pid"] for p in fake_stack.processes() if p.get("state") == "warm"]
+    assert frozen
+    fake_stack.expect_log(*KILL_EVENTS)
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    answers = []
+
+    def connect():
+        with fake_stack.connect("handed") as connection:
+            answers.append(ask(connection, "select tenant"))
+
+    threads = [threading.Thread(target=connect) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    assert not answers
+    for pid in frozen:
+        os.kill(pid, signal.SIGKILL)
+    for thread in threads:
+        thread.join(20)
+    assert answers == ["handed"] * 3
+
+
 def test_sessions_outlive_the_gateway(fake_stack):
     """A gateway restart would end every session of the host."""
     with fake_stack.connect("acme") as connection:

@@ -48,8 +48,11 @@ class PoolDialogue:
 
     def do_gone(self, directive):
         process = self.pool.process_gone(int(directive.get("pid")))
-        self.pool.process_reaped(int(directive.get("pid")))
+        self.pool.process_reaped(int(directive.get("pid")), self.now_s)
         return f"was {process.state} with {process.session_count} sessions"
+
+    def do_stillborn(self, directive):
+        return self.pool.process_reaped(int(directive.get("pid")), self.now_s)
 
     def do_refused(self, directive):
         return self.pool.fork_refused(int(directive.get("count")))
