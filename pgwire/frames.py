@@ -236,7 +236,7 @@ _PARSERS: Final = {
     ord("f"): _copy_fail,
     ord("F"): _function_call,
 }
-_WITHOUT_BODY: Final = {ord("S"): Sync(), ord("H"): Flush(), ord("c"): CopyDone()}
+_WITHOUT_BODY: Final[dict[int, Frame]] = {ord("S"): Sync(), ord("H"): Flush(), ord("c"): CopyDone()}
 KNOWN_TAGS: Final = frozenset(_PARSERS) | frozenset(b"dXp")
 
 

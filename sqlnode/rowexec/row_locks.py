@@ -105,7 +105,7 @@ class PointLocks:
         if not keys:
             return []
         got = await lock_keys(keys, self._mode, ctx)
-        rows = [decode(value) for value in got.values if value is not None]
+        rows: list[Row] = [decode(value) for value in got.values if value is not None]
         return rows if keep is None else [row for row in rows if keep(row, ctx) is True]
 
 
