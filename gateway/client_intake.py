@@ -192,10 +192,13 @@ class ClientIntake:
         raise ProtocolViolation("too many encryption requests", severity="FATAL")
 
     async def _log_in(self, client: ClientSocket, route: Route, *, is_operator: bool) -> Login:
-        source = client.peer.rpartition(":")[0]
+        # Not the address alone: neighbours behind one address must not lock each other out, and a
+        # success of one user must not wipe out another's failures.
+        source = f"{client.peer.rpartition(':')[0]} {route.tenant}.{route.user}"
         if not is_operator and self._throttle.is_refused(source, now_s=self._clock.monotonic_s()):
             raise TooManyConnections(
-                "too many failed logins from this address", hint="Wait a few seconds."
+                f'too many failed logins of user "{route.user}" from this address',
+                hint="Wait a few seconds.",
             )
         login = await self._logins.login(route.tenant, route.user)
         if is_operator:

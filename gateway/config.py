@@ -39,11 +39,11 @@ class GatewayConfig:
     startup_s_max: float = 10.0  # from connect to authenticated; then 08P01 or a closed socket
     unauthenticated_max: int = 500  # connections before hand-over, all together
     startup_bytes_max: int = 10_000  # PostgreSQL's own limit of a start-up packet
-    failures_per_source_max: int = 20  # wrong passwords of one source within failure_memory_s
-    failure_memory_s: float = 10.0
+    failures_per_source_max: int = 50  # wrong passwords for one user from one address …
+    failure_memory_s: float = 10.0  # … of which half are forgotten in this time
     login_cache_s: float = 2.0
     login_cache_max: int = 10_000
-    kv_wait_s_max: float = 10.0  # how long a login waits for a KV node that restarts
+    kv_wait_s_max: float = 8.0  # how long a login waits for a KV node that restarts; then 57P03
     drain_s: float = 5.0
     default_tenant: str = ""  # who names no tenant gets this one; empty: an error
 

@@ -86,8 +86,13 @@ class LoginDirectory:
         if task is None:
             task = asyncio.ensure_future(self._ask(tenant, user))
             self._asking[key] = task
-            task.add_done_callback(lambda _: self._asking.pop(key, None))
+            task.add_done_callback(lambda done: self._asked(key, done))
         return await asyncio.shield(task)
+
+    def _asked(self, key: tuple[str, str], task: asyncio.Task[Login | None]) -> None:
+        self._asking.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # seen: all who asked may be gone
 
     def _is_current(self, fetched_s: float) -> bool:
         age_s = self._clock.monotonic_s() - fetched_s

@@ -13,11 +13,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pgwire.errors import ConnectionRejected, ProtocolViolation, SqlSyntaxError
+from pgwire.errors import (
+    ConnectionRejected,
+    FeatureNotSupported,
+    ProtocolViolation,
+    SqlSyntaxError,
+)
 from pgwire.startup import split_options
 
 _OPTION_NAMES: Final = frozenset({"tenant", "cluster", "endpoint"})
 _NOT_PARAMETERS: Final = frozenset({"user", "database", "options", "replication"})
+_NO_REPLICATION: Final = frozenset({"", "false", "off", "no", "0"})
 DEFAULT_DATABASE: Final = "defaultdb"
 HOW_TO_SAY: Final = (
     "Name the tenant in one of these ways: options=--tenant=NAME in the connection string (or "
@@ -39,7 +45,8 @@ class Route:
 def resolve_route(start_up: Mapping[str, str], *, default_tenant: str = "") -> Route:
     """Read the route from the start-up parameters.
 
-    Raises: ConnectionRejected (no tenant, or several), ProtocolViolation (no user), SqlSyntaxError.
+    Raises: ConnectionRejected (no tenant, or several), ProtocolViolation (no user), SqlSyntaxError,
+    FeatureNotSupported (replication).
 
     >>> resolve_route({"user": "app", "database": "acme.shop"}).tenant
     'acme'
@@ -49,6 +56,8 @@ def resolve_route(start_up: Mapping[str, str], *, default_tenant: str = "") -> R
         raise ProtocolViolation(
             "no PostgreSQL user name specified in startup packet", severity="FATAL"
         )
+    if start_up.get("replication", "").lower() not in _NO_REPLICATION:
+        raise FeatureNotSupported("replication connections are not supported", severity="FATAL")
     database = start_up.get("database", "")
     named: dict[str, str] = {}
     parameters = {n: v for n, v in start_up.items() if n not in _NOT_PARAMETERS}
@@ -58,7 +67,7 @@ def resolve_route(start_up: Mapping[str, str], *, default_tenant: str = "") -> R
         else:
             parameters[name] = value
     # A client that gives no database sends the user's name in its place (libpq does).
-    is_defaulted = not database or (database == user and "." in user)
+    is_defaulted = not database or database == user
     user_tenant, user = _split(user)
     database_tenant, database = ("", "") if is_defaulted else _split(database)
     _name(named, "database", database_tenant)

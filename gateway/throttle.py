@@ -1,6 +1,6 @@
 """Refuse sources that keep failing to log in, before they cost a hash.
 
-**Model.** Each source (an address) has a count of failures that halves every `memory_s`. At
+**Model.** Each source (an address and whom it wants to be) has a count of failures that halves every `memory_s`. At
 `failures_max` it is refused until enough has been forgotten. A success clears it. At most
 `_SOURCES_MAX` sources are remembered; the oldest go first.
 """

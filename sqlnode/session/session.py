@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pgwire.codecs.rows import TEXT_FORMAT, resolve_formats
 from pgwire.connection import ServerConnection
-from pgwire.errors import ConfigurationLimitExceeded
+from pgwire.errors import ConfigurationLimitExceeded, InvalidCatalogName
 from runtime.control_wire import SessionHello
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.virtual import SYSTEM_SCHEMAS
@@ -195,6 +195,8 @@ class Session:
 
 def _fixed(engine: Engine, hello: SessionHello) -> dict[str, str]:
     catalog: Catalog = engine.catalog
+    if hello.database not in catalog.databases:
+        raise InvalidCatalogName(f'database "{hello.database}" does not exist')
     is_superuser = any(r.superuser for r in catalog.roles if r.name == hello.user)
     return {
         "session_authorization": hello.user,

@@ -53,6 +53,7 @@ def test_what_is_left_of_options_becomes_parameters():
         ({"user": "app", "database": "x"}, "08004"),
         ({"database": "acme.x"}, "08P01"),
         ({"user": "app", "options": "-d 5"}, "42601"),
+        ({"user": "acme.app", "replication": "database"}, "0A000"),
         ({"user": "app", "options": "-c"}, "42601"),
         ({"user": "app", "options": "--tenant"}, "42601"),
     ],
