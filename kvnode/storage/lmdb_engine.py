@@ -80,7 +80,10 @@ class LmdbEngine:
             raise
 
     def needs_growth(self) -> bool:
-        return self.used_bytes() > _GROW_ABOVE * self._env.info()["map_size"]
+        map_bytes: int = self._env.info()["map_size"]
+        # At its end the map is used up to the last page: much of what counts as used may be free.
+        has_room = map_bytes < self._config.map_bytes_max
+        return has_room and self.used_bytes() > _GROW_ABOVE * map_bytes
 
     def grow(self) -> None:
         map_bytes = self._env.info()["map_size"]

@@ -8,7 +8,8 @@ writer is busy; when it reports back, the whole queue becomes its next atomic wr
 
 **Invariants.** Batches become durable in the order of submission. `on_durable` runs before any
 callback of the batch, and only after the sync. If a write fails for want of room, it fails, and so
-does everything queued behind it, because that was checked against what now never happened. If one
+does everything queued behind it, because that was checked against what now never happened; only
+upkeep, which depends on no commit and may make room, is tried once more by itself. If one
 operation is itself at fault, it and what follows it *of the same tenant* fail.
 
 **Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
@@ -18,7 +19,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from kvapi.errors import DiskFull, InternalError, KvError
+from kvapi.errors import DiskFull, InternalError, KvError, Throttled
 from kvnode.storage.engine import Engine, StoreNeedsGrowth, WriteTxn
 
 _log = logging.getLogger(__name__)
@@ -77,6 +78,7 @@ class GroupCommit:
         self._release_snapshots = release_snapshots
         self._queue: list[Operation] = []
         self._batch: list[Operation] = []
+        self._is_refusing = False
         self.queue_operations_max = queue_operations_max
         self.batch_count = 0
         self.operation_count = 0
@@ -164,6 +166,9 @@ class GroupCommit:
                     else InternalError(f"the write failed: {outcome}")
                 )
         self._on_durable(durable)
+        if self._is_refusing and not all(map(_is_upkeep, durable)):
+            self._is_refusing = False
+            _log.info("writes_accepted_again")
         stranded = [o for o in self._queue if o.tenant_id in failed_tenants]
         self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]
         if self._queue:
@@ -174,11 +179,22 @@ class GroupCommit:
             operation.finish(InternalError("an earlier write of this tenant failed"))
 
     def _fail_everything(self, error: KvError) -> None:
-        failed = self._batch + self._queue
-        self._batch, self._queue = [], []
-        _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
+        failed, upkeep = self._batch + self._queue, list[Operation]()
+        if not all(map(_is_upkeep, self._batch)):
+            upkeep = [operation for operation in failed if _is_upkeep(operation)]
+            failed = [operation for operation in failed if not _is_upkeep(operation)]
+        self._batch, self._queue = [], upkeep
+        if not self._is_refusing:  # said once: clients will try again and again
+            self._is_refusing = True
+            _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
+        if upkeep:
+            self._start()
         for operation in failed:
             operation.finish(error)
+
+
+def _is_upkeep(operation: Operation) -> bool:
+    return getattr(operation, "is_upkeep", False)
 
 
 class _Marker:
@@ -223,6 +239,9 @@ def _write_one_by_one(engine: Engine, operations: Sequence[Operation]) -> BatchO
         try:
             with engine.write() as txn:
                 operation.apply(txn)
+        except StoreNeedsGrowth:
+            failed_tenants.add(operation.tenant_id)
+            outcomes.append(Throttled("the store has to grow first", number=10))
         except Exception as error:
             failed_tenants.add(operation.tenant_id)
             outcomes.append(error)

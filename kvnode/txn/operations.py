@@ -71,6 +71,8 @@ class CounterOperation:
 class SystemOperation:
     """Work of the node itself: records, garbage, removal of a tenant."""
 
+    is_upkeep: ClassVar[bool] = True
+
     tenant_id: int
     work: Callable[[WriteTxn], None]
     on_finish: Finish
