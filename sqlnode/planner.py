@@ -61,7 +61,7 @@ class Plan:
     is_read_only: bool = False
     is_transactional: bool = False
     literal_types: tuple[SqlType, ...] = ()
-    description: bytes = b""  # RowDescription in text format, once it was asked for
+    descriptions: dict[tuple[int, ...], bytes] = field(default_factory=dict)  # see session/describe
     column_oids: tuple[int, ...] = field(init=False)
     reg_columns: tuple[tuple[int, int], ...] = field(init=False)  # (position, type) of reg* types
     relations: frozenset[int] = frozenset()  # ids of the tables it reads or writes

@@ -41,7 +41,7 @@ from sqlnode.plan.literals import literal_datum
 from sqlnode.plan.logical import Columns
 from sqlnode.plan.statement import Utility
 from sqlnode.planner import Plan, PlanKind
-from sqlnode.session.describe import described_columns
+from sqlnode.session.describe import described_columns, plan_description
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take_rows
 from sqlnode.session.session import Session
@@ -163,7 +163,9 @@ def describe(session: Session, frame: frames.Describe) -> None:
         require_allowed(session, portal.prepared.statement)
         plan, formats = portal.prepared.plan, portal.formats
     columns = output_columns(session, plan)
-    if columns or plan.returns_rows:
+    if columns is plan.columns and columns:
+        session.out.add(plan_description(plan, formats))
+    elif columns or plan.returns_rows:
         session.out.add(row_description(described_columns(columns, formats)))
     else:
         session.out.add(NO_DATA)

@@ -6,10 +6,10 @@ Source: PostgreSQL docs, "Multiple Statements in a Simple Query"; postgres.c (ex
 import re
 
 from pgwire.errors import UndefinedParameter
-from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete, row_description
+from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete
 from pgwire.sql_error import SqlError
 from sqlnode.planner import Plan, PlanKind, literal_params
-from sqlnode.session.describe import described_columns
+from sqlnode.session.describe import plan_description
 from sqlnode.session.run_plan import require_allowed, run_plan
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import commit, run_statement
@@ -36,11 +36,6 @@ async def simple_query(session: Session, sql: str) -> None:
         await commit(session)
 
 
-def _describe(plan: Plan) -> bytes:
-    plan.description = row_description(described_columns(plan.columns, ()))
-    return plan.description
-
-
 def _no_parameter(plan: Plan) -> UndefinedParameter:
     found = re.search(r"\$\d+", plan.text)
     assert found is not None, "a statement with parameters names one"
@@ -59,7 +54,7 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
             raise _no_parameter(plan)
         params = literal_params(statement, plan, env)
         if plan.returns_rows and plan.kind is not PlanKind.UTILITY:
-            out.add(plan.description or _describe(plan))
+            out.add(plan_description(plan, ()))
         return await run_plan(session, plan, params, (), is_whole=is_whole, is_simple=True)
 
     tag = await run_statement(
