@@ -1,8 +1,8 @@
 """Refuse sources that keep failing to log in, before they cost a hash.
 
-**Model.** Each source (an address and whom it wants to be) has a count of failures that halves every `memory_s`. At
-`failures_max` it is refused until enough has been forgotten. A success clears it. At most
-`_SOURCES_MAX` sources are remembered; the oldest go first.
+**Model.** Each source (an address and whom it wants to be) has a count of failures that halves
+every `memory_s`. At `failures_max` it is refused until enough has been forgotten. A success clears
+it. At most `_SOURCES_MAX` sources are remembered; the oldest go first.
 """
 
 from collections import OrderedDict

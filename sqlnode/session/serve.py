@@ -44,7 +44,7 @@ from sqlnode.session_registry import SessionRegistry
 
 _log = logging.getLogger(__name__)
 _READY: Final = {"I": READY_IDLE, "T": READY_IN_TRANSACTION, "E": READY_FAILED}
-_CLOSE_WAIT_S: Final = 5.0
+_TURN_S: Final = 0.005
 
 
 async def serve_session(
@@ -112,14 +112,23 @@ class SessionServer:
         session.guard.attach()
         self._task = asyncio.current_task()
         self._greet()
+        loop = asyncio.get_running_loop()
+        turn_end_s = loop.time() + _TURN_S
         try:
             while True:
                 frame = self._next()
                 if frame is None:
                     session.out.flush()
+                    await session.link.drain()
                     await self._wait()
+                    turn_end_s = loop.time() + _TURN_S
                 elif type(frame) is frames.Terminate or not await self._handle(frame):
                     return
+                elif loop.time() > turn_end_s:  # much is pipelined: others have their turn
+                    session.out.flush()
+                    await session.link.drain()
+                    await asyncio.sleep(0)
+                    turn_end_s = loop.time() + _TURN_S
         except ClientGone:
             return
         except asyncio.CancelledError:
