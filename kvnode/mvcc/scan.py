@@ -11,6 +11,7 @@ snapshot is held: any snapshot that still has the history at `read_ts` gives the
 """
 
 from bisect import bisect_left
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -32,6 +33,7 @@ from kvnode.storage.engine import Row, Snapshot, Table
 
 _ROWS_FIRST: Final = 32  # of a first step: values may be megabytes
 _ROWS_MAX: Final = 2048  # about one millisecond
+_ROWS_AT_ONCE: Final = 32  # then one looks how large they are: small rows may precede large ones
 _STEP_BYTES: Final = 1 << 20
 _DELETED_MAX: Final = 512  # distinct keys of the history looked at in one step
 
@@ -110,7 +112,7 @@ class ScanRun:
         """Read on for about a millisecond."""
         spec = self.spec
         wanted = min(self._rows_next, spec.limit_rows - self.row_count)
-        rows = self._live_rows(snapshot, wanted)
+        rows, wanted = self._live_rows(snapshot, wanted)
         low, high, is_last = self._stretch(rows, wanted)
         newest = max([row[1] for row in rows])[:TS_BYTES] if rows else b""
         if deleted_since or newest > ts_bytes(spec.read_ts):
@@ -137,16 +139,17 @@ class ScanRun:
             self._more,
         )
 
-    def _live_rows(self, snapshot: Snapshot, wanted: int) -> list[Row]:
+    def _live_rows(self, snapshot: Snapshot, wanted: int) -> tuple[list[Row], int]:
+        """Return rows, and how many were to be expected: fewer than asked for if they are large."""
         if self.spec.reverse:
-            rows = list(islice(snapshot.rows_before(Table.LIVE, self._end), wanted))
+            rows, wanted = _some(snapshot.rows_before(Table.LIVE, self._end), wanted)
             if rows and rows[-1][0] < self._start:
                 del rows[bisect_left(rows, True, key=lambda row: row[0] < self._start) :]
-            return rows
-        rows = list(islice(snapshot.rows_from(Table.LIVE, self._start), wanted))
+            return rows, wanted
+        rows, wanted = _some(snapshot.rows_from(Table.LIVE, self._start), wanted)
         if rows and rows[-1][0] >= self._end:
             del rows[bisect_left(rows, (self._end,)) :]
-        return rows
+        return rows, wanted
 
     def _stretch(self, rows: list[Row], wanted: int) -> tuple[bytes, bytes, bool]:
         """Return the stretch of keys that `rows` covers, and whether it is the last."""
@@ -216,6 +219,21 @@ class ScanRun:
                 del rows[index + 1 :]
                 break
         return size
+
+
+def _some(rows: Iterator[Row], wanted: int) -> tuple[list[Row], int]:
+    """Return the next `wanted` rows, or as many as fill a step, and how many that is."""
+    taken: list[Row] = []
+    size = 0
+    while (missing := wanted - len(taken)) > 0:
+        part = list(islice(rows, min(missing, _ROWS_AT_ONCE)))
+        taken += part
+        if len(part) < min(missing, _ROWS_AT_ONCE):
+            break  # there are no more
+        size += sum([len(row[1]) for row in part])
+        if size >= _STEP_BYTES:
+            return taken, len(taken)
+    return taken, wanted
 
 
 def _add_old(visible: dict[bytes, bytes], snapshot: Snapshot, key: bytes, read_ts: int) -> None:

@@ -300,7 +300,7 @@ class WriteRequests:
         (key,) = tenant.keyspace.written_keys([message.key])
         counters, request_id = self._core.counters, request.id
         if message.peek:
-            self._stepped(request_id, counters.peek(tenant, key) or (message.start, False), None)
+            self._peek(request_id, key, message.start)
             return
         step = Step(
             by=message.by,
@@ -324,6 +324,21 @@ class WriteRequests:
         except KvError:
             session.outstanding.pop(request_id)
             raise
+
+    def _peek(self, request_id: int, key: bytes, start: int) -> None:
+        """Answer a counter's state, once that is on disk."""
+        session = self._session
+        state = self._core.counters.peek(session.tenant, key) or (start, False)
+        if key not in session.tenant.counters:
+            self._stepped(request_id, state, None)
+            return
+
+        def durable() -> None:
+            if session.outstanding.pop(request_id) is not None:
+                self._stepped(request_id, state, None)
+
+        session.track(request_id, lambda _: None)
+        self._core.group.after_queued(durable)
 
     def _stepped(self, request_id: int, state: CounterState | None, error: KvError | None) -> None:
         session = self._session

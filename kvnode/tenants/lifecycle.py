@@ -15,7 +15,8 @@ from typing import Final
 
 import msgspec
 
-from kvapi.errors import KvError, TenantUnknown
+from kvapi.errors import KvError, TenantUnknown, WriteConflict
+from kvapi.footprint import Footprint
 from kvapi.layout import ROLES_SPAN, role_key
 from kvapi.role_record import RoleRecord, decode_role, encode_role
 from kvnode.core import Core
@@ -44,6 +45,7 @@ from runtime.tasks import spawn
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _USER_BYTES_MAX: Final = 63
 _ROWS_PER_WRITE: Final = 5_000
+_PASSWORD_TRIES: Final = 10
 
 
 class NameInvalid(ValueError):
@@ -114,6 +116,17 @@ class TenantLifecycle:
         """
         check_user(user)
         tenant = self._find(name)
+        for tries_left in range(_PASSWORD_TRIES - 1, -1, -1):
+            try:
+                await self._store_verifier(tenant, user, verifier)
+                break
+            except WriteConflict:  # the tenant changed the role at the same time
+                if not tries_left:
+                    raise
+        self.on_event("changed", tenant)
+
+    async def _store_verifier(self, tenant: Tenant, user: str, verifier: str) -> None:
+        read_ts = self._core.timeline.durable_ts
         role = self.find_role(tenant, user)
         if role is None:
             role = _owner(user, verifier, self._core.clock.now_ns() // 1_000_000)
@@ -131,15 +144,15 @@ class TenantLifecycle:
                 tenant=tenant,
                 owner=object(),
                 txn_id=b"",
-                read_ts=0,
+                read_ts=read_ts,
                 catalog_version=0,
                 puts={key: encode_role(role)},
                 deletes=(),
                 answer=answer,
+                footprint=Footprint([key], []),
             )
         )
         await done
-        self.on_event("changed", tenant)
 
     def find_role(self, tenant: Tenant, user: str) -> RoleRecord | None:
         """Return a tenant's role, or None."""

@@ -2,10 +2,13 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from kvapi.errors import DiskFull, TenantUnknown
+from kvapi.layout import role_key
 from kvapi.pb import kv_pb2
+from kvapi.role_record import encode_role
 from kvnode.storage.engine import Table
 from kvnode.tenants.lifecycle import TenantExists
 from tests.sim.sim_node import SimNode
@@ -108,5 +111,24 @@ def test_changes_during_a_drop_leave_nothing_and_let_nobody_in(turns):
         await asyncio.gather(change, *others, return_exceptions=True)
         await drop
         assert left_over(node) == []
+
+    run_virtual(body)
+
+
+def test_a_new_password_does_not_undo_what_the_tenant_changes():
+    """The operator's password would take back what ALTER ROLE did a moment before."""
+
+    async def body(loop):
+        node = SimNode(loop)
+        tenant_id = await node.create("acme")
+        tenant, stream = node.core.load_tenant(tenant_id), node.stream(tenant_id)
+        role = node.lifecycle.find_role(tenant, "owner")
+        changed = encode_role(msgspec.structs.replace(role, can_login=False))
+        writes = kv_pb2.Writes(put_keys=[role_key("owner")], put_values=[changed])
+        pending = stream.request(commit=kv_pb2.Commit(writes=writes))
+        await node.lifecycle.set_password("acme", "owner", "new")
+        await pending
+        role = node.lifecycle.find_role(tenant, "owner")
+        assert (role.can_login, role.scram_verifier) == (False, "new")
 
     run_virtual(body)
