@@ -1,10 +1,11 @@
 """Answers to a lock, with the transaction's own writes laid over the newest values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
 from kvapi.client.kv_client import LockWait
 from kvapi.client.results import ABSENT, FOUND, SKIPPED, MultiGot
+from kvapi.errors import WriteConflict
 
 
 class LockOptions(NamedTuple):
@@ -43,6 +44,24 @@ def with_own_writes(
             values[i] = writes[key]
             found[i] = ABSENT if values[i] is None else FOUND
     return MultiGot(values, got.commit_ts, got.read_ts, bytes(found))
+
+
+def is_overtaken(
+    keys: Sequence[bytes], got: MultiGot, read_ts: int, read_keys: Container[bytes]
+) -> bool:
+    """Tell whether a snapshot at `read_ts` has to move to agree with the locked rows.
+
+    Raises: WriteConflict if one of them was read there and has changed since.
+    """
+    is_newer = False
+    for key, state, commit_ts in zip(keys, got.found, got.commit_ts, strict=True):
+        if state == FOUND and commit_ts > read_ts:
+            is_newer = True
+            if key in read_keys:
+                raise WriteConflict("a row read before changed meanwhile", key=key)
+        elif state == ABSENT and got.read_ts > read_ts:
+            is_newer = True
+    return is_newer
 
 
 def joined(parts: Sequence[MultiGot], read_ts: int) -> MultiGot:

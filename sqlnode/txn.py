@@ -24,12 +24,19 @@ from typing import Any, Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient, LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
-from kvapi.errors import KeyExists, RequestTooLarge, WriteConflict
+from kvapi.errors import KeyExists, RequestTooLarge
 from kvapi.footprint import Footprint
 from kvapi.spans import Span
 from sqlnode.commit_checks import CommitChecks
 from sqlnode.first_read import FirstRead
-from sqlnode.locked_rows import LockOptions, from_buffer, halves, joined, with_own_writes
+from sqlnode.locked_rows import (
+    LockOptions,
+    from_buffer,
+    halves,
+    is_overtaken,
+    joined,
+    with_own_writes,
+)
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
 from sqlnode.span_validation import valid_until
@@ -101,8 +108,7 @@ class Transaction:
         finally:
             self._first.end()
         self._at(got.read_ts)
-        if self._is_tracking and key not in self._locked:
-            self._reads.add_key(key)
+        self._record_keys((key,))
         return got.value
 
     async def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -134,10 +140,7 @@ class Transaction:
         finally:
             self._first.end()
         self._at(got.read_ts)
-        if self._is_tracking:
-            for key in keys:
-                if key not in self._locked:
-                    self._reads.add_key(key)
+        self._record_keys(keys)
         return got.values
 
     async def scan_blocks(
@@ -223,6 +226,12 @@ class Transaction:
         if self._is_tracking:
             self._reads.add_span(span)
 
+    def _record_keys(self, keys: Sequence[bytes]) -> None:
+        if self._is_tracking:
+            for key in keys:
+                if key not in self._locked:
+                    self._reads.add_key(key)
+
     def _at(self, read_ts: int) -> None:
         if not self.read_ts:
             self.read_ts = read_ts
@@ -286,15 +295,7 @@ class Transaction:
                 self._reads.add_key(key)  # an insert does not look at locks
 
     async def _catch_up(self, keys: Sequence[bytes], got: MultiGot) -> None:
-        is_overtaken = False
-        for key, state, commit_ts in zip(keys, got.found, got.commit_ts, strict=True):
-            if state == FOUND and commit_ts > self.read_ts:
-                is_overtaken = True
-                if key in self._reads.keys:
-                    raise WriteConflict("a row read before changed meanwhile", key=key)
-            elif state == ABSENT and got.read_ts > self.read_ts:
-                is_overtaken = True
-        if is_overtaken:
+        if is_overtaken(keys, got, self.read_ts, self._reads.keys):
             if self._reads:
                 await self._refresh()
             # Not the refresh's own, later time: a row that this lock found absent may exist then.
