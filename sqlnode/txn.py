@@ -28,6 +28,7 @@ from kvapi.errors import KeyExists, RequestTooLarge
 from kvapi.footprint import Footprint
 from kvapi.spans import Span
 from sqlnode.commit_checks import CommitChecks
+from sqlnode.deferred_keys import DeferredKeys
 from sqlnode.first_read import FirstRead
 from sqlnode.locked_rows import (
     LockOptions,
@@ -82,6 +83,7 @@ class Transaction:
         self._buffer = WriteBuffer(bytes_max=write_bytes_max)
         self._reads = ReadFootprint()
         self._checks = CommitChecks()
+        self.deferred = DeferredKeys()
         self._locked: set[bytes] = set()  # exclusively
         self._has_locks = False
         self.savepoints = Savepoints(self)

@@ -105,6 +105,7 @@ class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
     on_delete: FkAction = FkAction.NO_ACTION
     match_full: bool = False
     deferrable: bool = False
+    deferred: bool = False  # INITIALLY DEFERRED
 
 
 class LayoutDesc(msgspec.Struct, frozen=True, array_like=True):
@@ -172,6 +173,8 @@ class ViewDesc(msgspec.Struct, frozen=True, array_like=True, tag="view"):
     sql: str
     columns: tuple[ColumnDesc, ...]
     depends_on: tuple[int, ...] = ()  # relation ids
+    # (relation id, first attnum that was not there yet): what came later is not in a view's `*`
+    widths: tuple[tuple[int, int], ...] = ()
 
 
 class SchemaDesc(msgspec.Struct, frozen=True, array_like=True, tag="schema"):

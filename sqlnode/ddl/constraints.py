@@ -178,6 +178,8 @@ async def _add_foreign_key(
         definition.on_update,
         definition.on_delete,
         definition.match_full,
+        definition.deferrable,
+        definition.deferred,
     )
     if not is_empty:
         await _check_references(context, table, target, key)

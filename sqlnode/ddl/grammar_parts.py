@@ -1,8 +1,9 @@
 """The parts that CREATE and ALTER share: names, columns, constraints, sequence options."""
 
+from dataclasses import replace
 from typing import Any, Final
 
-from pgwire.errors import SqlSyntaxError
+from pgwire.errors import FeatureNotSupported, SqlSyntaxError
 from sqlnode.catalog.descriptors import FkAction, Identity
 from sqlnode.ddl.nodes import (
     CheckDef,
@@ -101,12 +102,11 @@ class PartsParser(DmlParser):
         elif self.accept("generated"):
             self._generated(fields)
         elif (constraint := self._column_key(column, name)) is not None:
-            constraints.append(constraint)
+            constraints.append(self._with_attributes(constraint))
         elif name is not None:
             raise self.error()
         else:
             return False
-        self._constraint_attributes()
         return True
 
     def _set_null(self, fields: dict[str, Any], column: str, *, is_allowed: bool) -> None:
@@ -151,9 +151,7 @@ class PartsParser(DmlParser):
         if not self.peek_any(*_CONSTRAINT_WORDS):
             return None
         name = self.identifier() if self.accept("constraint") else None
-        constraint = self._table_constraint_body(name)
-        self._constraint_attributes()
-        return constraint
+        return self._with_attributes(self._table_constraint_body(name))
 
     def _table_constraint_body(self, name: str | None) -> Constraint:
         if self.accept("check"):
@@ -226,15 +224,33 @@ class PartsParser(DmlParser):
         if self.accept("using", "index", "tablespace"):
             self.identifier()
 
-    def _constraint_attributes(self) -> None:
+    def _with_attributes(self, constraint: Constraint) -> Constraint:
+        """Take [NOT] DEFERRABLE, INITIALLY DEFERRED | IMMEDIATE; only foreign keys can wait."""
+        deferrable, deferred = None, False
         while True:
-            if self.accept("not", "deferrable") or self.accept("initially", "immediate"):
-                continue
-            if self.peek("deferrable") or self.peek("initially", "deferred"):
-                raise self.unsupported("a deferrable constraint")
-            if self.peek("not", "valid"):
+            position = self.position
+            if self.accept("not", "deferrable"):
+                deferrable = False
+            elif self.accept("deferrable"):
+                deferrable = True
+            elif self.accept("initially"):
+                deferred = self.expect_any("deferred", "immediate") == "deferred"
+            elif self.peek("not", "valid"):
                 raise self.unsupported("NOT VALID")
-            return
+            else:
+                break
+            if deferred and deferrable is False:
+                raise SqlSyntaxError(
+                    "constraint declared INITIALLY DEFERRED must be DEFERRABLE", position=position
+                )
+            if (deferred or deferrable) and not isinstance(constraint, ForeignKeyDef):
+                raise FeatureNotSupported(
+                    "a deferrable constraint is not supported, except foreign keys",
+                    position=position,
+                )
+        if isinstance(constraint, ForeignKeyDef) and (deferred or deferrable):
+            return replace(constraint, deferrable=True, deferred=deferred)
+        return constraint
 
     # Sequences
 

@@ -69,6 +69,8 @@ class ForeignKeyDef:
     on_delete: FkAction = FkAction.NO_ACTION
     match_full: bool = False
     name: str | None = None
+    deferrable: bool = False
+    deferred: bool = False
 
 
 Constraint = CheckDef | KeyDef | ForeignKeyDef

@@ -11,7 +11,7 @@ from pgwire.errors import (
     SqlSyntaxError,
     WrongObjectType,
 )
-from sqlnode.catalog.descriptors import ColumnDesc, SchemaDesc, ViewDesc
+from sqlnode.catalog.descriptors import ColumnDesc, Descriptor, SchemaDesc, TableDesc, ViewDesc
 from sqlnode.catalog.virtual import SYSTEM_SCHEMAS
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.names import creation_schema, relation_names
@@ -31,12 +31,17 @@ async def create_view(context: DdlContext, node: CreateView) -> None:
     if existing is not None and not isinstance(existing, ViewDesc):
         raise WrongObjectType(f'"{node.name.name}" is not a view')
     columns, depends_on = _columns(context, node)
+    widths = tuple((id_, _width(catalog.by_id[id_])) for id_ in depends_on)
     if isinstance(existing, ViewDesc):
         context.editor.require_owner(existing, context.user)
         _check_replacement(existing, columns)
         context.editor.put(
             msgspec.structs.replace(
-                existing, sql=node.query, columns=columns, depends_on=depends_on
+                existing,
+                sql=node.query,
+                columns=columns,
+                depends_on=depends_on,
+                widths=widths,
             )
         )
         return
@@ -49,8 +54,18 @@ async def create_view(context: DdlContext, node: CreateView) -> None:
             node.query,
             columns,
             depends_on,
+            widths,
         )
     )
+
+
+def _width(relation: Descriptor) -> int:
+    match relation:
+        case TableDesc():
+            return relation.next_attnum
+        case ViewDesc():
+            return len(relation.columns) + 1
+    return 1
 
 
 def _columns(

@@ -14,34 +14,12 @@ from pgwire.errors import (
     InvalidParameterValue,
     UndefinedFunction,
 )
+from sqlnode.functions.array_shape import dimensions
 from sqlnode.functions.define import STABLE, function, operator, operator_for
 from sqlnode.functions.json_build import Types, specialized
 from sqlnode.functions.registry import REGISTRY
 from sqlnode.functions.text_io import writer
 from sqlnode.types import INT2, OID, SqlType, element_of, format_type
-
-
-def array_of_arrays(items: list[Any]) -> list[Any]:
-    """Return ARRAY[items] where the items are arrays. Raises: ArraySubscriptError.
-
-    Source: PostgreSQL, execExprInterp.c (ExecEvalArrayExpr): empty and null ones only together.
-    """
-    sizes = [dimensions(item or []) for item in items]
-    if any(size != sizes[0] for size in sizes):
-        raise ArraySubscriptError(
-            "multidimensional arrays must have array expressions with matching dimensions"
-        )
-    return items if sizes[0] else []
-
-
-def dimensions(array: list[Any]) -> list[int]:
-    """Return the length of each dimension; an empty array has none."""
-    sizes: list[int] = []
-    current: Any = array
-    while isinstance(current, list) and current:
-        sizes.append(len(current))
-        current = current[0]
-    return sizes
 
 
 def flat(array: list[Any]) -> Iterator[Any]:

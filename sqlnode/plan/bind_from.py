@@ -152,7 +152,7 @@ def scan_table(
         if with_hidden or not c.hidden
     ]
     hidden = {c.attnum for c in table.columns if c.hidden}
-    shown = [c for c in columns if c.attnum not in hidden]
+    shown = [c for c in columns if c.attnum not in hidden and env.sees(table.id, c.attnum)]
     item = _item(env, ref, shown, _schema_name(env, table.schema_id))
     item.table = table
     item.system = ("tableoid",)
@@ -179,6 +179,7 @@ def _view(env: Env, ref: TableRef, view: ViewDesc) -> FromResult:
     columns = [
         OutColumn(column.id, desc.name, column.type, view.id, desc.attnum)
         for column, desc in zip(result.columns, view.columns, strict=True)
+        if env.sees(view.id, desc.attnum)
     ]
     item = _item(env, ref, columns, _schema_name(env, view.schema_id))
     return _result(result.plan, item)

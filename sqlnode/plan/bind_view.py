@@ -18,14 +18,15 @@ def bind_view(env: Env, view: ViewDesc) -> QueryResult:
     if not isinstance(tree, Query):
         raise FeatureNotSupported(f'the query of view "{view.name}" is not a SELECT')
     env.enter_view()
-    before = env.search_path
+    before, widths = env.search_path, env.widths
+    env.widths = dict(view.widths)
     own = next((s.name for s in env.catalog.schemas.values() if s.id == view.schema_id), None)
     if own is not None and own not in before:
         env.search_path = (own, *before)
     try:
         result = bind_query(env, tree, None)
     finally:
-        env.search_path = before
+        env.search_path, env.widths = before, widths
         env.leave_view()
     if len(result.columns) != len(view.columns):
         raise FeatureNotSupported(f'the columns of view "{view.name}" have changed')

@@ -84,6 +84,7 @@ class Env:
     last_id: int = 0
     last_cte: int = 0
     view_depth: int = 0
+    widths: dict[int, int] = field(default_factory=dict)  # of the view that is being bound
     literals: dict[int, tuple[Const, int]] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)  # column id → where it was first named
 
@@ -106,6 +107,10 @@ class Env:
     def new_cte_id(self) -> int:
         self.last_cte += 1
         return self.last_cte
+
+    def sees(self, relation_id: int, attnum: int) -> bool:
+        """Tell whether a column was there when the view that is being bound was made."""
+        return attnum < self.widths.get(relation_id, attnum + 1)
 
     def enter_view(self) -> None:
         """Count one more nested view. Raises: StatementTooComplex."""

@@ -83,8 +83,10 @@ class TableKeys:
 class Referential:
     """The referential work of one execution of one statement."""
 
-    def __init__(self, ctx: "ExecContext") -> None:
+    def __init__(self, ctx: "ExecContext", *, can_defer: bool = True) -> None:
         self._ctx = ctx
+        # If the commit follows there is nothing to wait for.
+        self._deferred = ctx.txn.deferred if can_defer and not ctx.commit_follows else None
         self._keys: dict[int, TableKeys] = {}
         self._parents: list[tuple[ForeignKey, dict[bytes, Values]]] = []
         self._orphans: list[tuple[ForeignKey, FkAction, list[Values]]] = []
@@ -156,29 +158,49 @@ class Referential:
     ) -> None:
         txn = self._ctx.txn
         found = await txn.newest().multi_get(keys)
+        there = []
         for entry, value in zip(keys, found, strict=True):
             if value is None:
-                raise self._errors(key.child).missing_parent(key.desc, wanted[entry], key.parent)
-        if txn.isolation != "serializable":
-            rows = [
-                key.row_key_of_parent(entry, value)
-                for entry, value in zip(keys, found, strict=True)
-                if value is not None
-            ]
-            locked = await txn.lock_rows(rows, shared=True)
-            for entry, value in zip(keys, locked.values, strict=True):
+                self._missing(key, wanted[entry])
+            else:
+                there.append((entry, key.row_key_of_parent(entry, value)))
+        if txn.isolation != "serializable" and there:
+            locked = await txn.lock_rows([row for _, row in there], shared=True)
+            for (entry, _), value in zip(there, locked.values, strict=True):
                 if not key.is_parent(value, entry):
-                    raise self._errors(key.child).missing_parent(
-                        key.desc, wanted[entry], key.parent
-                    )
+                    self._missing(key, wanted[entry])
+
+    def _missing(self, key: ForeignKey, values: Values) -> None:
+        if not self._defer(key, [values], is_orphan=False):
+            raise self._errors(key.child).missing_parent(key.desc, values, key.parent)
+
+    def _defer(self, key: ForeignKey, broken: list[Values], *, is_orphan: bool) -> bool:
+        """Put a check that failed off to the end of the transaction, if the key allows that."""
+        if self._deferred is None or not self._deferred.is_deferred(key.desc):
+            return False
+        for values in broken:
+            self._deferred.add((key.child.id, key.desc.oid), values, is_orphan=is_orphan)
+        return True
+
+    async def require_parents(
+        self, key: ForeignKey, values: list[Values], *, is_orphan: bool
+    ) -> None:
+        """Check that parents exist, or are gone without leaving children. Raises: SqlError."""
+        if is_orphan:
+            await self._check_orphans(key, FkAction.NO_ACTION, values)
+        elif values:
+            wanted = {key.parent_key(one): one for one in values}
+            await self._check_parents(key, list(wanted), wanted)
 
     async def _check_orphans(self, key: ForeignKey, action: FkAction, gone: list[Values]) -> None:
         if action is not FkAction.RESTRICT:
             # Another row may have taken the key meanwhile.
             again = await self._ctx.txn.newest().multi_get(list(map(key.parent_key, gone)))
             gone = [v for v, value in zip(gone, again, strict=True) if value is None]
-        children = await self._children(key, gone)
-        if children:
+        children = await self.children(key, gone)
+        if children and not (
+            action is not FkAction.RESTRICT and self._defer(key, gone, is_orphan=True)
+        ):
             values = key.child_values(children[0])
             raise self._errors(key.parent).still_referenced(key.desc, values, key.child)
 
@@ -231,7 +253,7 @@ class Referential:
         await self.updated(key.child, pairs)
 
     async def _locked_children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
-        rows = await self._children(key, parents)
+        rows = await self.children(key, parents)
         if not rows:
             return []
         wanted = set(map(key.parent_key, parents))
@@ -242,7 +264,8 @@ class Referential:
 
         return await RowLocker(RowWriter(key.child).codec).lock(rows, self._ctx, still_refers)
 
-    async def _children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
+    async def children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
+        """Return the rows that refer to any of `parents`, as committed now and written here."""
         view = self._ctx.txn.newest()
         rows = await key.children(parents, view)
         self._ctx.txn.require_still(view)

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from pgwire.datum import Record
-from sqlnode.functions.arrays import array_of_arrays
+from sqlnode.functions.array_shape import array_of_arrays
 from sqlnode.plan.scalar import (
     And,
     AnyAll,

@@ -6,12 +6,13 @@ One function decides by the node's class; what it calls is in the module of its 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from pgwire.errors import FeatureNotSupported, UndefinedTable
+from pgwire.errors import FeatureNotSupported, UndefinedObject, UndefinedTable, WrongObjectType
 from pgwire.messages import row_description
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.parse import utility as u
 from sqlnode.plan.logical import Columns
 from sqlnode.planner import Plan
+from sqlnode.rowexec.deferred_checks import check_deferred
 from sqlnode.session import cursors, prepared_commands, transaction_commands
 from sqlnode.session.copy_command import run_copy
 from sqlnode.session.describe import described_columns
@@ -185,8 +186,32 @@ def _maintenance(session: Session, node: u.Maintenance) -> str:
     return node.kind
 
 
-def _set_constraints(_session: Session, _node: u.SetConstraints) -> str:
-    return "SET CONSTRAINTS"  # none is deferrable
+async def _set_constraints(session: Session, node: u.SetConstraints) -> str:
+    block = session.block
+    if not block.is_block:
+        session.out.notice(
+            "WARNING", "SET CONSTRAINTS can only be used in transaction blocks", sqlstate="25P01"
+        )
+    txn = block.ensure()
+    oids = None if not node.names else [_deferrable(session, name) for name in node.names]
+    if oids is None:
+        txn.deferred.set_all(deferred=node.deferred)
+    for oid in oids or ():
+        txn.deferred.set_one(oid, deferred=node.deferred)
+    if not node.deferred and txn.deferred.pending:
+        await check_deferred(session.context(()), oids)
+    return "SET CONSTRAINTS"
+
+
+def _deferrable(session: Session, name: str) -> int:
+    """Return the OID of a deferrable foreign key. Raises: UndefinedObject, WrongObjectType."""
+    keys = [k for table in session.block.catalog.tables() for k in table.foreign_keys]
+    for key in keys:
+        if key.name == name:
+            if not key.deferrable:
+                raise WrongObjectType(f'constraint "{name}" is not deferrable')
+            return key.oid
+    raise UndefinedObject(f'constraint "{name}" does not exist')
 
 
 def _refuse(session: Session, node: u.Listen | u.Unlisten | u.Notify) -> str:

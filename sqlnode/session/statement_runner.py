@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from kvapi.errors import ConnectionLost, KvError, SchemaChanged, WriteConflict
+from sqlnode.rowexec.deferred_checks import check_deferred
 from sqlnode.session.schema_follow import follow_schema
 from sqlnode.session.session import Session
 from sqlnode.txn import Mark
@@ -92,6 +93,12 @@ async def commit(session: Session) -> None:
     has_writes = block.txn is not None and block.txn.has_writes
     if has_writes and block.statement_count and session.engine.is_catalog_stale:
         await follow_schema(session, None)
+    if has_writes and block.txn is not None and block.txn.deferred.pending:
+        try:
+            await check_deferred(session.context(()))
+        except BaseException:
+            await rollback(session)
+            raise
     if has_writes:
         await session.guard.uninterrupted(block.commit)
     else:

@@ -10,6 +10,7 @@ from itertools import accumulate
 from kvapi.client.results import Block, MultiGot
 from kvapi.errors import KeyExists
 from kvapi.spans import Span
+from sqlnode.deferred_keys import DeferredKeys
 
 
 class MemoryStore:
@@ -30,6 +31,7 @@ class MemoryTxn:
         self.block_rows = block_rows
         self.read_ts = 1
         self.isolation = "serializable"
+        self.deferred = DeferredKeys()
         self.catalog_version = 1
         self.writes: dict[bytes, bytes | None] = {}
         self.absent: list[bytes] = []

@@ -78,6 +78,8 @@ def _foreign_key(catalog: Catalog, table: TableDesc, key: ForeignKeyDesc) -> dic
         "confupdtype": str(key.on_update),
         "confdeltype": str(key.on_delete),
         "confmatchtype": "f" if key.match_full else "s",
+        "condeferrable": key.deferrable,
+        "condeferred": key.deferred,
     }
 
 
@@ -115,6 +117,8 @@ def _foreign_key_definition(
         text += f" ON UPDATE {_ACTIONS[key.on_update]}"
     if key.on_delete in _ACTIONS:
         text += f" ON DELETE {_ACTIONS[key.on_delete]}"
+    if key.deferrable:
+        text += " DEFERRABLE INITIALLY DEFERRED" if key.deferred else " DEFERRABLE"
     return text
 
 

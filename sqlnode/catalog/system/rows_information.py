@@ -218,15 +218,17 @@ def _sequences(catalog: Catalog, context: ExecContext) -> Rows:
 @rows_of(f"{_PREFIX}.table_constraints")
 def _table_constraints(catalog: Catalog, context: ExecContext) -> Rows:
     for table in catalog.tables():
+        keys = {key.name: key for key in table.foreign_keys}
         for name, kind in _constraints_of(table):
+            key = keys.get(name)
             yield {
                 **_in(catalog, context, "constraint", table.schema_id),
                 **_in(catalog, context, "table", table.schema_id),
                 "constraint_name": name,
                 "table_name": table.name,
                 "constraint_type": kind,
-                "is_deferrable": "NO",
-                "initially_deferred": "NO",
+                "is_deferrable": "YES" if key and key.deferrable else "NO",
+                "initially_deferred": "YES" if key and key.deferred else "NO",
                 "enforced": "YES",
                 "nulls_distinct": "YES" if kind == "UNIQUE" else None,
             }

@@ -1,0 +1,136 @@
+-- Statements that once differed, and their neighbours. They run in this order on one connection.
+create table t (a int primary key, b int, c text default 'dd', n numeric(8,2));
+create table u (x int, y text);
+insert into t values (1, 10, 'one', 1.5), (2, 20, 'two', 2.25), (3, null, null, null);
+insert into u values (1, 'u1'), (2, 'u2'), (2, 'u22'), (null, 'unull');
+
+-- subqueries in changes
+insert into t (a, b) values ((select max(a) + 1 from t), (select count(*) from u)) returning *;
+insert into t (a, b) values (10, 1) returning a, (select count(*) from u), (select y from u where x = t.a);
+update t set b = (select count(*) from u where u.x = t.a) returning *;
+update t set b = (select x from u where x = 2) where a = 1;
+update t set b = 1 where a < 3 returning a, b, (select max(y) from u where u.x = t.a), (select sum(b) from t);
+delete from t where a = 2 returning t.*, (select count(*) from t);
+insert into t (a, b) values (1, 99) on conflict (a) do update set b = (select max(x) from u) + excluded.b returning *;
+insert into t (a) values (1) on conflict (a) do update set b = (select count(*) from u where u.x = excluded.a) returning *;
+
+-- queries without columns
+select;
+select from t;
+select from t where a = 1;
+create table nothing ();
+insert into nothing default values;
+select * from nothing;
+select count(*) from nothing;
+prepare without_columns as select from t;
+execute without_columns;
+
+-- what is and is not a row count or a parameter
+select a from t limit a;
+select a from t limit 'x';
+select $1;
+select 1 where 1 = $1;
+
+-- operators and arrays
+select |/ 25.0, ||/ 8, |/ 2;
+select |/ -1.0;
+select array[[1], [2, 3]];
+select array[[1, 2], [3, 4]], array['{}'::int[], '{}'], array[array[1], array[2]];
+
+-- ALTER COLUMN TYPE and what hangs on the column
+create table k (a int, b int check (b > 0), d int default 5, constraint low check (a < b));
+insert into k values (1, 2, 3);
+alter table k alter b type text;
+alter table k alter b type bigint;
+insert into k values (5, 4);
+alter table k alter d type bigint;
+insert into k (a, b) values (1, 7) returning *;
+alter table k rename a to aa;
+insert into k values (9, 8);
+create table kid (id int primary key, a int references t);
+alter table kid alter a type text;
+alter table kid alter a type bigint;
+alter table t alter a type text;
+drop table kid;
+create table twice (a int default 1 default 2);
+create table both_nulls (a int null not null);
+
+-- views do not grow with their tables
+create table base (x int, y int);
+insert into base values (1, 2);
+create view v1 as select * from base;
+create view v2 as select v1.*, 1 as one from v1;
+create view v3 as select x.*, y.y as y2 from base x join base y using (x);
+alter table base add column one int default 7;
+select * from v1;
+select * from v2;
+select * from v3;
+select one from v1;
+create or replace view v1 as select x, y, 'new' as z from base;
+select * from v1;
+select * from v2;
+
+-- deferred foreign keys
+create table p (id int primary key);
+create table c (id int primary key, pid int);
+alter table c add constraint c_pid foreign key (pid) references p (id) deferrable initially deferred;
+create table d (pid int constraint d_pid references p deferrable);
+create table f (pid int constraint f_pid references p);
+insert into c values (1, 5);
+begin;
+insert into c values (1, 5);
+insert into p values (5);
+commit;
+select * from c;
+begin;
+insert into c values (2, 6);
+commit;
+select * from c;
+begin;
+delete from p;
+insert into p values (5), (7);
+commit;
+begin;
+delete from p where id = 5;
+commit;
+begin;
+update p set id = 8 where id = 5;
+update c set pid = 8;
+commit;
+select * from c;
+begin;
+savepoint s;
+insert into c values (3, 99);
+rollback to s;
+insert into c values (4, 98);
+update c set pid = 7 where id = 4;
+insert into c values (5, 97);
+delete from c where id = 5;
+commit;
+select * from c order by id;
+begin;
+insert into c values (6, 96);
+set constraints c_pid immediate;
+rollback;
+begin;
+set constraints all immediate;
+insert into c values (6, 96);
+rollback;
+begin;
+insert into d values (50);
+rollback;
+begin;
+set constraints d_pid deferred;
+insert into d values (50);
+insert into p values (50);
+set constraints d_pid immediate;
+commit;
+begin;
+set constraints f_pid deferred;
+rollback;
+begin;
+set constraints nosuch deferred;
+rollback;
+select conname, condeferrable, condeferred, pg_get_constraintdef(oid) from pg_constraint where conname in ('d_pid', 'f_pid') order by 1;
+create table g (a int references p not deferrable initially deferred);
+create table g (a int references p initially deferred not deferrable);
