@@ -14,7 +14,7 @@ from pgwire.codecs.scalars import check_text
 from pgwire.codecs.settings import Settings
 from pgwire.errors import InvalidTextRepresentation, StatementTooComplex, UntranslatableCharacter
 
-_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"?|[A-Za-z0-9_.+-]+|.', re.DOTALL)
+_TOKEN: Final = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[A-Za-z0-9_.+-]+|.', re.DOTALL)
 
 
 class _Number(str):

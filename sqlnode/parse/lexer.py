@@ -19,25 +19,27 @@ IDENTIFIER_BYTES_MAX: Final = 63
 
 _MASTER: Final = re.compile(
     r"""
-    (?P<space>(?:[ \t\n\r\f\v]+|--[^\n\r]*)+)
+    (?P<space>(?:[ \t\n\r\f\v]++|--[^\n\r]*+)++)
   | (?P<comment>/\*)
   | (?P<prefixed>(?:[eE]|[bB]|[xX]|[nN]|[uU]&)')
   | (?P<unicode_quoted>[uU]&")
   | (?P<word>[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_$\u0080-\U0010ffff]*)
-  | (?P<string>'(?:[^']|'')*')
+  | (?P<string>'(?:[^']++|'')*+')
   | (?P<number>(?:\d+(?:\.(?!\.)\d*)?|\.\d+)(?:[eE][+-]?\d+)?)
   | (?P<param>\$\d+)
   | (?P<dollar>\$(?:[A-Za-z_\u0080-\U0010ffff][A-Za-z0-9_\u0080-\U0010ffff]*)?\$)
   | (?P<punctuation>::|:=|\.\.|[()\[\],;:.])
-  | (?P<quoted>"(?:[^"]|"")*")
+  | (?P<quoted>"(?:[^"]++|"")*+")
   | (?P<operator>[-+*/<>=~!@\#%^&|`?]+)
     """,
     re.VERBOSE,
 )
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
-_ESCAPED: Final = re.compile(r"'(?:[^'\\]|''|\\.)*'", re.DOTALL)
-_PLAIN: Final = re.compile(r"'(?:[^']|'')*'")
-_CONTINUED: Final = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*)*(?=')")
+_ESCAPED: Final = re.compile(r"'(?:[^'\\]++|''|\\.)*+'", re.DOTALL)
+_PLAIN: Final = re.compile(r"'(?:[^']++|'')*+'")
+_CONTINUED: Final = re.compile(
+    r"(?:[ \t\f\v]++|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]++|--[^\n\r]*+)*+(?=')"
+)
 _BACKSLASH: Final = re.compile(
     r"''|\\(?:([0-7]{1,3})|x([0-9A-Fa-f]{1,2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))", re.DOTALL
 )
@@ -45,7 +47,7 @@ _BYTE_ESCAPE: Final = 0xDC00  # Python's surrogateescape: how a byte stands in a
 _SIMPLE_ESCAPES: Final = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
 _SPECIAL_OPERATOR: Final = frozenset("~!@#%^&|`?")
 _UESCAPE: Final = re.compile(
-    r"(?:[ \t\n\r\f\v]|--[^\n\r]*)+uescape(?:[ \t\n\r\f\v])*'([^'])'", re.IGNORECASE
+    r"(?:[ \t\n\r\f\v]++|--[^\n\r]*+)++uescape[ \t\n\r\f\v]*+'([^'])'", re.IGNORECASE
 )
 
 
@@ -297,7 +299,7 @@ def _quoted(text: str, at: int, match: str) -> Token:
 
 
 def _unicode_quoted(text: str, at: int, match: str) -> Token:
-    found = re.compile(r'"(?:[^"]|"")*"').match(text, at + 2)
+    found = re.compile(r'"(?:[^"]++|"")*+"').match(text, at + 2)
     if found is None:
         raise _unmatched(text, at + 2)
     plain = _quoted(text, at + 2, found.group())

@@ -88,3 +88,19 @@ def test_long_names_are_cut():
     """PostgreSQL cuts names to 63 bytes, and clients rely on finding them so."""
     assert lexed("a" * 70) == [(K.WORD, "a" * 63)]
     assert lexed('"' + "é" * 40 + '"') == [(K.QUOTED, "é" * 31)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select 'a' " + "-" * 60,
+        "select u&'a' " + "-" * 60,
+        "select '" + "x" * 1_000_000 + "'",
+        "select E'" + "\\n" * 100_000 + "'",
+        'select "' + '""' * 100_000 + '"',
+        "select 'a'" + "\n" * 100_000,
+    ],
+)
+def test_no_text_takes_long(text):
+    """One statement would hold up a tenant's process for minutes."""
+    assert tokenize(text)
