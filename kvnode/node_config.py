@@ -19,7 +19,8 @@ class NodeConfig:
     request_bytes_max: int = 64 << 20  # keys of one stream's requests that wait for their answers
     request_bytes_node_max: int = 512 << 20  # all streams together
     reads_max: int = 16  # scans and multi-gets of one stream under way at once; others wait
-    locks_max: int = 1_000_000  # of one transaction
+    locks_max: int = 1_000_000  # of one transaction, and of one stream
+    locks_node_max: int = 10_000_000
     hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
     warm_streams_max: int = 256  # so many may stay without a tenant for long; others: hello_s_max
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant

@@ -29,6 +29,7 @@ from kvapi.errors import (
     CredentialRefused,
     InternalError,
     KvError,
+    RequestTooLarge,
     ShuttingDown,
     TenantUnknown,
 )
@@ -42,6 +43,7 @@ from kvnode.tenants.tenant import Tenant
 
 _log = logging.getLogger(__name__)
 _FRAME_SOFT_BYTES: Final = 1 << 20  # an answering frame of this size leaves at once
+HELLO_BYTES_MAX: Final = 4096
 _CLIENT_NAME_MAX: Final = 64
 
 
@@ -115,6 +117,9 @@ class StreamSession:
         stats = self.core.stats
         stats.frames_received += 1
         stats.bytes_received += len(body)
+        if self._tenant is None and len(body) > HELLO_BYTES_MAX:
+            self.fail(RequestTooLarge("a hello is small", number=HELLO_BYTES_MAX))
+            return
         frame = kv_pb2.ClientFrame()
         try:
             frame.ParseFromString(body)

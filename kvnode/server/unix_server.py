@@ -6,14 +6,12 @@ and on the way out the send buffer plus the answers of what was outstanding when
 
 import asyncio
 import socket
-from typing import Final, cast
+from typing import cast
 
 from kvapi.errors import RequestTooLarge, Throttled
 from kvapi.wire import FrameReader
 from kvnode.core import Core
-from kvnode.server.stream_session import StreamSession
-
-_HELLO_FRAME_BYTES_MAX: Final = 4096
+from kvnode.server.stream_session import HELLO_BYTES_MAX, StreamSession
 
 
 class UnixConnection(asyncio.Protocol):
@@ -21,7 +19,7 @@ class UnixConnection(asyncio.Protocol):
 
     def __init__(self, core: Core) -> None:
         self._core = core
-        self._reader = FrameReader(_HELLO_FRAME_BYTES_MAX)
+        self._reader = FrameReader(HELLO_BYTES_MAX)
         self._is_closing = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

@@ -17,6 +17,7 @@ from kvapi.footprint import Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
 from kvnode.mvcc.point_read import ABSENT, read_key
+from kvnode.server.lock_bounds import check_lock_bounds
 from kvnode.server.read_requests import fill_values
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
@@ -34,7 +35,6 @@ _WAITS: Final = {
     kv_pb2.SKIP_LOCKED: Wait.SKIP,
 }
 _TXN_ID_BYTES: Final = 16
-_LOCK_KEYS_MAX: Final = 65_536
 _ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one staged row
 _STATEMENT_MAX: Final = 1_000
 
@@ -101,11 +101,8 @@ class WriteRequests:
         owner = self._owner(_txn_id(request))
         if self._core.sequencer.is_committing(owner):
             raise BadRequest("the transaction is committing")
-        lock, config = request.lock, self._core.config
-        if len(lock.keys) > _LOCK_KEYS_MAX:
-            raise RequestTooLarge("too many keys in one lock request", number=_LOCK_KEYS_MAX)
-        if self._core.locks.table.held_count(owner) + len(lock.keys) > config.locks_max:
-            raise RequestTooLarge("the transaction holds too many locks", number=config.locks_max)
+        lock, table = request.lock, self._core.locks.table
+        check_lock_bounds(table, self._lock_owners, owner, len(lock.keys), self._core.config)
         acquiring = LockRequest(
             owner,
             tenant.keyspace.keys(lock.keys),

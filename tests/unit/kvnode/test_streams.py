@@ -12,6 +12,7 @@ from kvapi.errors import (
     KeyExists,
     KeyTooLong,
     KvError,
+    RequestTooLarge,
     SchemaChanged,
     TenantSuspended,
     Throttled,
@@ -462,3 +463,42 @@ async def test_large_rows_behind_small_ones_are_read_in_small_steps(node, stream
             largest = max(largest, run.bytes_read - before)
         assert run.row_count == 3300
         assert largest < 5_000_000
+
+
+def test_locks_are_bounded_for_a_transaction_a_stream_and_the_node():
+    """One tenant's forgotten transactions would fill the lock table that all share."""
+
+    async def body(loop):
+        config = NodeConfig(locks_max=100, locks_node_max=150)
+        node = SimNode(loop, config=config)
+        tenant_id = await node.create("acme")
+        stream, other = node.stream(tenant_id), node.stream(tenant_id)
+
+        def lock(on, txn, first, count):
+            keys = [b"%04d" % n for n in range(first, first + count)]
+            return on.request(txn_id=b"%016d" % txn, lock=kv_pb2.Lock(keys=keys))
+
+        with pytest.raises(RequestTooLarge):
+            await lock(stream, 1, 0, 101)
+        await lock(stream, 1, 0, 60)
+        with pytest.raises(Throttled, match="stream"):
+            await lock(stream, 2, 100, 60)
+        await lock(other, 3, 200, 60)
+        with pytest.raises(Throttled, match="node"):
+            await lock(other, 4, 300, 31)
+        await stream.request(txn_id=b"%016d" % 1, rollback=kv_pb2.Rollback())
+        await lock(other, 4, 300, 31)
+
+    run_virtual(body)
+
+
+def test_a_large_frame_before_the_hello_is_refused():
+    """Whoever can connect could fill the node's memory without a credential."""
+
+    async def body(loop):
+        node = SimNode(loop)
+        stream = SimStream(node)
+        stream.session.receive(b"x" * 5000)
+        assert isinstance(stream.fatal, RequestTooLarge)
+
+    run_virtual(body)
