@@ -1,9 +1,8 @@
 """The credential of a SQL process: a signed, expiring "the bearer is tenant N of cluster C".
 
 Layout (69 bytes): version u8 = 1 · cluster id 16 · tenant id u32 · expiry u64 (Unix seconds) ·
-nonce 8 ·
-HMAC-SHA256 over all that precedes, 32. Integers are big-endian. The secret never leaves the KV
-nodes.
+nonce 8 · HMAC-SHA256 over all that precedes, 32. Integers are big-endian. The secret never leaves
+the KV nodes.
 """
 
 import hashlib

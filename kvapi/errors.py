@@ -1,13 +1,11 @@
 """The KV error taxonomy: one class for each way in which a request can fail.
 
 **Model.** `code` is the number in `proto/kv.proto` (ErrorCode); `kvapi/wire.py` translates. Classes
-without a code
-arise in the client only. `number` carries what the class says below, `key` is without its tenant
-prefix.
+without a code arise in the client only. `number` carries what the class says below, `key` is
+without its tenant prefix.
 
 **Invariants.** `retryable` means: the same transaction, run again from its start, may succeed. A
-request that failed
-with a class other than `CommitAmbiguous` had no effect.
+request that failed with a class other than `CommitAmbiguous` had no effect.
 """
 
 from typing import ClassVar

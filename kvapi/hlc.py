@@ -1,13 +1,11 @@
 """Hybrid logical timestamps: one 63-bit integer that is both wall time and a total order.
 
 **Model.** `ts = wall_us << 12 | logical`: 51 bits of microseconds since 1970 (until the year 2041
-in 63 bits)
-and a 12-bit counter for events of the same microsecond. Plain integers compare as time does. 0
-means "none".
+in 63 bits) and a 12-bit counter for events of the same microsecond. Plain integers compare as time
+does. 0 means "none".
 
 **Invariants.** `Hlc.now()` is strictly greater than everything it returned or saw before, also when
-the wall clock
-steps back; a full logical counter simply carries into the microseconds.
+the wall clock steps back; a full logical counter simply carries into the microseconds.
 
 **Source.** Kulkarni et al., "Logical Physical Clocks", 2014.
 """

@@ -5,25 +5,22 @@ Layout of a key: its columns one after the other, each a marker byte and, unless
     marker   \x00 NULL of a NULLS FIRST column · \x01 a value · \x02 NULL of a NULLS LAST column
     INT      8 bytes, big-endian, sign bit flipped
     FLOAT    8 bytes IEEE big-endian; negative: all bits flipped, else: sign bit flipped. -0 is 0,
-    one NaN, above +inf
-    TEXT     UTF-8, \x00 written as \x00\xff, ended by \x00\x01 (C order); BYTES the same without
-    UTF-8
+             one NaN, above +inf
+    TEXT     UTF-8, \x00 written as \x00\xff, ended by \x00\x01 (C order)
+    BYTES    as TEXT, without UTF-8
     BOOL     1 byte
     UUID     16 bytes
     INTERVAL 12 bytes, big-endian, biased by 2**95: microseconds with 30-day months and 24-hour days
     NUMERIC  class \x01 -inf \x02 negative \x03 zero \x04 positive \x05 +inf \x06 NaN; for finite
-    non-zero ones with
-             |x| = 0.d1d2… × 10**e: e as 4 bytes biased by 2**31, pairs of digits as bytes 1…100,
-             \x00;
-             all of it inverted where x is negative
+             non-zero ones with |x| = 0.d1d2… × 10**e: e as 4 bytes biased by 2**31, pairs of
+             digits as bytes 1…100, \x00; all of it inverted where x is negative
 
 A descending column's value bytes (not its marker) are inverted.
 
 **Invariants.** No encoded value is a proper prefix of another value of its column, so columns
-concatenate. Decoding gives
-an equal value; for the kinds in `LOSSY_KINDS` equal is not identical (scale of a numeric, sign of a
-zero, `1 mon` and
-`30 days`): who must show the original stores it in the row's value as well.
+concatenate. Decoding gives an equal value; for the kinds in `LOSSY_KINDS` equal is not identical
+(scale of a numeric, sign of a zero, `1 mon` and `30 days`): who must show the original stores it in
+the row's value as well.
 """
 
 import enum
@@ -322,8 +319,7 @@ class KeyCodec:
         """Return the span of `low <(=) column <(=) high` below `prefix`; NULLs never match.
 
         `prefix` holds the index prefix and the encoded columns before `column_index`. Values are in
-        the column's
-        order, not the key's: a descending column is turned round here.
+        the column's order, not the key's: a descending column is turned round here.
         """
         if self.columns[column_index].descending:
             low, high = high, low

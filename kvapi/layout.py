@@ -7,8 +7,7 @@ Layout, one area for each first byte; integers are big-endian:
     \x01 \x02 name                       catalog: role (kvapi/role_record.py)
     \x01 \x03 parent:u32 name            catalog: name of an object in a schema → its id
     \x02 table:u32 index:u16 columns     rows (index 1 is the primary) and index entries
-    \x03 id:u32                          counters: sequences and row ids; id 0 hands out descriptor
-    ids
+    \x03 id:u32                          counters: sequences, row ids; id 0: descriptor ids
     \x04 table:u32                       statistics
 """
 

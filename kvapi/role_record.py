@@ -1,8 +1,7 @@
 """The record of one role, stored as JSON under `layout.role_key(name)`.
 
 The KV node's tenant administration writes it, the gateway's login reads it, SQL changes it. Unknown
-fields of a
-newer version are ignored on reading.
+fields of a newer version are ignored on reading.
 """
 
 import msgspec

@@ -1,11 +1,9 @@
 """Whole blocks of stored rows as arrays, with no Python per row (layout: `kvapi/row_layout.py`).
 
 **Model.** A block joins its rows, so row r's head starts at `starts[r]`. A structured NumPy view
-with stride 1 over the
-joined bytes makes "the head that starts at byte b" element b; taking elements `starts` copies all
-heads at once. Bytes
-of variable columns are gathered the same way if all are equally long, else through an index per
-byte.
+with stride 1 over the joined bytes makes "the head that starts at byte b" element b; taking
+elements `starts` copies all heads at once. Bytes of variable columns are gathered the same way if
+all are equally long, else through an index per byte.
 """
 
 from collections.abc import Sequence

@@ -2,9 +2,10 @@
 
 Layout, little-endian, no padding:
 
-    version u16 · null bitmap (bit i of byte i // 8 set: column i is NULL) · fixed-width columns in
-    column order ·
-    end offset u32 of each variable column, from the start of the variable bytes · variable bytes
+    version u16 · null bitmap (bit i of byte i // 8 set: column i is NULL)
+    · fixed-width columns in column order
+    · end offset u32 of each variable column, from the start of the variable bytes
+    · variable bytes
 
     BOOL 1 · I2 2 · I4 4 · I8 8 · F4 4 · F8 8 · UUID 16 bytes as they are
     INTERVAL 16: micros i64, days i32, months i32
@@ -15,8 +16,8 @@ A NULL column is zeros, or no bytes. So every version has one constant-size head
 reads.
 
 **Model.** A layout never changes: ADD/DROP COLUMN makes a new version, `RowReader` maps every
-version found in the
-store to the columns wanted now. `kvapi/row_columns.py` reads whole blocks into arrays.
+version found in the store to the columns wanted now. `kvapi/row_columns.py` reads whole blocks into
+arrays.
 """
 
 import enum

@@ -1,8 +1,7 @@
 """Frames on a byte stream, and errors on the wire (sans-IO).
 
 Layout of a frame on a Unix socket: length u32 big-endian, then that many bytes of a protobuf
-ClientFrame or
-ServerFrame. A gRPC stream carries the same messages without the length.
+ClientFrame or ServerFrame. A gRPC stream carries the same messages without the length.
 """
 
 import struct

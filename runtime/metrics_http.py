@@ -1,8 +1,7 @@
 """A minimal HTTP endpoint for a process that has no web framework: metrics and health.
 
 Paths: `/metrics`, `/health` and `/livez` (alive), `/health?ready=1` and `/readyz` (200 or 503).
-Only GET and HEAD, one request a connection, requests of at most 8 KiB that must arrive within 10
-s.
+Only GET and HEAD, one request a connection, requests of at most 8 KiB that must arrive within 10 s.
 """
 
 import asyncio

@@ -1,9 +1,8 @@
 """What a transaction has read so far, bounded: many keys become few spans.
 
 **Model.** Coalescing only ever widens what is validated, so it can cause a conflict that was none,
-never hide one.
-Neighbouring keys are joined within one index first, because a span across tables would conflict
-with anything.
+never hide one. Neighbouring keys are joined within one index first, because a span across tables
+would conflict with anything.
 """
 
 from itertools import groupby

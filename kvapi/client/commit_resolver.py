@@ -1,10 +1,8 @@
 """Learns what became of commits that were on their way when the connection broke.
 
 **Model.** The status request waits for the next connection like any read. COMMITTED ends the commit
-well; UNKNOWN is the
-node's promise that it never will happen, so the client may run the transaction again; without an
-answer in time
-the outcome stays unknown: CommitAmbiguous.
+well; UNKNOWN is the node's promise that it never will happen, so the client may run the transaction
+again; without an answer in time the outcome stays unknown: CommitAmbiguous.
 """
 
 import asyncio

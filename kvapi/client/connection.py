@@ -1,8 +1,8 @@
 """Keeps a request stream connected: open, hello, and again with back-off when it breaks.
 
 **Model.** closed → open (transport only; a warm process waits here) → ready (credential accepted) →
-lost → ready …
-A refused credential stops the retries until a request or a new credential asks for another attempt.
+lost → ready … A refused credential stops the retries until a request or a new credential asks for
+another attempt.
 """
 
 import asyncio

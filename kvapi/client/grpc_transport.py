@@ -1,8 +1,8 @@
 """The same frames in a gRPC bidirectional stream.
 
 **Concurrency.** A writer task sends what `take_frames` gives and waits until gRPC took it: what is
-asked meanwhile
-travels in the next frame. A reader task hands answers on. Both end with the transport.
+asked meanwhile travels in the next frame. A reader task hands answers on. Both end with the
+transport.
 """
 
 import asyncio

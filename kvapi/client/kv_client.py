@@ -1,16 +1,13 @@
 """The KV client: every operation of the contract as a future, over either transport.
 
 **Model.** A call fills one request into the open frame and returns its future: no task, no
-coroutine. What is called in
-one turn of the event loop travels in one frame. See `request_stream.py` for batching and credit,
-`connection.py` for
-what happens when the connection breaks.
+coroutine. What is called in one turn of the event loop travels in one frame. See
+`request_stream.py` for batching and credit, `connection.py` for what happens when the connection
+breaks.
 
 **Invariants.** A lock dies with its stream. So a transaction that locked or staged on a connection
-that broke is
-*broken*: everything but its rollback fails with ConnectionLost, because its commit might overwrite
-what others
-wrote since.
+that broke is *broken*: everything but its rollback fails with ConnectionLost, because its commit
+might overwrite what others wrote since.
 """
 
 import asyncio
@@ -230,8 +227,8 @@ class KvClient:
         """Validate and write, all or nothing; the result is the commit_ts.
 
         Writes too large for a frame are staged first. Fails with WriteConflict, KeyExists,
-        SchemaChanged, …;
-        CommitAmbiguous if the connection broke and the outcome could not be learned.
+        SchemaChanged, …; CommitAmbiguous if the connection broke and the outcome could not be
+        learned.
         """
         if not txn_id:
             return self._failed(BadRequest("a commit needs a transaction id"))

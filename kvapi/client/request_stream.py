@@ -1,15 +1,12 @@
 """The client's half of one KV stream, without I/O: batching, credit, answers, broken streams.
 
 **Model.** A request is added to the open frame at once if the server's credit allows, else it waits
-in a queue. The
-transport is woken once and takes the frames when it can write: so everything that was asked in one
-turn of the loop, or
-while the last frame was in flight, leaves together. Without a connection the credit is 0 and
-everything queues.
+in a queue. The transport is woken once and takes the frames when it can write: so everything that
+was asked in one turn of the loop, or while the last frame was in flight, leaves together. Without a
+connection the credit is 0 and everything queues.
 
 **Invariants.** Ids rise and are never reused. `len(sent) <= credit`, except after the server shrank
-it. A request is in
-exactly one of `_sent`, `_queue`.
+it. A request is in exactly one of `_sent`, `_queue`.
 
 **Concurrency.** One event loop; every method is synchronous.
 """

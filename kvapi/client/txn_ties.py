@@ -1,8 +1,7 @@
 """Which transactions rely on the present stream, and which lost theirs.
 
 **Invariants.** A transaction is in `_tied` from its first lock or staged write until its commit or
-rollback is sent. If
-the stream breaks in between it is *broken* until its rollback.
+rollback is sent. If the stream breaks in between it is *broken* until its rollback.
 """
 
 from kvapi.client.request_stream import RequestStream

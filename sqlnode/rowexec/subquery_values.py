@@ -1,9 +1,9 @@
 """Subqueries in what a change computes from its rows: RETURNING and ON CONFLICT's SET and WHERE.
 
-**Model.** Each subquery becomes one more column of the row. Those that do not
-look at the row are computed once, before the statement writes anything. The others are one query
-over the rows as literal VALUES, run before the rows are written, because a statement's subqueries
-see the data as it was before the statement.
+**Model.** Each subquery becomes one more column of the row. Those that do not look at the row are
+computed once, before the statement writes anything. The others are one query over the rows as
+literal VALUES, run before the rows are written, because a statement's subqueries see the data as it
+was before the statement.
 """
 
 from collections.abc import Sequence
