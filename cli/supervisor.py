@@ -5,10 +5,10 @@ same time; the KV node and the gateway announce their readiness on a pipe. The l
 belong to the supervisor and are inherited, so that a client that connects while the gateway
 restarts waits instead of being refused.
 
-``` insula start ─┬─ kvnode                       lifeline pipe: write end here, read end in every
-process
-              ├─ zygote ── sqlnode, sqlnode … (orphans come to us: PR_SET_CHILD_SUBREAPER)
-              └─ gateway
+```
+insula start ─┬─ kvnode
+              ├─ zygote ── sqlnode, sqlnode …  (orphans come to us: PR_SET_CHILD_SUBREAPER)
+              └─ gateway                       lifeline pipe: write end here, read end in every one
 ```
 
 **Invariants.** The ready file and `DATA_DIR/insula.json` exist only while everything serves or is

@@ -5,8 +5,11 @@ tenant that has a process with room goes there; otherwise it takes a warm proces
 on is that tenant's until it ends. A tenant's process without sessions for `idle_s` is retired: the
 tenant is back at zero.
 
-``` fork ──► warm ──(first session of a tenant)──► assigned ──(idle_s without a session, drain)──►
-draining ──► gone ```
+```
+fork ──► warm ──(first session of a tenant)──► assigned
+                                                      │ idle_s without a session, or drain
+                                      gone ◄── draining ◄┘
+```
 
 Every method takes the time and returns the actions that follow; `pool_manager` carries them out.
 

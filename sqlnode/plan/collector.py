@@ -1,8 +1,8 @@
 """What a SELECT's expressions leave behind for the plan: aggregate, window and set calls.
 
 **Model.** Binding `sum(x) + 1` records sum(x) here under a new column id and yields a reference to
-that column. When all expressions are bound, select.py stacks Aggregation, Window and ProjectSet
-nodes that produce those columns.
+that column. When all expressions are bound, bind_select.py stacks Aggregation, Window and
+ProjectSet nodes that produce those columns.
 """
 
 from dataclasses import dataclass, field
