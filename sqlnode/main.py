@@ -11,6 +11,7 @@ import logging
 import os
 import random
 import signal
+import sys
 from collections.abc import Callable
 from typing import Final, NoReturn
 
@@ -33,6 +34,8 @@ MakeServing = Callable[[ProcessOptions], Serving]
 # Allocations between two garbage collections. Python's 700 makes a bulk load look through all its
 # rows again and again; few of our objects are in cycles.
 _GC_OBJECTS: Final = 20_000
+# How deep statements may nest: 1,000 terms of a + b + …; 8 MiB of stack hold several times as much.
+_RECURSION_MAX: Final = 4_000
 
 
 def run_sql_process(options: ProcessOptions, make_serving: MakeServing) -> NoReturn:
@@ -60,6 +63,7 @@ def _leave_zygote(options: ProcessOptions) -> None:
             with contextlib.suppress(OSError):
                 os.close(int(name))
     random.seed()
+    sys.setrecursionlimit(_RECURSION_MAX)
     gc.set_threshold(_GC_OBJECTS, 20, 20)
     gc.enable()
     configure_logging("sqlnode", level=options.config.logging.level)

@@ -28,7 +28,7 @@ from sqlnode.session.reg_output import with_names
 from sqlnode.session.statement_guard import StatementGuard
 from sqlnode.session.transaction_block import TransactionBlock
 
-STATEMENTS_MAX: Final = 5_000
+STATEMENTS_MAX: Final = 20_000  # 4 KiB each or more
 PORTALS_MAX: Final = 1_000
 EPOCH_MICROS: Final = 946_684_800_000_000  # 2000-01-01 in µs since 1970
 
