@@ -7,8 +7,8 @@ tenant is back at zero.
 
 ```
 fork ──► warm ──(first session of a tenant)──► assigned
-                                                      │ idle_s without a session, or drain
-                                      gone ◄── draining ◄┘
+                                                    │ idle_s without a session, or drain
+                                  gone ◄── draining ◄┘
 ```
 
 Every method takes the time and returns the actions that follow; `pool_manager` carries them out.
