@@ -17,7 +17,7 @@ from tests.slt.slt_runner import run_record
 pytestmark = pytest.mark.e2e
 FOLDER = Path(__file__).parents[1] / "slt"
 # Each n-th query; all other records run. It keeps the three files within a minute.
-STRIDE = 16
+STRIDE = 20
 # SQLite drops views that others use; PostgreSQL refuses in these very words.
 _MEANT = "because other objects depend on it"
 
@@ -44,7 +44,7 @@ def test_file(stack, name):
     """SQL would answer other rows than PostgreSQL and SQLite do."""
     with stack.connect("acme") as connection:
         count, failed = run_file(connection, FOLDER / name, stride=STRIDE)
-    assert count > 1000
+    assert count > 500
     assert not [f"line {r.line}: {r.sql}: {wrong}" for r, wrong in failed[:10]], len(failed)
 
 
