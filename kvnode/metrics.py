@@ -25,9 +25,9 @@ class KvnodeMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for name, text, count in self._counters():
-            yield CounterMetricFamily(f"kvnode_{name}", text, value=count)
+            yield CounterMetricFamily(f"insula_kvnode_{name}", text, value=count)
         for name, text, value in self._gauges():
-            yield GaugeMetricFamily(f"kvnode_{name}", text, value=value)
+            yield GaugeMetricFamily(f"insula_kvnode_{name}", text, value=value)
 
     def _counters(self) -> list[tuple[str, str, int]]:
         stats, group = self._core.stats, self._core.group

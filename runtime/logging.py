@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, TextIO
 
@@ -25,9 +26,16 @@ _COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b
 
 
 def configure_logging(
-    process: str, *, level: str = "INFO", stream: TextIO | None = None, is_json: bool | None = None
+    process: str,
+    *,
+    level: str = "INFO",
+    stream: TextIO | None = None,
+    is_json: bool | None = None,
+    is_redacted: bool = False,
 ) -> None:
     """Send every log record of this process to `stream` (standard error).
+
+    `is_redacted`: of exceptions only types and places are logged; their messages may quote data.
 
     `is_json` None means: JSON unless the stream is a terminal. Replaces handlers set before, so
     that a forked process can call it again under its new name.
@@ -36,7 +44,8 @@ def configure_logging(
     if is_json is None:
         is_json = not target.isatty()
     handler = logging.StreamHandler(target)
-    handler.setFormatter(JsonFormatter(process) if is_json else TextFormatter(process))
+    formatter = JsonFormatter if is_json else TextFormatter
+    handler.setFormatter(formatter(process, is_redacted=is_redacted))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
@@ -72,12 +81,27 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     return {**_bound.get(), **own}
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ts, level, event, process, pid, logger, then the fields."""
+class _ProcessFormatter(logging.Formatter):
+    """What both formats share."""
 
-    def __init__(self, process: str) -> None:
+    def __init__(self, process: str, *, is_redacted: bool = False) -> None:
         super().__init__()
         self._process = process
+        self._is_redacted = is_redacted
+
+    def formatException(self, ei: Any) -> str:
+        if not self._is_redacted:
+            return super().formatException(ei)
+        lines: list[str] = []
+        error: BaseException | None = ei[1]
+        while error is not None:
+            lines.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+            error = error.__cause__ or error.__context__
+        return "\nafter:\n".join(lines)
+
+
+class JsonFormatter(_ProcessFormatter):
+    """One JSON object a line: ts, level, event, process, pid, logger, then the fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC)
@@ -95,12 +119,8 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-class TextFormatter(logging.Formatter):
+class TextFormatter(_ProcessFormatter):
     """The same for eyes: time, level, process, event, fields."""
-
-    def __init__(self, process: str) -> None:
-        super().__init__()
-        self._process = process
 
     def format(self, record: logging.LogRecord) -> str:
         moment = datetime.datetime.fromtimestamp(record.created, tz=datetime.UTC).astimezone()

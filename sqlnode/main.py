@@ -20,6 +20,7 @@ import uvloop
 from runtime.lifecycle import LIFELINE_ENV, stop_event
 from runtime.logging import configure_logging
 from runtime.os_process import (
+    drop_capabilities,
     forbid_new_privileges,
     limit_resources,
     prefer_as_oom_victim,
@@ -66,13 +67,15 @@ def _leave_zygote(options: ProcessOptions) -> None:
     sys.setrecursionlimit(_RECURSION_MAX)
     gc.set_threshold(_GC_OBJECTS, 20, 20)
     gc.enable()
-    configure_logging("sqlnode", level=options.config.logging.level)
+    logs = options.config.logging
+    configure_logging("sqlnode", level=logs.level, is_redacted=logs.is_redacted)
     set_title("insula sqlnode: generic")
     limits = options.config.sqlnode
     forbid_new_privileges()
     limit_resources(memory_bytes_max=limits.memory_bytes_max, open_files_max=limits.open_files_max)
     prefer_as_oom_victim(limits.oom_score)
     os.nice(limits.nice)
+    drop_capabilities()
 
 
 async def _serve(options: ProcessOptions, make_serving: MakeServing) -> None:

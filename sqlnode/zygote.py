@@ -245,6 +245,9 @@ def run_zygote(arguments: list[str], make_serving: MakeServing) -> NoReturn:
     gc.disable()  # a collection here would touch, and so copy, pages shared with every child
     gc.freeze()
     _log.info("zygote_ready", extra={"threads": thread_count()})
+    if os.getuid() == 0:
+        advice = "run the stack as a user of its own, as deploy/insula.service does"
+        _log.info("sql_processes_run_as_root", extra={"advice": advice})
     Zygote(options, make_serving).run()
 
 

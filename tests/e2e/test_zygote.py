@@ -107,6 +107,7 @@ def test_children_are_generic_and_their_ends_are_told():
 def _check_limits(pid, zygote_pid):
     status = Path(f"/proc/{pid}/status").read_text()
     assert "NoNewPrivs:\t1" in status
+    assert "CapEff:\t0000000000000000" in status
     assert Path(f"/proc/{pid}/oom_score_adj").read_text().strip() == "500"
     assert Path(f"/proc/{pid}/cmdline").read_text().startswith("insula sqlnode: generic")
     niceness = [

@@ -18,12 +18,12 @@ def test_counters_move_and_queues_are_shown_with_their_bound():
         stream = node.stream(await node.create("acme"))
         writes = kv_pb2.Writes(put_keys=[b"k"], put_values=[b"v"])
         commit = stream.request(commit=kv_pb2.Commit(writes=writes))
-        assert registry.get_sample_value("kvnode_writes_queued") == 1
+        assert registry.get_sample_value("insula_kvnode_writes_queued") == 1
         await commit
-        assert registry.get_sample_value("kvnode_requests_total") == 1
-        assert registry.get_sample_value("kvnode_commits_total") == 1
-        assert registry.get_sample_value("kvnode_streams") == 1
-        assert registry.get_sample_value("kvnode_writes_queued_max") > 1
+        assert registry.get_sample_value("insula_kvnode_requests_total") == 1
+        assert registry.get_sample_value("insula_kvnode_commits_total") == 1
+        assert registry.get_sample_value("insula_kvnode_streams") == 1
+        assert registry.get_sample_value("insula_kvnode_writes_queued_max") > 1
         assert b"tenant" not in generate_latest(registry)
 
     run_virtual(body)

@@ -47,3 +47,21 @@ def test_text_for_a_terminal():
     record = logging.makeLogRecord({"msg": "ready", "levelname": "INFO", "port": 5})
     assert "INFO    kv: ready port=5" in TextFormatter("kv").format(record)
     assert json.loads(JsonFormatter("kv").format(record))["port"] == 5
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_messages_of_exceptions_can_be_left_out(stream, is_json):
+    """A failed statement would leave a customer's data in the log."""
+    configure_logging("sqlnode", stream=stream, is_json=is_json, is_redacted=True)
+    try:
+        try:
+            raise KeyError("a secret")
+        except KeyError as error:
+            raise RuntimeError("a secret") from error
+    except RuntimeError:
+        logging.getLogger("x").exception("failed")
+    text = stream.getvalue()
+    assert "KeyError" in text
+    assert "RuntimeError" in text
+    assert "test_logging.py" in text
+    assert text.count("a secret") == 2  # in our own source lines, where nobody's data is
