@@ -131,11 +131,17 @@ def _recipe(skeleton: str, kinds: str) -> _Recipe | None:
     found = _normalize_slowly(text)
     if len(found.literals) != len(kinds) or not kinds:
         return None
+    if not all(map(_is_sample, found.literals, kinds)):
+        return None  # a decimal was lifted, and a literal with a cast was not
     factors = tuple(0 if isinstance(value, str) else value for value in found.literals)
     every_other = [p for pair in zip(parts, [*samples, ""], strict=True) for p in pair][:-1]
     if _starts(every_other, factors) != found.find_starts():
         return None
     return _Recipe(found.fingerprint, factors, found.types)
+
+
+def _is_sample(value: Any, kind: str) -> bool:
+    return value == "" if kind == "s" else type(value) is int and abs(value) == 1
 
 
 def _starts(parts: list[str], factors: tuple[int, ...]) -> tuple[int, ...]:

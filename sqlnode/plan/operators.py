@@ -24,6 +24,7 @@ _PREFIX_HINT = (
     "No operator matches the given name and argument type. You might need to add an explicit "
     "type cast."
 )
+_NO_ARRAYS = frozenset({"textanycat", "anytextcat"})  # they take anynonarray
 _AMBIGUOUS_HINT = (
     "Could not choose a best candidate operator. You might need to add explicit type casts."
 )
@@ -57,6 +58,9 @@ def _error(
 def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
     """Return the operator, or False if none fits, True if several do."""
     entries = [o for o in REGISTRY.operators.get(symbol, ()) if (o.left is None) == (left is None)]
+    has_array = any(type_ is not None and type_.info.element_oid for type_ in (left, right))
+    if has_array:
+        entries = [o for o in entries if o.function.name not in _NO_ARRAYS]
     assumed_left, assumed_right = left, right
     if left is not None and left.oid == UNKNOWN.oid:
         assumed_left = right
@@ -65,6 +69,8 @@ def _find(symbol: str, left: SqlType | None, right: SqlType) -> Operator | bool:
     for entry in entries:
         if entry.left == assumed_left and entry.right == assumed_right:
             return _concrete(entry, [t for t in (assumed_left, assumed_right) if t is not None])
+        if has_array and entry.function.name == "array_cat" and UNKNOWN in (left, right):
+            return entry  # an untyped literal beside an array is an array
     args = (right,) if left is None else (left, right)
     candidates = [
         Candidate(o, (o.right,) if o.left is None else (o.left, o.right)) for o in entries

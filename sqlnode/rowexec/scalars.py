@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pgwire.datum import Record
 from sqlnode.functions.array_shape import array_of_arrays
+from sqlnode.functions.registry import Function
 from sqlnode.plan.scalar import (
     And,
     AnyAll,
@@ -186,7 +187,7 @@ def _bool_test(node: BoolTest, layout: Layout) -> Eval:
 @compile_scalar.register(IsDistinct)
 def _is_distinct(node: IsDistinct, layout: Layout) -> Eval:
     left, right = compile_scalar(node.left, layout), compile_scalar(node.right, layout)
-    equals, negated = _function(node.equals.python), node.negated
+    equals, negated = _function(node.equals), node.negated
 
     def is_distinct(row: Row, ctx: "ExecContext") -> bool:
         a, b = left(row, ctx), right(row, ctx)
@@ -231,7 +232,7 @@ def _coalesce(node: Coalesce, layout: Layout) -> Eval:
 @compile_scalar.register(NullIf)
 def _null_if(node: NullIf, layout: Layout) -> Eval:
     left, right = compile_scalar(node.left, layout), compile_scalar(node.right, layout)
-    compared, equals = compile_scalar(node.compared_left, layout), _function(node.equals.python)
+    compared, equals = compile_scalar(node.compared_left, layout), _function(node.equals)
 
     def null_if(row: Row, ctx: "ExecContext") -> Any:
         a, b = compared(row, ctx), right(row, ctx)
@@ -245,7 +246,7 @@ def _null_if(node: NullIf, layout: Layout) -> Eval:
 @compile_scalar.register(MinMax)
 def _min_max(node: MinMax, layout: Layout) -> Eval:
     args = [compile_scalar(arg, layout) for arg in node.args]
-    less, greatest = _function(node.less.python), node.greatest
+    less, greatest = _function(node.less), node.greatest
 
     def min_max(row: Row, ctx: "ExecContext") -> Any:
         best = None
@@ -265,7 +266,7 @@ def _in_list(node: InList, layout: Layout) -> Eval:
     arg = compile_scalar(node.arg, layout)
     items = [compile_scalar(item, layout) for item in node.items]
     negated = node.negated
-    equals = _function(node.equals.python)
+    equals = _function(node.equals)
     if equals is operator.eq and all(map(is_constant, items)):
         return _in_constants(arg, [constant_value(item) for item in items], negated)
 
@@ -301,7 +302,7 @@ def _in_constants(arg: Eval, values: list[Any], negated: bool) -> Eval:
 @compile_scalar.register(AnyAll)
 def _any_all(node: AnyAll, layout: Layout) -> Eval:
     arg, array = compile_scalar(node.arg, layout), compile_scalar(node.array, layout)
-    function, decisive = _function(node.function.python), not node.is_all
+    function, decisive = _function(node.function), not node.is_all
 
     def any_all(row: Row, ctx: "ExecContext") -> bool | None:
         datum, items = arg(row, ctx), array(row, ctx)
@@ -346,7 +347,7 @@ def _row_items(node: RowItems, layout: Layout) -> Eval:
     return lambda row, ctx: Record.of([item(row, ctx) for item in items], oids)
 
 
-def _function(python: Callable[..., Any] | None) -> Callable[..., Any]:
-    if python is None:
-        raise NotRowShape("operator without a Python form")
-    return python
+def _function(function: Function) -> Callable[..., Any]:
+    if function.python is None or function.needs_context:
+        raise NotRowShape("comparison without a plain Python form")
+    return function.python

@@ -134,3 +134,21 @@ rollback;
 select conname, condeferrable, condeferred, pg_get_constraintdef(oid) from pg_constraint where conname in ('d_pid', 'f_pid') order by 1;
 create table g (a int references p not deferrable initially deferred);
 create table g (a int references p initially deferred not deferrable);
+
+-- numbers and casts in one statement: lifted literals
+select -1.5 + 5::int, -2.5 * 2::int4 as x;
+select -1.5 + 5::int;
+select -1.5 || 'a'::text;
+select -12345678901234567890.123456789 >= 'NaN'::numeric;
+select -1.5 + 7::int;
+select 2 + -1.5 - '3'::int;
+
+-- comparisons that need the time zone
+select timestamptz '2020-01-01' is distinct from date '2020-01-01', timestamp '2020-01-01' is not distinct from timestamptz '2020-01-01';
+select x in (date '2020-01-01', date '2020-01-02'), x = any(array[date '2020-01-01']) from (values (timestamptz '2020-01-01')) v(x);
+select nullif(timestamptz '2020-01-01', timestamp '2020-01-01');
+select 'a'::text || array[1];
+select array[1] || 'a'::text;
+select null || array['a'], array['a'] || null;
+select 'x' || array['a'];
+select '{x}' || array['a'], array[1] || '{2,3}';
