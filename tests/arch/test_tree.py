@@ -42,7 +42,7 @@ def test_one_idea_per_file(path: Path) -> None:
 
 
 def test_packages_say_what_they_are_for() -> None:
-    """A newcomer finds a behaviour by reading package docstrings; code there would hide from them."""
+    """A newcomer finds a behaviour by package docstrings; code there would hide from them."""
     for path in (p for p in _sources() if p.name == "__init__.py"):
         body = ast.parse(path.read_text()).body
         assert len(body) == 1, f"{path} holds more than its docstring"

@@ -96,7 +96,6 @@ def test_describe_commands_answer_as_recorded(url, major, rewrite):
         assert actual[command] == recorded[command], command
 
 
-@pytest.mark.skipif(not postgres.is_available(), reason="no PostgreSQL server here")
 @pytest.mark.parametrize("major", sorted(PSQLS))
 def test_recorded_answers_are_postgresqls(major):
     """The recorded answers would be our own mistakes, kept for ever."""

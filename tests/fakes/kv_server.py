@@ -58,11 +58,6 @@ class FakeKvServer(kv_pb2_grpc.KvServicer):
         for session in list(self.sessions):
             session.drop()
 
-    def set_credit(self, credit):
-        self.credit = credit
-        for session in self.sessions:
-            session.send(kv_pb2.ServerFrame(credit_requests=credit))
-
     async def Stream(self, request_iterator, context):
         out = asyncio.Queue()
         session = Session(self, out.put_nowait, lambda: out.put_nowait(None))

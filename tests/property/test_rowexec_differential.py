@@ -21,7 +21,6 @@ from tests.unit.sqlnode.rowexec import family, key_types, random_sql
 from tests.unit.sqlnode.rowexec.context import FakeSequences, make_ctx, rows_of, stored
 from tests.unit.sqlnode.vecexec import postgres
 
-pytestmark = pytest.mark.skipif(not postgres.is_available(), reason="no PostgreSQL server here")
 STATEMENTS = Path(family.__file__).with_name("statements.sql").read_text()
 RANDOM_COUNT = 150
 TABLES = (*family.TABLES, key_types.K)

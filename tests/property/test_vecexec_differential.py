@@ -7,7 +7,6 @@ import pytest
 
 from tests.unit.sqlnode.vecexec import postgres, queries, sql_text
 
-pytestmark = pytest.mark.skipif(not postgres.is_available(), reason="no PostgreSQL server here")
 FLOAT8_OID = 701
 
 

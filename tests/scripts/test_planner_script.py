@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pgwire.errors import SqlError
-from sqlnode.plan.explain import explain
+from tests.scripts.plan_text import explain
 from tests.scripts.runner import run_script
 from tests.unit.sqlnode.plan.small_catalog import bind
 

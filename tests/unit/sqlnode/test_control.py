@@ -20,6 +20,7 @@ from runtime.control_wire import (
     Renew,
     SessionClosed,
     SessionHello,
+    SessionTaken,
     SqlHello,
     TenantBinding,
 )
@@ -155,7 +156,8 @@ async def test_sessions_wait_until_the_tenant_is_loaded(life):
     await gateway.until(lambda: gateway.got)
     assert isinstance(gateway.got.pop(0), Assigned)
     client.close()
-    await gateway.until(lambda: gateway.got == [SessionClosed(session_id=1)])
+    said = [SessionTaken(session_id=1), SessionClosed(session_id=1)]
+    await gateway.until(lambda: gateway.got == said)
 
 
 async def test_a_tenant_that_cannot_be_loaded_tells_its_clients(life):
