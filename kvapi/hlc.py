@@ -14,7 +14,6 @@ from typing import Final, Protocol
 
 LOGICAL_BITS: Final = 12
 NO_TS: Final = 0
-MAX_TS: Final = (1 << 63) - 1
 
 
 class WallClock(Protocol):

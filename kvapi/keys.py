@@ -277,10 +277,6 @@ class KeyCodec:
             return self._first(datums[0])
         return b"".join([encode(d) for encode, d in zip(self._encoders, datums, strict=False)])
 
-    def encode_column(self, column_index: int, datum: Datum) -> bytes:
-        """Return the bytes of one column, for range bounds after an equal prefix."""
-        return self._encoders[column_index](datum)
-
     def decode(self, key: bytes, position: int = 0) -> tuple[Datum, ...]:
         """Return the columns of a key that ends with them. Raises: KeyCorrupt."""
         ints = self._ints

@@ -28,7 +28,6 @@ PRIMARY_INDEX_ID: Final = 1
 CATALOG_SPAN: Final = prefix_span(b"\x01")
 DESCRIPTORS_SPAN: Final = prefix_span(_DESCRIPTOR)
 ROLES_SPAN: Final = prefix_span(_ROLE)
-TABLES_SPAN: Final = prefix_span(_TABLE)
 
 _U32 = struct.Struct(">I")
 _KIND_ID = struct.Struct(">BI")
@@ -87,11 +86,6 @@ def parse_index_prefix(key: bytes) -> tuple[int, int] | None:
 def table_span(table_id: int) -> Span:
     """Return the span of everything stored for a table."""
     return prefix_span(table_prefix(table_id))
-
-
-def index_span(table_id: int, index_id: int) -> Span:
-    """Return the span of one index."""
-    return prefix_span(index_prefix(table_id, index_id))
 
 
 def sequence_key(counter_id: int) -> bytes:

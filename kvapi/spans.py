@@ -34,9 +34,6 @@ class Span(NamedTuple):
         return not intersection(self, other).is_empty()
 
 
-EVERYTHING = Span(b"", b"")
-
-
 def prefix_end(prefix: bytes) -> bytes:
     r"""Return the first key after all keys that start with `prefix`, or `b""` if there is none.
 

@@ -256,14 +256,6 @@ def parse_frame(tag: int, body: bytes) -> Frame:
     return frame
 
 
-def parse_password(payload: bytes) -> str:
-    """Read a clear-text password message. Raises: ProtocolViolation."""
-    reader = _Reader(payload)
-    password = reader.string()
-    reader.end()
-    return password
-
-
 def parse_sasl_initial_response(payload: bytes) -> tuple[str, bytes | None]:
     """Return the chosen mechanism and the client's first message. Raises: ProtocolViolation."""
     reader = _Reader(payload)

@@ -21,15 +21,10 @@ NO_DATA: Final = b"n\0\0\0\4"
 PORTAL_SUSPENDED: Final = b"s\0\0\0\4"
 EMPTY_QUERY_RESPONSE: Final = b"I\0\0\0\4"
 COPY_DONE: Final = b"c\0\0\0\4"
-AUTHENTICATION_OK: Final = b"R\0\0\0\x08\0\0\0\0"
-AUTHENTICATION_CLEARTEXT_PASSWORD: Final = b"R\0\0\0\x08\0\0\0\3"
 
 READY_IDLE: Final = b"Z\0\0\0\5I"
 READY_IN_TRANSACTION: Final = b"Z\0\0\0\5T"
 READY_FAILED: Final = b"Z\0\0\0\5E"
-
-SSL_ACCEPTED: Final = b"S"
-ENCRYPTION_REFUSED: Final = b"N"
 
 
 class FieldDescription(NamedTuple):
@@ -129,11 +124,6 @@ def copy_out_response(column_count: int, *, format_code: int = 0) -> bytes:
 def copy_data(data: bytes) -> bytes:
     """Encode CopyData."""
     return message(b"d", data)
-
-
-def notification_response(process_id: int, channel: str, payload: str) -> bytes:
-    """Encode NotificationResponse."""
-    return message(b"A", struct.pack("!I", process_id) + _string(channel) + _string(payload))
 
 
 def negotiate_protocol_version(minor: int, unknown_options: Sequence[str] = ()) -> bytes:

@@ -133,16 +133,6 @@ def mock_verifier(user: str, secret: bytes, iterations: int = DEFAULT_ITERATIONS
     )
 
 
-def certificate_hash(certificate_der: bytes, signature_hash: str = "sha256") -> bytes:
-    """Return the tls-server-end-point binding data of a certificate.
-
-    `signature_hash` is the hash of the certificate's signature; RFC 5929 replaces MD5 and SHA-1
-    by SHA-256.
-    """
-    name = "sha256" if signature_hash.lower() in ("md5", "sha1") else signature_hash.lower()
-    return hashlib.new(name, certificate_der).digest()
-
-
 class ScramServer:
     """One exchange. Call `first` with the client's first message and `final` with its second.
 

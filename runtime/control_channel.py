@@ -6,9 +6,7 @@ take at once is queued, and a peer that lets more than `_QUEUE_MAX` messages pil
 
 import asyncio
 import collections
-import contextlib
 import logging
-import os
 import socket
 import struct
 from collections.abc import Callable
@@ -139,13 +137,6 @@ def peer_credentials(sock: socket.socket) -> tuple[int, int]:
     raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     pid, uid, _ = struct.unpack("3i", raw)
     return pid, uid
-
-
-def close_fds(fds: list[int]) -> None:
-    """Close descriptors that may be closed already."""
-    for fd in fds:
-        with contextlib.suppress(OSError):
-            os.close(fd)
 
 
 def _close_all(sockets: tuple[socket.socket, ...]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from kvapi.errors import TenantUnknown
 from kvapi.spans import prefix_end
 from kvnode.mvcc.formats import TENANT_BYTES
-from kvnode.storage.engine import Snapshot, Table
+from kvnode.storage.engine import Table
 from kvnode.tenants.keyspace import TENANT_ID_MAX, Keyspace
 from kvnode.tenants.records import (
     NEXT_TENANT_ID,
@@ -111,14 +111,3 @@ class TenantRegistry:
             last_delete_ts=now,
             threshold=read_u64(snapshot, threshold_key(keyspace.prefix)),
         )
-
-
-def tenant_count(snapshot: Snapshot) -> int:
-    """Return how many tenants the store has."""
-    end = prefix_end(TENANT_RECORDS)
-    count = 0
-    for key, _ in snapshot.rows_from(Table.SYSTEM, TENANT_RECORDS):
-        if key >= end:
-            break
-        count += 1
-    return count

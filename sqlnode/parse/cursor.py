@@ -5,7 +5,7 @@ error at the token. Key words are compared in lower case; a quoted identifier is
 """
 
 from pgwire.errors import FeatureNotSupported, SqlSyntaxError
-from sqlnode.parse.keywords import COL_NAME, NOT_COLUMN, NOT_FUNCTION, RESERVED
+from sqlnode.parse.keywords import NOT_COLUMN, NOT_FUNCTION, RESERVED
 from sqlnode.parse.lexer import syntax_error_near, tokenize
 from sqlnode.parse.tokens import Token, TokenKind
 
@@ -154,13 +154,6 @@ class TokenCursor:
         """Say whether `identifier` would succeed."""
         token = self.tokens[self.at]
         return token.kind is _QUOTED or (token.kind is _WORD and token.value not in NOT_COLUMN)
-
-    def peek_function_name(self) -> bool:
-        """Say whether `function_name` would succeed."""
-        token = self.tokens[self.at]
-        return token.kind is _QUOTED or (
-            token.kind is _WORD and token.value not in RESERVED and token.value not in COL_NAME
-        )
 
     def qualified_name(self) -> tuple[str, ...]:
         """Take `a`, `a.b` or `a.b.c`; the relation's own name comes last."""

@@ -29,12 +29,6 @@ _TAIL: Final = ("order", "limit", "offset", "fetch", "for")
 class QueryParser(FromParser):
     """Adds queries to the cursor."""
 
-    def query_text(self) -> str:
-        """Take one query and return its source text, checked to be a query."""
-        mark = self.at
-        self.query()
-        return self.text_since(mark)
-
     def query(self) -> Query:
         """Take a whole query. Raises: SqlSyntaxError, FeatureNotSupported."""
         position = self.position

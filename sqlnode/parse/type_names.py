@@ -35,7 +35,6 @@ _SIMPLE: Final = {
     "decimal": "numeric",
     "numeric": "numeric",
 }
-_PSEUDO: Final = frozenset({"any", "anyarray", "anyelement", "void", "record", "cstring"})
 _INTERVAL_UNITS: Final = ("year", "month", "day", "hour", "minute", "second")
 _KNOWN_UNSUPPORTED: Final = frozenset(
     [

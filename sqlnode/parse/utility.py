@@ -285,33 +285,3 @@ class Grant:
     names: tuple[tuple[str, ...], ...]
     grantees: tuple[str, ...]
     with_option: bool = False
-
-
-UtilityNode = (
-    SetVariable
-    | ResetVariable
-    | ShowVariable
-    | SetTransaction
-    | SetConstraints
-    | Begin
-    | Commit
-    | Rollback
-    | Savepoint
-    | ReleaseSavepoint
-    | RollbackToSavepoint
-    | Copy
-    | Explain
-    | Prepare
-    | Execute
-    | Deallocate
-    | Discard
-    | DeclareCursor
-    | FetchCursor
-    | CloseCursor
-    | Listen
-    | Unlisten
-    | Notify
-    | Maintenance
-    | LockTable
-    | Grant
-)

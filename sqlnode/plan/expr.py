@@ -24,7 +24,6 @@ class ExprContext:
     clause: str
     in_aggregate: bool = False
     in_window: bool = False
-    in_set_function: bool = False
 
     def inside(self, **changes: Any) -> "ExprContext":
         """Return the context of an operand."""

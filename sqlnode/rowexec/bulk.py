@@ -96,16 +96,6 @@ class BulkLoader:
             self._ctx.txn.undo_to(self._mark)
             raise
 
-    async def add_datums(self, rows: Sequence[Row]) -> None:
-        """Load rows whose values are datums already (binary COPY, generated data)."""
-        try:
-            self._waiting += rows
-            if len(self._waiting) >= BATCH_ROWS:
-                await self._write_waiting()
-        except BaseException:
-            self._ctx.txn.undo_to(self._mark)
-            raise
-
     async def finish(self) -> int:
         """Write and check what had to wait for the last row; return the row count."""
         try:

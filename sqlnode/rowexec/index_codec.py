@@ -13,7 +13,7 @@ from typing import Any, Final
 from kvapi import layout
 from kvapi.keys import KeyCodec, KeyColumn
 from kvapi.spans import Span, prefix_span
-from sqlnode.catalog.descriptors import IndexColumn, IndexDesc, TableDesc
+from sqlnode.catalog.descriptors import IndexDesc, TableDesc
 from sqlnode.rowexec.storage_kinds import BPCHAR_OID, key_kind
 
 Row = Sequence[Any]
@@ -122,8 +122,3 @@ def _int_key(prefix: bytes, position: int) -> Callable[[Row], bytes]:
 
 def _unpadded(datum: Any) -> Any:
     return datum if datum is None else datum.rstrip(" ")
-
-
-def index_columns(attnums: Sequence[int]) -> tuple[IndexColumn, ...]:
-    """Return ascending index columns."""
-    return tuple(IndexColumn(attnum) for attnum in attnums)

@@ -12,9 +12,6 @@ Source: PostgreSQL 15, src/backend/utils/misc/guc.c.
 from dataclasses import dataclass
 from typing import Final
 
-SERVER_VERSION: Final = "15.0"
-SERVER_VERSION_NUM: Final = "150000"
-
 
 @dataclass(frozen=True, slots=True)
 class Parameter:

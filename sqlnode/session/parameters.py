@@ -126,11 +126,6 @@ class Parameters:
             text = values.get(name) or self.values[f"default_{name}"]
             self.values[name] = self.variables[name] = text
 
-    def set_identity(self, key: str, value: str) -> None:
-        """Change what the server itself decides, such as session_authorization."""
-        self._defaults[key] = value
-        self._refresh()
-
     def _store(self, key: str, text: str, *, is_local: bool) -> None:
         before = self._session, self._local
         if is_local:

@@ -32,7 +32,6 @@ class Portal:
     formats: tuple[int, ...]
     text: str = ""
     is_cursor: bool = False
-    is_hold: bool = False
     rows: "RowSource | None" = None  # set by the first Execute
     is_done: bool = False
     tag: str = ""

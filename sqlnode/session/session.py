@@ -30,7 +30,6 @@ from sqlnode.session.transaction_block import TransactionBlock
 
 STATEMENTS_MAX: Final = 20_000  # 4 KiB each or more
 PORTALS_MAX: Final = 1_000
-EPOCH_MICROS: Final = 946_684_800_000_000  # 2000-01-01 in µs since 1970
 
 
 class Session:

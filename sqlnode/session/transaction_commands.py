@@ -5,7 +5,6 @@ Source: PostgreSQL, src/backend/access/transam/xact.c (BeginTransactionBlock and
 
 from pgwire.errors import (
     ActiveSqlTransaction,
-    FeatureNotSupported,
     NoActiveSqlTransaction,
 )
 from sqlnode.session.parameter_table import PARAMETERS
@@ -151,8 +150,3 @@ def set_characteristics(session: Session, modes: Modes) -> str:
     if modes.deferrable is not None:
         parameters.set("default_transaction_deferrable", "on" if modes.deferrable else "off")
     return "SET"
-
-
-def refuse_two_phase(what: str) -> FeatureNotSupported:
-    """Return the error for PREPARE TRANSACTION and its ends."""
-    return FeatureNotSupported(f"{what} is not supported")

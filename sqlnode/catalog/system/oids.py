@@ -22,10 +22,8 @@ BTREE_AM_OID: Final = 403
 C_COLLATION_OID: Final = 950
 DEFAULT_COLLATION_OID: Final = 100
 DEFAULT_TABLESPACE_OID: Final = 1663
-CLASS_PG_CLASS: Final = 1259
 CLASS_PG_NAMESPACE: Final = 2615
 CLASS_PG_TYPE: Final = 1247
-CLASS_PG_CONSTRAINT: Final = 2606
 UTF8_ENCODING: Final = 6
 
 ROW_TYPE: Final = 0  # parts of a relation: numbers of derived_oid

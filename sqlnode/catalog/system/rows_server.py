@@ -21,7 +21,6 @@ from sqlnode.session.parameter_values import canonical
 
 Rows = Iterator[dict[str, Any]]
 _MICROS_PER_S = 1_000_000
-_UNIX_OF_2000_S = 946_684_800
 
 
 @rows_of("pg_catalog.pg_database")
