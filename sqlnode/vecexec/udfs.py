@@ -14,6 +14,7 @@ import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Final
 
 from pgwire.codecs.numerics import numeric_out
@@ -23,6 +24,8 @@ from sqlnode.vecexec.physical import TEXT_KIND_OIDS, Expr, Physical
 _NATIVE_OIDS: Final = TEXT_KIND_OIDS | {
     16, 17, 20, 21, 23, 24, 26, 28, 29, 700, 701, 1700, 2202, 2205, 2206, 4089, 4096, 5069,
 }  # fmt: skip
+
+_MEMO_ROWS: Final = 1 << 14  # answers kept for arguments that come again: columns repeat themselves
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class UdfSet:
             name = f"f{self.statement_id}_{len(self.udfs)}"
             is_native = all(map(_is_native, (*physicals, result))) and not _holds_float(result)
             make = self._by_row if is_native else self._by_chunk
-            run = make(python, physicals, result, strict)
+            is_memoized = not is_volatile and all(_is_exact(p, is_native) for p in physicals)
+            memo = lru_cache(maxsize=_MEMO_ROWS) if is_memoized else _as_it_is
+            run = make(python, physicals, result, strict, memo)
             kind = "native" if is_native else "arrow"
             types = tuple(physical.duck for physical in physicals) or ("INTEGER",)
             udf = self.udfs[identity] = Udf(name, run, kind, types, result.duck, is_volatile)
@@ -92,7 +97,10 @@ class UdfSet:
         physicals: tuple[Physical, ...],
         result: Physical,
         strict: bool,
+        memo: Callable[..., Any],
     ) -> Callable[..., Any]:
+        python = memo(python)
+
         def run(*columns: Any) -> Any:
             try:
                 if not physicals:
@@ -111,6 +119,7 @@ class UdfSet:
         physicals: tuple[Physical, ...],
         result: Physical,
         strict: bool,
+        memo: Callable[..., Any],
     ) -> Callable[..., Any]:
         texts = [i for i, physical in enumerate(physicals) if _holds_text_numeric(physical)]
         shown = _numeric_texts if _holds_text_numeric(result) else None
@@ -130,7 +139,7 @@ class UdfSet:
                 self._keep(error)
                 raise
 
-        return _with_parameters(run, len(physicals))
+        return _with_parameters(memo(run), len(physicals))
 
     def _keep(self, error: BaseException) -> None:
         if self.error is None:
@@ -150,6 +159,20 @@ def _is_native(physical: Physical) -> bool:
     if physical.element is not None:
         return _is_native(physical.element)
     return physical.type.oid in _NATIVE_OIDS and not physical.fields
+
+
+def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function
+
+
+def _is_exact(physical: Physical, is_native: bool) -> bool:
+    """Tell whether equal arguments are the same: not 0.0 and -0.0, nor 1.0 and 1.00.
+
+    A native function sees numeric's text, which tells scales apart; a list has no hash.
+    """
+    if physical.element is not None or physical.fields:
+        return False
+    return not _holds_float(physical) and (is_native or not physical.is_text_numeric)
 
 
 def _holds_float(physical: Physical) -> bool:
