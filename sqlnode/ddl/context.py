@@ -1,9 +1,11 @@
 """What a DDL statement works with: the catalog being edited, and SQL run inside its transaction."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from pgwire.sql_error import SqlError
 from sqlnode.catalog.descriptors import ColumnDesc, TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import CatalogEditor
@@ -40,6 +42,19 @@ class DdlContext:
     editor: CatalogEditor
     exec: ExecContext
     inner: InnerSql
+    text: str = ""  # the statement
+
+    @contextmanager
+    def reading(self, fragment: str) -> Iterator[None]:
+        """Move the positions of errors in a part of the statement to where that part stands."""
+        try:
+            yield
+        except SqlError as error:
+            if error.position is not None:
+                start = self.text.find(fragment)
+                is_found = start >= 0 and self.text.find(fragment, start + 1) < 0
+                error.position = start + error.position if is_found else None
+            raise
 
     @property
     def search_path(self) -> tuple[str, ...]:

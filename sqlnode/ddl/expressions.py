@@ -59,12 +59,15 @@ def _bound_default(
     session = BindSession(context.exec.settings)
     env = Env(context.editor.catalog, context.search_path, session, Params(()))
     ctx = ExprContext(env, Scope(), "DEFAULT expressions")
-    try:
-        written = bind(ctx, parse_expression(sql))
-    except UndefinedColumn as error:
-        raise FeatureNotSupported("cannot use column reference in DEFAULT expression") from error
-    _refuse_subqueries(written, "DEFAULT expression")
-    assigned = coerce_to_column(env, written, (column_name, sql_type), None)
+    with context.reading(sql):
+        try:
+            written = bind(ctx, parse_expression(sql))
+        except UndefinedColumn as error:
+            raise FeatureNotSupported(
+                "cannot use column reference in DEFAULT expression", position=error.position
+            ) from error
+        _refuse_subqueries(written, "DEFAULT expression")
+        assigned = coerce_to_column(env, written, (column_name, sql_type), None)
     return assigned if is_cast or written.type.name == "unknown" else written
 
 
@@ -87,16 +90,17 @@ def _bound_check(context: DdlContext, table: TableDesc, sql: str) -> Scalar:
         for column, desc in zip(table_columns(table), table.columns, strict=True)
         if not desc.hidden
     )
-    bound = bind_expression(
-        sql,
-        shown,
-        catalog=context.editor.catalog,
-        search_path=context.search_path,
-        wanted=BOOL,
-        clause="check constraints",
-        alias=table.name,
-        session=BindSession(context.exec.settings),
-    )
+    with context.reading(sql):
+        bound = bind_expression(
+            sql,
+            shown,
+            catalog=context.editor.catalog,
+            search_path=context.search_path,
+            wanted=BOOL,
+            clause="check constraints",
+            alias=table.name,
+            session=BindSession(context.exec.settings),
+        )
     _refuse_subqueries(bound, "check constraint")
     return bound
 

@@ -25,8 +25,18 @@ from sqlnode.ddl.columns import make_column
 from sqlnode.ddl.constraints import add_constraint
 from sqlnode.ddl.context import DdlContext, qualified, quote_identifier
 from sqlnode.ddl.hidden_key import hidden_primary, hidden_row_id
-from sqlnode.ddl.names import creation_schema, find_table, relation_names
-from sqlnode.ddl.nodes import CheckDef, ColumnDef, Constraint, CreateTable, KeyDef, LikeClause
+from sqlnode.ddl.indexes import create_index
+from sqlnode.ddl.names import creation_schema, find_table, relation_names, visible_indexes
+from sqlnode.ddl.nodes import (
+    CheckDef,
+    ColumnDef,
+    Constraint,
+    CreateIndex,
+    CreateTable,
+    IndexItem,
+    KeyDef,
+    LikeClause,
+)
 from sqlnode.types import TEXT, UNKNOWN
 
 COLUMNS_MAX: Final = 1600  # PostgreSQL's MaxHeapAttributeNumber
@@ -50,6 +60,9 @@ async def create_table(context: DdlContext, node: CreateTable) -> str:
     # Keys first: a foreign key of the table on itself needs them.
     for constraint in sorted([*lifted, *constraints], key=_constraint_order):
         await add_constraint(context, table.id, constraint, is_empty=True)
+    for like in node.likes:
+        if "indexes" in like.including:
+            await _copy_indexes(context, node, like)
     if node.query is None:
         return "CREATE TABLE"
     return await _fill(context, context.table(table.id), node)
@@ -131,6 +144,18 @@ def _like_keys(source: TableDesc) -> list[Constraint]:
         for index in (source.primary, *source.indexes)
         if index.primary or (index.unique and index.constraint)
     ]
+
+
+async def _copy_indexes(context: DdlContext, node: CreateTable, like: LikeClause) -> None:
+    """Create the indexes that stand behind no constraint of the other table."""
+    source = find_table(context.editor.catalog, like.table, context.search_path)
+    for index in visible_indexes(source):
+        if not index.constraint:
+            items = tuple(
+                IndexItem(source.column(c.attnum).name, c.descending, c.nulls_first)
+                for c in index.columns
+            )
+            await create_index(context, CreateIndex(node.name, items, unique=index.unique))
 
 
 def _columns_of_query(context: DdlContext, node: CreateTable) -> list[ColumnDef]:

@@ -71,7 +71,8 @@ def _width(relation: Descriptor) -> int:
 def _columns(
     context: DdlContext, node: CreateView
 ) -> tuple[tuple[ColumnDesc, ...], tuple[int, ...]]:
-    described, depends_on = context.inner.describe(node.query, context.editor.catalog)
+    with context.reading(node.query):
+        described, depends_on = context.inner.describe(node.query, context.editor.catalog)
     if len(node.column_names) > len(described):
         raise SqlSyntaxError("CREATE VIEW specifies more column names than columns")
     names = list(node.column_names) + [c.name for c in described[len(node.column_names) :]]

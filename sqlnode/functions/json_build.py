@@ -158,7 +158,8 @@ class _Collect:
         if self.is_object:
             text = "{ " + ", ".join(self.members) + " }"
         else:
-            separator = ", \n " if self.types[0].name == "record" else ", "
+            of_lines = self.types[0].name == "record" or self.types[0].info.element_oid
+            separator = ", \n " if of_lines else ", "
             text = "[" + separator.join(self.members) + "]"
         return canonical(text) if self.is_binary else text
 

@@ -49,7 +49,7 @@ async def run_utility(
             return _maintenance(session, node)
         case u.Grant():
             raise FeatureNotSupported(f"{node.kind} is not supported")
-    return await run_ddl(session, node)
+    return await run_ddl(session, node, plan.text)
 
 
 def _send_rows(

@@ -14,8 +14,8 @@ from sqlnode.session.inner_sql import EngineSql
 from sqlnode.session.session import Session
 
 
-async def run_ddl(session: Session, node: Ddl | Any) -> str:
-    """Run one DDL statement; return its tag. Raises: SqlError, KvError."""
+async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
+    """Run one DDL statement, read from `text`; return its tag. Raises: SqlError, KvError."""
     block = session.block
     block.ensure()
     if block.is_read_only:
@@ -27,4 +27,4 @@ async def run_ddl(session: Session, node: Ddl | Any) -> str:
     def inner_context(catalog: Catalog) -> ExecContext:
         return replace(context, catalog=catalog)
 
-    return await execute_ddl(DdlContext(editor, context, EngineSql(inner_context)), node)
+    return await execute_ddl(DdlContext(editor, context, EngineSql(inner_context), text), node)

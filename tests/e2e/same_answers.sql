@@ -152,3 +152,13 @@ select array[1] || 'a'::text;
 select null || array['a'], array['a'] || null;
 select 'x' || array['a'];
 select '{x}' || array['a'], array[1] || '{2,3}';
+
+-- LIKE brings the indexes along; json_agg of arrays
+create table src (a int primary key, b text, c int unique);
+create unique index on src (b);
+create index on src (c desc, b);
+create table copied (like src including all);
+insert into copied values (1, 'x', 1);
+insert into copied values (2, 'x', 2);
+select indexname, indexdef from pg_indexes where tablename = 'copied' order by 1;
+select json_agg(x) from (values (array[1]), (array[2, 3])) v(x);
