@@ -37,14 +37,13 @@ from sqlnode.kv_errors import sql_error
 from sqlnode.session import extended_query
 from sqlnode.session.client_link import ClientGone, ClientLink
 from sqlnode.session.session import Session
-from sqlnode.session.simple_query import simple_query
+from sqlnode.session.simple_query import TURN_S, simple_query
 from sqlnode.session.statement_runner import commit, rollback
 from sqlnode.session.transaction_block import BlockState
 from sqlnode.session_registry import SessionRegistry
 
 _log = logging.getLogger(__name__)
 _READY: Final = {"I": READY_IDLE, "T": READY_IN_TRANSACTION, "E": READY_FAILED}
-_TURN_S: Final = 0.005
 
 
 async def serve_session(
@@ -113,7 +112,7 @@ class SessionServer:
         self._task = asyncio.current_task()
         self._greet()
         loop = asyncio.get_running_loop()
-        turn_end_s = loop.time() + _TURN_S
+        turn_end_s = loop.time() + TURN_S
         try:
             while True:
                 frame = self._next()
@@ -121,14 +120,14 @@ class SessionServer:
                     session.out.flush()
                     await session.link.drain()
                     await self._wait()
-                    turn_end_s = loop.time() + _TURN_S
+                    turn_end_s = loop.time() + TURN_S
                 elif type(frame) is frames.Terminate or not await self._handle(frame):
                     return
                 elif loop.time() > turn_end_s:  # much is pipelined: others have their turn
                     session.out.flush()
                     await session.link.drain()
                     await asyncio.sleep(0)
-                    turn_end_s = loop.time() + _TURN_S
+                    turn_end_s = loop.time() + TURN_S
         except ClientGone:
             return
         except asyncio.CancelledError:

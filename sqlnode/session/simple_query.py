@@ -3,7 +3,9 @@
 Source: PostgreSQL docs, "Multiple Statements in a Simple Query"; postgres.c (exec_simple_query).
 """
 
+import asyncio
 import re
+from typing import Final
 
 from pgwire.errors import UndefinedParameter
 from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete
@@ -16,6 +18,8 @@ from sqlnode.session.statement_runner import commit, run_statement
 from sqlnode.session.transaction_block import BlockState
 from sqlnode.statements import Statement
 
+TURN_S: Final = 0.005  # a session with much to do lets others run so often
+
 
 async def simple_query(session: Session, sql: str) -> None:
     """Run a query string. Raises: SqlError, KvError."""
@@ -25,7 +29,12 @@ async def simple_query(session: Session, sql: str) -> None:
     if not statements:
         session.out.add(EMPTY_QUERY_RESPONSE)
     is_alone = len(statements) == 1
+    loop = asyncio.get_running_loop()
+    turn_end_s = loop.time() + TURN_S
     for statement in statements:
+        if loop.time() > turn_end_s:
+            await asyncio.sleep(0)  # other sessions, cancel requests and timeouts have their turn
+            turn_end_s = loop.time() + TURN_S
         try:
             await _run(session, statement, is_alone=is_alone)
         except SqlError as error:

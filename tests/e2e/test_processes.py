@@ -67,6 +67,24 @@ def test_refusals_are_clear(fake_stack, words, code, text):
     assert f'insula_gateway_refused_total{{sqlstate="{code}"}}' in fake_stack.http("/metrics")[1]
 
 
+def test_guessing_is_slowed_down_and_locks_out_nobody_else(fake_stack):
+    """Passwords could be tried without end, or one client would lock out its whole building."""
+    fake_stack.create_tenant("guessed")
+    words = {"password": "wrong", "user": "nobody"}
+    seen = ""
+    for _ in range(80):
+        with pytest.raises(psycopg.OperationalError) as refused:
+            fake_stack.connect("guessed", **words)
+        seen = str(refused.value)
+        if "too many failed logins" in seen:
+            break
+    assert "too many failed logins" in seen
+    with fake_stack.connect("guessed") as connection:
+        assert ask(connection, "select tenant") == "guessed"
+    with pytest.raises(psycopg.OperationalError, match="too many failed logins"):
+        fake_stack.connect("guessed", **words)
+
+
 def test_the_operator_needs_no_password(fake_stack):
     """`insula sql` would ask for a tenant's password."""
     with fake_stack.operator_connect("acme") as connection:

@@ -49,3 +49,28 @@ def test_a_database_that_does_not_exist_is_refused(stack):
     """A mistyped name would silently be another name for defaultdb."""
     with pytest.raises(psycopg.OperationalError, match='database "nosuch" does not exist'):
         psycopg.connect(stack.url("acme").replace("/defaultdb", "/nosuch"))
+
+
+def test_a_long_query_string_holds_nobody_up_and_can_be_cancelled(stack):
+    """One session's script would stop all others of its tenant, for as long as it is."""
+    with stack.connect("acme") as connection, stack.connect("acme") as other:
+        connection.execute("set statement_timeout = '1s'")
+        with RawClient(tcp(stack)) as client:
+            client.log_in("acme")
+            client.until(b"Z")
+            client.send(query("select 1;" * 100_000))
+            started_s = time.monotonic()
+            assert other.execute("select 2").fetchone() == (2,)
+            assert time.monotonic() - started_s < OTHERS_S_MAX
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            connection.execute("select 1;" * 200_000)
+        assert connection.execute("select 3").fetchone() == (3,)
+
+
+def test_names_of_statements_are_many_but_bounded(stack):
+    """A driver's cache would be cut short, or one session would eat its process."""
+    with stack.connect("acme") as connection:
+        for first in range(0, 10_000, 1_000):
+            many = ";".join(f"prepare p{n} as select {n}" for n in range(first, first + 1_000))
+            connection.execute(many)
+        assert connection.execute("execute p9999").fetchone() == (9999,)
