@@ -101,11 +101,15 @@ class ClientIntake:
                 continue
             self._metrics.connections.inc()
             sock.setblocking(False)
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                if sock.family != socket.AF_UNIX:
+                    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                is_operator = is_trusted and self._is_operator(sock)
+            except OSError:  # gone already
+                sock.close()
+                continue
             peer = "unix" if isinstance(address, str | bytes) else f"{address[0]}:{address[1]}"
             client = ClientSocket(sock, peer, self._config.startup_bytes_max)
-            is_operator = is_trusted and self._is_operator(sock)
             task = spawn(self._take_in(client, is_operator=is_operator), name=f"client-{peer}")
             self._logging_in[client] = task
 

@@ -190,7 +190,8 @@ async def _serve_until_stopped(arguments: argparse.Namespace, config: NodeConfig
             "unix": bound.unix,
             "http": bound.http,
         }
-        _log.info("ready", extra=announcement | {"pid": None})
+        where = {name: value for name, value in announcement.items() if name != "pid"}
+        _log.info("ready", extra=where)
         if arguments.ready_fd is not None:
             with os.fdopen(arguments.ready_fd, "w") as pipe:
                 pipe.write(json.dumps(announcement) + "\n")
