@@ -117,7 +117,8 @@ def bind_expression(  # noqa: PLR0913 - the whole of what binding depends on
     if wanted is None:
         return resolve_unknown(env, bound)
     if wanted.name == "bool":
-        return coerce_to_boolean(env, bound, clause, None)
+        what = "CHECK" if clause == "check constraints" else clause
+        return coerce_to_boolean(env, bound, what, None)
     return coerce_to_column(env, bound, (columns[0].name if columns else "", wanted), None)
 
 

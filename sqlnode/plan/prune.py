@@ -19,6 +19,7 @@ from sqlnode.plan.logical import (
     SetOperation,
     VirtualScan,
 )
+from sqlnode.plan.null_calls import without_null_calls
 from sqlnode.plan.rewrite import every_node, rewrite
 from sqlnode.plan.scalar import ColumnRef
 
@@ -27,6 +28,7 @@ _PASSES_MAX = 8
 
 def prune(plan: Plan, kept: Columns, others: tuple[Any, ...] = ()) -> Plan:
     """Drop columns that neither `kept`, nor scalars of `others`, nor the plan itself needs."""
+    plan = without_null_calls(plan)
     for _ in range(_PASSES_MAX):
         counts: Counter[int] = Counter()
         fixed = {column.id for column in kept}

@@ -162,3 +162,14 @@ insert into copied values (1, 'x', 1);
 insert into copied values (2, 'x', 2);
 select indexname, indexdef from pg_indexes where tablename = 'copied' order by 1;
 select json_agg(x) from (values (array[1]), (array[2, 3])) v(x);
+
+-- what is NULL anyway is not computed
+create table big (i int, n numeric);
+insert into big values (2000000000, 5), (null, null);
+select i * i + null, i * i > null from big order by 1;
+select count(*) from big where i * i * n > null;
+select n / 0 || null::text, coalesce(i + null, 7) from big order by 2;
+select i + null as x, count(*) from big group by i + null order by i + null;
+select distinct i + null from big;
+select 1 / 0 + null;
+create table bad (a int check (a));
