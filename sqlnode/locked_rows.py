@@ -1,4 +1,11 @@
-"""Answers to a lock, with the transaction's own writes laid over the newest values."""
+"""Answers to a lock, with the transaction's own writes laid over the newest values.
+
+**Model.** A lock answers the newest value. If the row changed since the snapshot, everything read
+so far is validated at the present (a *refresh*) and the snapshot moves there: the transaction goes
+on as if it had begun later. That fails with WriteConflict only if something it really read has
+changed. A locked key cannot change any more, so it needs no validation; hence a transaction that
+locks rows without reading them before never fails under contention.
+"""
 
 from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
@@ -9,8 +16,11 @@ from kvapi.errors import WriteConflict
 
 
 class LockOptions(NamedTuple):
-    """How to lock; `timeout_ms` 0 waits for ever."""
+    """How to lock, as `KvClient.lock` takes it; `timeout_ms` 0 waits for ever."""
 
+    txn_id: bytes
+    catalog_version: int
+    statement: str
     wait: LockWait
     timeout_ms: int
     shared: bool

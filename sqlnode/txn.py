@@ -3,13 +3,7 @@
 **Model.** Reads see one snapshot, the newest durable commit at the first read, with the
 transaction's own buffered writes laid over it. Writes leave with the commit in one request,
 together with what was read. Rows that will be changed are locked first, so that contended rows
-queue instead of failing.
-
-A lock answers the newest value. If the row changed since the snapshot, everything read so far is
-validated at the present (a *refresh*) and the snapshot moves there: the transaction goes on as if
-it had begun later. That fails with WriteConflict only if something it really read has changed. A
-locked key cannot change any more, so it needs no validation; hence a transaction that locks rows
-without reading them before never fails under contention.
+queue instead of failing; what that does to the snapshot is told in locked_rows.py.
 
 Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ validates those of
 constraints only (`newest`); READ COMMITTED takes a new snapshot for each statement as well.
@@ -17,10 +11,9 @@ constraints only (`newest`); READ COMMITTED takes a new snapshot for each statem
 **Concurrency.** Belongs to one session. Several reads may be in flight; a lock waits alone.
 """
 
-import asyncio
 import copy
 from collections.abc import AsyncGenerator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient, LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
@@ -199,11 +192,6 @@ class Transaction:
             if read_ts or block.read_ts == self.read_ts:
                 return block
 
-    @property
-    def pins_scans(self) -> bool:
-        """True if a scan keeps its first snapshot because READ COMMITTED moves on meanwhile."""
-        return self.isolation == "read committed"
-
     def has_writes_in(self, span: Span) -> bool:
         """Tell whether this transaction wrote in `span`."""
         return bool(self._buffer.keys_in(span))
@@ -255,7 +243,9 @@ class Transaction:
         if all(key in self._locked and key in writes for key in keys):
             return from_buffer(keys, writes, self.read_ts)
         self._has_locks = True
-        options = LockOptions(wait, timeout_ms, shared)
+        options = LockOptions(
+            self.txn_id, self.catalog_version, self.statement, wait, timeout_ms, shared
+        )
         parts = []
         for start in range(0, len(keys), KEYS_PER_REQUEST):
             parts += await self._lock(keys[start : start + KEYS_PER_REQUEST], options)
@@ -263,45 +253,32 @@ class Transaction:
 
     async def _lock(self, keys: Sequence[bytes], options: LockOptions) -> list[MultiGot]:
         try:
-            got = await self._client.lock(
-                keys,
-                txn_id=self.txn_id,
-                catalog_version=self.catalog_version,
-                shared=options.shared,
-                wait=options.wait,
-                timeout_ms=options.timeout_ms,
-                statement=self.statement,
-            )
+            got = await self._client.lock(keys, **options._asdict())
         except RequestTooLarge:
             if len(keys) == 1:
                 raise
             first, second = halves(keys)  # rows too large for one answer
             return await self._lock(first, options) + await self._lock(second, options)
-        await self._after_lock(keys, got, is_exclusive=not options.shared)
+        await self._after_lock(keys, got, shared=options.shared)
         return [with_own_writes(keys, got, self._buffer.writes)]
 
-    async def _after_lock(
-        self, keys: Sequence[bytes], got: MultiGot, *, is_exclusive: bool
-    ) -> None:
+    async def _after_lock(self, keys: Sequence[bytes], got: MultiGot, *, shared: bool) -> None:
         """Move the snapshot if the locked rows are newer, and stop validating what is locked."""
         if self._is_tracking and self.read_ts:
-            await self._catch_up(keys, got)
+            if is_overtaken(keys, got, self.read_ts, self._reads.keys):
+                if self._reads:
+                    await self._refresh()
+                # Not the refresh's own, later time: what this lock found absent may exist then.
+                self.read_ts = got.read_ts
         elif self.isolation != "read committed":
             self._at(got.read_ts)
         for key, state in zip(keys, got.found, strict=True):
             if state == FOUND:
-                if is_exclusive:
+                if not shared:
                     self._locked.add(key)
                 self._reads.discard_key(key)
             elif state == ABSENT and self._is_tracking and key not in self._buffer.writes:
                 self._reads.add_key(key)  # an insert does not look at locks
-
-    async def _catch_up(self, keys: Sequence[bytes], got: MultiGot) -> None:
-        if is_overtaken(keys, got, self.read_ts, self._reads.keys):
-            if self._reads:
-                await self._refresh()
-            # Not the refresh's own, later time: a row that this lock found absent may exist then.
-            self.read_ts = got.read_ts
 
     async def _refresh(self) -> int:
         """Validate everything read so far now; return the time. Raises: WriteConflict."""
@@ -411,9 +388,6 @@ class Transaction:
         """Send the rollback without waiting: the stream keeps its order with later requests."""
         if self._has_locks:
             self._has_locks = False
-            self._client.rollback(txn_id=self.txn_id).add_done_callback(_retrieved)
-
-
-def _retrieved(future: "asyncio.Future[Any]") -> None:
-    if not future.cancelled():
-        future.exception()
+            freed = self._client.rollback(txn_id=self.txn_id)
+            # Locks die with the stream, so a failure needs nobody's attention.
+            freed.add_done_callback(lambda done: done.cancelled() or done.exception())

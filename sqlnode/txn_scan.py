@@ -21,8 +21,8 @@ class Reader(Protocol):
         ...
 
     @property
-    def pins_scans(self) -> bool:
-        """True if all blocks of a scan have the first one's snapshot."""
+    def isolation(self) -> str:
+        """The isolation level."""
         ...
 
     def record_span(self, span: Span) -> None:
@@ -54,7 +54,7 @@ async def store_blocks(
             if ahead is not None and block.read_ts != (pinned_ts or reader.read_ts):
                 block = await read(span, 0)  # a refresh moved the snapshot meanwhile
             ahead = None
-            if reader.pins_scans:
+            if reader.isolation == "read committed":  # its snapshot moves on, the scan's does not
                 pinned_ts = block.read_ts
             rest = _rest(span, block)
             reader.record_span(_covered(span, rest, reverse))
