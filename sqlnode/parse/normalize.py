@@ -276,6 +276,7 @@ class _Scan:
             if "e" in text or "E" in text:
                 return
             value, type_ = Decimal("-" + text if is_negative else text), NUMERIC
+            value = value or Decimal(text)  # numeric has no negative zero
         self.parts.append(self.text[self.copied : start])
         self.parts.append(_MARKS[type_])
         self.copied = end

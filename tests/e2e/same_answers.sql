@@ -173,3 +173,6 @@ select i + null as x, count(*) from big group by i + null order by i + null;
 select distinct i + null from big;
 select 1 / 0 + null;
 create table bad (a int check (a));
+create table zero (a numeric, f float8);
+insert into zero values (-0.0, -0.0), ('-0.0', '-0.0');
+select a, f, a::float8, f * -1 from zero order by 2;
