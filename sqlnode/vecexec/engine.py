@@ -117,7 +117,7 @@ class Statement:
                 udf.run,
                 list(udf.arguments),
                 udf.result,
-                type=udf.kind,
+                type="arrow",
                 null_handling="special",
                 side_effects=udf.is_volatile,
             )

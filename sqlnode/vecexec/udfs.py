@@ -1,9 +1,11 @@
 """Registry functions as DuckDB scalar functions, for one statement.
 
-**Model.** A function without an equal in DuckDB runs as its Python callable. Where DuckDB's own
-Python values are datums (or numeric's text), it calls us row by row. Dates, times, intervals, uuids
-and records come as whole chunks: Arrow columns to datums, one call for each row, back to Arrow.
-Only functions that the statement uses are registered, under names of its own, and removed after it.
+**Model.** A function without an equal in DuckDB runs as its Python callable, chunk by chunk: Arrow
+columns to datums, one call for each row, back to Arrow. Numeric crosses as its text. Columns repeat
+themselves, so answers are kept for arguments that come again. Only functions a statement uses are
+registered, under names of its own, and removed after it.
+
+DuckDB's other kind of function, called row by row, is not used: it looks for pandas at every call.
 
 **Concurrency.** DuckDB calls them on its worker threads, while the statement's own thread waits.
 The first exception is kept in `error`: DuckDB would pass on only its text.
@@ -17,24 +19,21 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
+import pyarrow as pa
+
 from pgwire.codecs.numerics import numeric_out
 from sqlnode.vecexec.arrow_values import to_arrow, to_datums
-from sqlnode.vecexec.physical import TEXT_KIND_OIDS, Expr, Physical
-
-_NATIVE_OIDS: Final = TEXT_KIND_OIDS | {
-    16, 17, 20, 21, 23, 24, 26, 28, 29, 700, 701, 1700, 2202, 2205, 2206, 4089, 4096, 5069,
-}  # fmt: skip
+from sqlnode.vecexec.physical import Expr, Physical
 
 _MEMO_ROWS: Final = 1 << 14  # answers kept for arguments that come again: columns repeat themselves
 
 
 @dataclass(frozen=True, slots=True)
 class Udf:
-    """One function to register: its name, DuckDB types and a callable of kind native or arrow."""
+    """One function to register: its name, DuckDB types and a callable over Arrow columns."""
 
     name: str
     run: Callable[..., Any]
-    kind: str
     arguments: tuple[str, ...]
     result: str
     is_volatile: bool
@@ -68,14 +67,12 @@ class UdfSet:
         udf = self.udfs.get(identity)
         if udf is None:
             name = f"f{self.statement_id}_{len(self.udfs)}"
-            is_native = all(map(_is_native, (*physicals, result))) and not _holds_float(result)
-            make = self._by_row if is_native else self._by_chunk
-            is_memoized = not is_volatile and all(_is_exact(p, is_native) for p in physicals)
-            memo = lru_cache(maxsize=_MEMO_ROWS) if is_memoized else _as_it_is
-            run = make(python, physicals, result, strict, memo)
-            kind = "native" if is_native else "arrow"
+            one = _row_function(python, physicals, result, strict)
+            if not is_volatile and all(map(_is_exact, physicals)):
+                one = lru_cache(maxsize=_MEMO_ROWS)(one)
+            run = self._by_chunk(one, physicals, result)
             types = tuple(physical.duck for physical in physicals) or ("INTEGER",)
-            udf = self.udfs[identity] = Udf(name, run, kind, types, result.duck, is_volatile)
+            udf = self.udfs[identity] = Udf(name, run, types, result.duck, is_volatile)
         # Without arguments there would be no row count: pass a constant.
         texts = ", ".join(arg.text for arg in args) or "0::INTEGER"
         volatile = is_volatile or any(arg.volatile for arg in args)
@@ -92,54 +89,23 @@ class UdfSet:
         return wait
 
     def _by_chunk(
-        self,
-        python: Callable[..., Any],
-        physicals: tuple[Physical, ...],
-        result: Physical,
-        strict: bool,
-        memo: Callable[..., Any],
+        self, one: Callable[..., Any], physicals: tuple[Physical, ...], result: Physical
     ) -> Callable[..., Any]:
-        python = memo(python)
-
         def run(*columns: Any) -> Any:
             try:
-                if not physicals:
-                    return to_arrow([python() for _ in range(len(columns[0]))], result)
-                rows = [to_datums(c, p) for c, p in zip(columns, physicals, strict=True)]
-                return to_arrow(_apply(python, rows, strict), result)
+                if physicals:
+                    rows = zip(*map(_column, columns, physicals), strict=True)
+                    answers = [one(*row) for row in rows]
+                else:
+                    answers = [one() for _ in range(len(columns[0]))]
+                if _holds_text_numeric(result):
+                    return pa.array(answers, result.arrow)
+                return to_arrow(answers, result)
             except BaseException as error:
                 self._keep(error)
                 raise
 
         return _with_parameters(run, len(physicals))
-
-    def _by_row(
-        self,
-        python: Callable[..., Any],
-        physicals: tuple[Physical, ...],
-        result: Physical,
-        strict: bool,
-        memo: Callable[..., Any],
-    ) -> Callable[..., Any]:
-        texts = [i for i, physical in enumerate(physicals) if _holds_text_numeric(physical)]
-        shown = _numeric_texts if _holds_text_numeric(result) else None
-
-        def run(*args: Any) -> Any:
-            if strict and None in args:
-                return None
-            try:
-                if texts:
-                    args = tuple(
-                        _from_numeric_texts(arg) if i in texts else arg
-                        for i, arg in enumerate(args)
-                    )
-                datum = python(*args) if physicals else python()
-                return datum if shown is None or datum is None else shown(datum)
-            except BaseException as error:
-                self._keep(error)
-                raise
-
-        return _with_parameters(memo(run), len(physicals))
 
     def _keep(self, error: BaseException) -> None:
         if self.error is None:
@@ -154,30 +120,40 @@ def _with_parameters(run: Callable[..., Any], count: int) -> Callable[..., Any]:
     return run
 
 
-def _is_native(physical: Physical) -> bool:
-    """Tell whether DuckDB's Python value of a form is the datum, or numeric's text."""
-    if physical.element is not None:
-        return _is_native(physical.element)
-    return physical.type.oid in _NATIVE_OIDS and not physical.fields
+def _column(column: Any, physical: Physical) -> list[Any]:
+    if _holds_text_numeric(physical):
+        texts: list[Any] = column.to_pylist()
+        return texts
+    return to_datums(column, physical)
 
 
-def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function
+def _row_function(
+    python: Callable[..., Any], physicals: tuple[Physical, ...], result: Physical, strict: bool
+) -> Callable[..., Any]:
+    """Return `python` with strictness and with numeric as text, on the way in and out."""
+    texts = [i for i, physical in enumerate(physicals) if _holds_text_numeric(physical)]
+    gives_text = _holds_text_numeric(result)
+    if not texts and not gives_text and not strict:
+        return python
+
+    def one(*args: Any) -> Any:
+        if strict and None in args:
+            return None
+        if texts:
+            args = tuple(
+                _from_numeric_texts(arg) if i in texts else arg for i, arg in enumerate(args)
+            )
+        datum = python(*args)
+        return _numeric_texts(datum) if gives_text and datum is not None else datum
+
+    return one
 
 
-def _is_exact(physical: Physical, is_native: bool) -> bool:
-    """Tell whether equal arguments are the same: not 0.0 and -0.0, nor 1.0 and 1.00.
-
-    A native function sees numeric's text, which tells scales apart; a list has no hash.
-    """
+def _is_exact(physical: Physical) -> bool:
+    """Tell whether equal arguments are the same: 0.0 and -0.0 are not. A list has no hash."""
     if physical.element is not None or physical.fields:
         return False
-    return not _holds_float(physical) and (is_native or not physical.is_text_numeric)
-
-
-def _holds_float(physical: Physical) -> bool:
-    """Tell whether a result may be NaN, which DuckDB takes for NULL from a native function."""
-    return (physical.element or physical).type.oid in (700, 701)
+    return physical.type.oid not in (700, 701)
 
 
 def _holds_text_numeric(physical: Physical) -> bool:
@@ -194,11 +170,3 @@ def _numeric_texts(value: Any) -> Any:
     if isinstance(value, list):
         return [None if item is None else numeric_out(item) for item in value]
     return numeric_out(value)
-
-
-def _apply(python: Callable[..., Any], columns: list[list[Any]], strict: bool) -> list[Any]:
-    if not strict:
-        return [python(*row) for row in zip(*columns, strict=True)]
-    if len(columns) == 1:
-        return [None if datum is None else python(datum) for datum in columns[0]]
-    return [None if None in row else python(*row) for row in zip(*columns, strict=True)]
