@@ -206,7 +206,7 @@ class ClientIntake:
             )
         login = await self._logins.login(route.tenant, route.user)
         if is_operator:
-            return self._operator_login(route, login)
+            return await self._operator_login(route, login)
         try:
             await authenticate(
                 client,
@@ -220,14 +220,23 @@ class ClientIntake:
             raise
         assert login is not None, "a tenant that does not exist passed authentication"
         self._throttle.succeeded(source)
-        return _not_suspended(login)
+        return await self._not_suspended(login, route)
 
-    def _operator_login(self, route: Route, login: Login | None) -> Login:
+    async def _operator_login(self, route: Route, login: Login | None) -> Login:
         if login is None:
             raise InvalidAuthorizationSpecification(f'tenant "{route.tenant}" does not exist')
         if not login.scram_verifier:
             raise InvalidAuthorizationSpecification(f'role "{route.user}" does not exist')
-        return _not_suspended(login)
+        return await self._not_suspended(login, route)
+
+    async def _not_suspended(self, login: Login, route: Route) -> Login:
+        if not login.is_suspended:
+            return login
+        # Who resumed the tenant a moment ago must not be refused by what we remember.
+        fresh = await self._logins.login(route.tenant, route.user, is_fresh=True)
+        if fresh is None or fresh.is_suspended:
+            raise CannotConnectNow(f'tenant "{login.tenant_name}" is suspended')
+        return fresh
 
     def _session_hello(
         self, client: ClientSocket, route: Route, *, is_operator: bool
@@ -269,9 +278,3 @@ def _keep_alive(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in _KEEP_ALIVE.items():
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _not_suspended(login: Login) -> Login:
-    if login.is_suspended:
-        raise CannotConnectNow(f'tenant "{login.tenant_name}" is suspended')
-    return login

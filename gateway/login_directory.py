@@ -70,6 +70,7 @@ class LoginDirectory:
         self._asking: dict[tuple[str, str], asyncio.Task[Login | None]] = {}
         self._channel: grpc.aio.Channel | None = None
         self._address = ""
+        self._change_count = 0  # news of tenants so far
         self.is_watching = False
 
     async def login(self, tenant: str, user: str, *, is_fresh: bool = False) -> Login | None:
@@ -83,14 +84,15 @@ class LoginDirectory:
         if cached is not None and not is_fresh and self._is_current(cached[1]):
             return cached[0]
         task = self._asking.get(key)
-        if task is None:
+        if task is None or is_fresh:
             task = asyncio.ensure_future(self._ask(tenant, user))
             self._asking[key] = task
             task.add_done_callback(lambda done: self._asked(key, done))
         return await asyncio.shield(task)
 
     def _asked(self, key: tuple[str, str], task: asyncio.Task[Login | None]) -> None:
-        self._asking.pop(key, None)
+        if self._asking.get(key) is task:
+            del self._asking[key]
         if not task.cancelled():
             task.exception()  # seen: all who asked may be gone
 
@@ -102,6 +104,7 @@ class LoginDirectory:
         deadline_s = self._clock.monotonic_s() + self._config.kv_wait_s_max
         request = admin_pb2.GetLoginRequest(tenant=tenant, user=user)
         while True:
+            change_count = self._change_count
             try:
                 reply = await self._stub().GetLogin(
                     request, timeout=_CALL_S_MAX, metadata=self._metadata()
@@ -109,7 +112,7 @@ class LoginDirectory:
                 break
             except grpc.aio.AioRpcError as error:
                 if error.code() is grpc.StatusCode.NOT_FOUND:
-                    return self._remember(tenant, user, None)
+                    return self._remember(tenant, user, None, change_count)
                 self._check_retryable(error, deadline_s)
             except OSError as error:  # the KV node has never been up: no address, no token
                 self._check_deadline(deadline_s, str(error))
@@ -123,7 +126,7 @@ class LoginDirectory:
             is_suspended=reply.suspended,
             fetched_s=self._clock.monotonic_s(),
         )
-        return self._remember(tenant, user, login)
+        return self._remember(tenant, user, login, change_count)
 
     def _check_retryable(self, error: grpc.aio.AioRpcError, deadline_s: float) -> None:
         again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -139,7 +142,11 @@ class LoginDirectory:
                 "the database system is starting up", hint="Try again in a moment."
             )
 
-    def _remember(self, tenant: str, user: str, login: Login | None) -> Login | None:
+    def _remember(
+        self, tenant: str, user: str, login: Login | None, change_count: int
+    ) -> Login | None:
+        if change_count != self._change_count:
+            return login  # given before the change of which we have heard meanwhile
         self._cache[tenant, user] = (login, self._clock.monotonic_s())
         self._cache.move_to_end((tenant, user))
         if len(self._cache) > self._config.login_cache_max:
@@ -157,11 +164,13 @@ class LoginDirectory:
                 async for event in call:
                     self._changed(event)
             self.is_watching = False
+            self._change_count += 1
             self._cache.clear()
             await asyncio.sleep(_WATCH_RETRY_S)
 
     def _changed(self, event: admin_pb2.TenantEvent) -> None:
         tenant = event.tenant
+        self._change_count += 1
         for key in [key for key in self._cache if key[0] == tenant.name]:
             del self._cache[key]
         is_dropped = event.kind == admin_pb2.TenantEvent.DROPPED
