@@ -206,7 +206,7 @@ for _row in (
 def age(newer: int, older: int) -> Interval:
     """Return the difference in years, months, days and time, as a calendar counts it."""
     if newer in _INFINITE or older in _INFINITE:
-        raise DatetimeFieldOverflow("cannot subtract infinite timestamps")
+        raise DatetimeFieldOverflow("timestamp out of range")
     is_negative = newer < older
     late, early = fields_of(max(newer, older)), fields_of(min(newer, older))
     micros = late.micros - early.micros

@@ -119,9 +119,18 @@ def _join(types: Types) -> Callable[..., Any]:
     return lambda ctx, a, b: _cast(ctx, types[0], a) + _cast(ctx, types[1], b)
 
 
+def _counting(*, is_null: bool) -> Callable[[Types], Callable[..., Any]]:
+    def count(_ctx: Any, *args: Any) -> int:
+        return sum((arg is None) is is_null for arg in args)
+
+    return lambda _types: count
+
+
 specialized("concat(any) text", _concat, variadic=True, **_ANY)
 specialized("concat_ws(text, any) text", _concat_ws, variadic=True, **_ANY)
 specialized("format(text, any) text", _format, variadic=True, **_ANY)
+specialized("num_nulls(any) int4", _counting(is_null=True), variadic=True, **_ANY)
+specialized("num_nonnulls(any) int4", _counting(is_null=False), variadic=True, **_ANY)
 specialized("quote_literal(anyelement) text", _quote_literal, **_ANY)
 specialized("quote_nullable(anyelement) text", _quote_nullable, **_ANY)
 _STRICT: Final[dict[str, Any]] = {**_ANY, "strict": True}

@@ -176,3 +176,5 @@ create table bad (a int check (a));
 create table zero (a numeric, f float8);
 insert into zero values (-0.0, -0.0), ('-0.0', '-0.0');
 select a, f, a::float8, f * -1 from zero order by 2;
+select num_nulls(1, null, 'x'), num_nonnulls(1, null, 'x'), num_nulls(null);
+select age(x, timestamp '2000-01-01') from (values (timestamp '-infinity')) v(x);
