@@ -19,7 +19,6 @@ _LIBRARIES: Final = (
     "uvloop",
     "duckdb",
     "pyarrow",
-    "sqlglot",
     "asyncpg",
     "psycopg",
 )

@@ -146,11 +146,6 @@ class Statement:
         columns = [to_datums(batch.column(i), form) for i, form in enumerate(forms)]
         return list(zip(*columns, strict=True))
 
-    def explain(self, text: str) -> list[str]:
-        """Return DuckDB's plan, a line each. Requires: the inputs are registered."""
-        rows = self._cursor.execute(f"EXPLAIN {text}").fetchall()
-        return [line for _, plan in rows for line in plan.splitlines()]
-
     def interrupt(self) -> None:
         """Make the running call fail soon."""
         self._cursor.interrupt()

@@ -83,21 +83,6 @@ class VecQuery:
             finally:
                 await asyncio.shield(asyncio.to_thread(statement.close))
 
-    async def explain_text(self, ctx: "ExecContext") -> list[str]:
-        """Return the engine's plan for EXPLAIN, a line each; the tables are read for it."""
-        duck = await asyncio.to_thread(engine, EngineConfig(memory_bytes_max=ctx.work_mem_bytes))
-        rendered = self._render(ctx, duck, await self._read_leaves(ctx, duck), is_text_only=False)
-        statement = duck.open()
-
-        def explain() -> list[str]:
-            statement.register(rendered.relations, rendered.udfs.udfs.values())
-            return statement.explain(rendered.text)
-
-        try:
-            return await _call(ctx, statement, rendered, explain)
-        finally:
-            await asyncio.to_thread(statement.close)
-
     async def _read_leaves(self, ctx: "ExecContext", duck: Engine) -> dict[int, Relation]:
         statement_id = duck.next_id()
         relations = {}

@@ -115,7 +115,7 @@ async def test_credit_holds_back_and_lets_go(server, transport):
     await client.authenticate(CREDENTIAL)
     server.is_silent = True
     futures = [client.get(b"k") for _ in range(10)]
-    await asyncio.sleep(0.02)
+    await until(lambda: sum(map(len, server.frames)) == 3)
     assert (client.outstanding_count, client.queue_count) == (3, 7)
     server.is_silent = False
     for session in list(server.sessions):
@@ -246,7 +246,7 @@ async def test_unresolvable_commit_is_ambiguous(server):
     await client.authenticate(CREDENTIAL)
     server.is_silent = True
     future = client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"1"})
-    await asyncio.sleep(0.01)
+    await until(lambda: ["commit"] in server.frames)
     await server.stop_listening()
     with pytest.raises(CommitAmbiguous):
         await future
@@ -261,7 +261,7 @@ async def test_closing_ends_everything(server, transport):
     server.is_silent = True
     commit = client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"a": b"1"})
     get, lock = client.get(b"a"), client.lock([b"b"], txn_id=TXN)
-    await asyncio.sleep(0.01)
+    await until(lambda: "commit" in server.frames[-1])
     await client.close()
     for future, error in ((commit, CommitAmbiguous), (get, Unavailable), (lock, ConnectionLost)):
         with pytest.raises(error):

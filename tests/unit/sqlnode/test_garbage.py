@@ -1,30 +1,8 @@
 """Collecting the keys of dropped tables."""
 
-import pytest
-
 from kvapi import layout
-from kvapi.client.config import ClientConfig
-from kvapi.client.kv_client import KvClient
-from runtime.clock import SystemClock
 from sqlnode.catalog.store import GARBAGE_PREFIX, TABLE_KIND
 from sqlnode.garbage import GarbageCollector
-from tests.fakes.kv_server import CREDENTIAL, FakeKvServer
-
-
-@pytest.fixture
-async def server(tmp_path):
-    server = FakeKvServer()
-    await server.start(tmp_path / "kv.sock")
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def client(server):
-    client = KvClient(server.address("unix"), config=ClientConfig(), clock=SystemClock())
-    await client.authenticate(CREDENTIAL)
-    yield client
-    await client.close()
 
 
 async def value(client, key):

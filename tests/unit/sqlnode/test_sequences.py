@@ -1,3 +1,5 @@
+"""Sequences over counters: CACHE, bounds, currval, and counters whose answer is lost."""
+
 from types import SimpleNamespace
 
 import pytest

@@ -5,32 +5,12 @@ import itertools
 
 import pytest
 
-from kvapi.client.config import ClientConfig
-from kvapi.client.kv_client import KvClient
 from kvapi.errors import ConnectionLost, KeyExists, LockNotAvailable, WriteConflict
 from kvapi.spans import Span
-from runtime.clock import SystemClock
 from sqlnode.savepoints import SavepointMissing
 from sqlnode.txn import Transaction
-from tests.fakes.kv_server import CREDENTIAL, FakeKvServer
 
 ALL = Span(b"", b"")
-
-
-@pytest.fixture
-async def server(tmp_path):
-    server = FakeKvServer()
-    await server.start(tmp_path / "kv.sock")
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def client(server):
-    client = KvClient(server.address("unix"), config=ClientConfig(), clock=SystemClock())
-    await client.authenticate(CREDENTIAL)
-    yield client
-    await client.close()
 
 
 @pytest.fixture

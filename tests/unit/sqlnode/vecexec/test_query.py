@@ -208,13 +208,6 @@ async def test_rows_stream_before_the_query_ends():
     await asyncio.wait_for(batches.aclose(), 5)
 
 
-async def test_explain_shows_the_engines_plan():
-    """EXPLAIN is how a slow query is understood."""
-    plan = project(values([INT4], [(1,), (2,)]), call("+", A, Const(1, INT4)))
-    lines = await compile_query(Query(plan, plan.columns)).explain_text(context())
-    assert any("PROJECTION" in line for line in lines)
-
-
 def test_system_relations_are_read(monkeypatch):
     """psql's \\d and every driver's introspection join these."""
     from sqlnode.catalog import virtual
