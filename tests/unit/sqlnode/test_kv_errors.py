@@ -1,3 +1,5 @@
+"""KV errors as SQLSTATEs."""
+
 import pytest
 
 from kvapi import errors as kv
@@ -5,7 +7,6 @@ from sqlnode.catalog.snapshot import build_catalog
 from sqlnode.kv_errors import FROM_KV, sql_error
 from sqlnode.rowexec.table_codec import codec_of
 from tests.unit.sqlnode.rowexec.tables import INTS
-
 
 # The node has errors of its own below KvError that never travel.
 WIRE_ERRORS = [c for c in kv.KvError.__subclasses__() if c.__module__ == kv.__name__]

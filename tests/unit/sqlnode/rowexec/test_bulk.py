@@ -1,3 +1,5 @@
+"""COPY FROM: text fields to stored rows."""
+
 import pytest
 
 from pgwire.errors import BadCopyFileFormat, SqlError

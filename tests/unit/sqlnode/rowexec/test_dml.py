@@ -1,3 +1,5 @@
+"""INSERT, UPDATE and DELETE in rowexec: what is stored, what is returned, what is refused."""
+
 import pytest
 
 from pgwire.errors import (

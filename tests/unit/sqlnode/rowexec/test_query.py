@@ -1,3 +1,5 @@
+"""Queries in rowexec: which path they take, and that they answer rightly."""
+
 import pytest
 
 from pgwire.errors import InvalidRowCountInLimitClause

@@ -1,3 +1,5 @@
+"""Compiled scalars: three-valued logic, and each node's rule."""
+
 import itertools
 import operator
 from decimal import Decimal

@@ -1,3 +1,5 @@
+"""Rows to keys and values and back, under every layout version."""
+
 from decimal import Decimal
 
 import msgspec
