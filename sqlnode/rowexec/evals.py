@@ -80,7 +80,7 @@ def compile_function(function: Function, args: Sequence[Eval]) -> Eval:
 def _folded(call: Eval) -> Eval:
     try:
         return constant(call((), None))  # type: ignore[arg-type] # constants look at neither
-    except Exception:
+    except Exception:  # an error belongs to the rows that reach it, perhaps none
         return call
 
 

@@ -11,6 +11,7 @@ import pytest
 from cli.connection_url import choose_user, connection_url
 from cli.demo_data import TABLES, data_dir
 from cli.errors import CommandFailed
+from cli.main import main
 from cli.running_stack import RunningStack, resolve_data_dir, try_find_stack
 from cli.sql_shell import ResultSet, format_result, to_json
 from cli.statement_splitter import is_blank, split_statements
@@ -124,23 +125,19 @@ def test_demo_tables_match_their_files():
         assert columns[: len(header)] == header
 
 
-def run(*words, **environment):
-    return subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-        timeout=30,
-    )
-
-
-def test_no_stack_is_exit_code_three(tmp_path):
+def test_no_stack_is_exit_code_three(tmp_path, monkeypatch, capsys):
     """A script could not tell 'not ready' from 'failed'."""
-    done = run("tenant", "list", "--data-dir", str(tmp_path))
-    assert done.returncode == 3
-    assert "no stack is running" in done.stderr
-    assert run("tenant", "--data-dir").returncode == 2
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["insula", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, capsys.readouterr().err
+
+    code, said = run("tenant", "list", "--data-dir", str(tmp_path))
+    assert code == 3
+    assert "no stack is running" in said
+    assert run("tenant", "--data-dir")[0] == 2
 
 
 def test_help_imports_nothing_heavy():

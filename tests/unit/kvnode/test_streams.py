@@ -400,14 +400,13 @@ async def test_waiting_keys_are_bounded_in_bytes(node, stream, tenant_id):
 @simulated
 async def test_reads_of_one_stream_take_turns(node, stream, tenant_id):
     """A thousand scans at once would each hold megabytes of half an answer."""
-    for first in range(0, 40_000, 5000):
-        await commit(stream, {b"k%05d" % n: b"v" * 100 for n in range(first, first + 5000)})
-    scans = [stream.request(scan=kv_pb2.Scan()) for _ in range(60)]
+    await commit(stream, {b"k%05d" % n: b"v" * 100 for n in range(8000)})
+    scans = [stream.request(scan=kv_pb2.Scan()) for _ in range(40)]
     most = 0
     while not all(scan.done() for scan in scans):
         most = max(most, stream.session.reads_started)
         await asyncio.sleep(0)
-    assert most <= node.config.reads_max
+    assert 1 < most <= node.config.reads_max
     assert {scan.result().block.row_count for scan in scans} == {scans[0].result().block.row_count}
     assert stream.session.reads_started == 0
 
