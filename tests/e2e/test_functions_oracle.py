@@ -47,6 +47,8 @@ SKIPPED = re.compile(
     r"generate_series|.*(iclike|icnlike)|similar|jsonb_delete\(jsonb,_text|cotd|"
     r"date_part\(text,(date|timestamp)\)|extract\(text,timestamp\))"
 )
+# Other scales and SQLSTATEs since PostgreSQL 16; ours are those of 15.
+CHANGED_IN_16 = ("numeric_power", "json_build_object")
 _TYPE_NAMES = {"char": '"char"', "_char": '"char"[]'}
 
 
@@ -167,6 +169,8 @@ def connection():
 @pytest.mark.parametrize("function", _entries(), ids=_id)
 def test_agrees_with_postgresql(connection, function):
     """If it fails, a query gives another answer here than the PostgreSQL people moved from."""
+    if function.name in CHANGED_IN_16 and connection.info.server_version >= 160_000:
+        return
     chosen = random.Random(_id(function))
     for _ in range(12):
         names = _concrete(function, chosen)

@@ -119,7 +119,6 @@ select exists (select nothing)
 with w as (select 1) select * from v
 with recursive r as (select 1 union all select 'a' from r) select * from r
 with recursive r(n) as (select n from r) select * from r
-select * from (select 1)
 select * from generate_series(1, 'a')
 select lag(1) over (rows between 1 following and current row)
 select row_number() from every
