@@ -144,7 +144,7 @@ async def _serve_admin(
 ) -> str:
     server = grpc.aio.server(interceptors=[TokenGuard(token)], options=[("grpc.so_reuseport", 0)])
     admin_pb2_grpc.add_TenantAdminServicer_to_server(admin, server)
-    servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]  # its stub forgets aio
+    servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     await servicer.set("", health_pb2.HealthCheckResponse.SERVING)
     port = _bind(server, address)

@@ -16,7 +16,7 @@ from kvapi.client.transport import TransportEvents
 from kvapi.errors import KvError
 
 STREAM_METHOD = "/insula.kv.v1.Kv/Stream"
-_EOF: Any = grpc.aio.EOF  # type: ignore[attr-defined]  # missing in the stubs
+_EOF: Any = grpc.aio.EOF
 
 
 class GrpcTransport:

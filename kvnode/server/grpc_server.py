@@ -108,7 +108,7 @@ class KvService:
 
     def handler(self) -> Any:
         """Return the handler to add to a server; it leaves messages as bytes."""
-        method = grpc.stream_stream_rpc_method_handler(self.stream)
+        method: Any = grpc.stream_stream_rpc_method_handler(self.stream)
         return grpc.method_handlers_generic_handler(_SERVICE, {"Stream": method})
 
 
