@@ -6,7 +6,7 @@ connect while the process restarts wait in that socket's backlog instead of bein
 
 import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from runtime.config_error import ConfigError
 
@@ -54,24 +54,25 @@ def listen_tcp(address: HostPort) -> socket.socket:
         family, kind, proto, _, where = socket.getaddrinfo(
             address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        listener = socket.socket(family, kind, proto)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
     except OSError as error:
         raise ConfigError(f"cannot listen on {address}: {error}") from error
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
+    listener = socket.socket(family, kind, proto)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    return _listening(listener, where, name=str(address))
 
 
 def listen_unix(path: str, *, kind: int = socket.SOCK_STREAM) -> socket.socket:
     """Open a listening, non-blocking Unix socket at `path`, which must not exist."""
-    listener = socket.socket(socket.AF_UNIX, kind)
+    return _listening(socket.socket(socket.AF_UNIX, kind), path, name=path)
+
+
+def _listening(listener: socket.socket, where: Any, *, name: str) -> socket.socket:
     try:
-        listener.bind(path)
+        listener.bind(where)
+        listener.listen(_BACKLOG)
     except OSError as error:
-        raise ConfigError(f"cannot listen on {path}: {error}") from error
-    listener.listen(_BACKLOG)
+        listener.close()
+        raise ConfigError(f"cannot listen on {name}: {error}") from error
     listener.setblocking(False)
     return listener
 
