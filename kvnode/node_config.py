@@ -24,6 +24,7 @@ class NodeConfig:
     hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
     warm_streams_max: int = 256  # so many may stay without a tenant for long; others: hello_s_max
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
+    poll_s_max: float = 0.00004  # for a Unix stream's next request, before the loop may sleep
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
     quantum_s: float = 0.001  # reads yield to others after so long
     recent_keys_max: int = 200_000  # of one tenant, for validation in memory

@@ -14,6 +14,7 @@ class ClientConfig:
     connect_timeout_s: float = 5.0  # one attempt: transport and hello
     connect_wait_s: float = 5.0  # a request without a connection waits so long, then Unavailable
     resolve_wait_s: float = 10.0  # a commit of unknown outcome, then CommitAmbiguous
+    poll_s_max: float = 0.00008  # for an answer on a Unix socket, before the loop may sleep
     backoff_s_min: float = 0.01
     backoff_s_max: float = 0.5
 

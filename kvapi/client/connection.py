@@ -7,6 +7,7 @@ another attempt.
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.request_stream import RequestStream
@@ -32,8 +33,15 @@ _REFUSALS = (CredentialRefused, TenantSuspended, TenantUnknown, BadRequest, Requ
 class Connection:
     """The one connection of a client."""
 
-    def __init__(self, address: str, config: ClientConfig, stream: RequestStream) -> None:
+    def __init__(
+        self,
+        address: str,
+        config: ClientConfig,
+        stream: RequestStream,
+        monotonic_s: Callable[[], float],
+    ) -> None:
         self._address = address
+        self._monotonic_s = monotonic_s
         self._config = config
         self._stream = stream
         self._loop = asyncio.get_running_loop()
@@ -104,7 +112,7 @@ class Connection:
                 self._on_lost(error)
 
         events = TransportEvents(self._stream.take_frames, self._stream.receive, lost)
-        transport = make_transport(self._address, self._config, events)
+        transport = make_transport(self._address, self._config, events, self._monotonic_s)
         self._transport = transport
         return transport
 

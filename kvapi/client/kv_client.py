@@ -51,7 +51,7 @@ class KvClient:
         self.address = address
         self._loop = asyncio.get_running_loop()
         self._stream = RequestStream(config, clock.monotonic_s)
-        self._connection = Connection(address, config, self._stream)
+        self._connection = Connection(address, config, self._stream, clock.monotonic_s)
         self._request = self._stream.request
         self._create_future = self._loop.create_future
         self._ties = TxnTies(self._stream)

@@ -36,12 +36,17 @@ class Transport(Protocol):
         ...
 
 
-def make_transport(address: str, config: ClientConfig, events: TransportEvents) -> Transport:
+def make_transport(
+    address: str,
+    config: ClientConfig,
+    events: TransportEvents,
+    monotonic_s: Callable[[], float],
+) -> Transport:
     """Return the transport of an address: `unix:/path`, or `host:port` for gRPC."""
     if address.startswith(UNIX_PREFIX):
         from kvapi.client.unix_transport import UnixTransport
 
-        return UnixTransport(address.removeprefix(UNIX_PREFIX), config, events)
+        return UnixTransport(address.removeprefix(UNIX_PREFIX), config, events, monotonic_s)
     # Imported on use: gRPC costs 80 ms and 10 MB that a process with a Unix socket never needs.
     from kvapi.client.grpc_transport import GrpcTransport
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import struct
+from collections.abc import Callable
 from typing import cast
 
+from kvapi.busy_poll import BusyPoll
 from kvapi.client.config import ClientConfig
 from kvapi.client.transport import TransportEvents
 from kvapi.errors import KvError
@@ -15,7 +17,13 @@ _LENGTH = struct.Struct(">I")
 class UnixTransport(asyncio.Protocol):
     """One connection to a Unix socket; frames leave at the end of the loop's turn."""
 
-    def __init__(self, path: str, config: ClientConfig, events: TransportEvents) -> None:
+    def __init__(
+        self,
+        path: str,
+        config: ClientConfig,
+        events: TransportEvents,
+        monotonic_s: Callable[[], float],
+    ) -> None:
         self._path = path
         self._events = events
         self._reader = FrameReader(config.frame_bytes_max)
@@ -23,6 +31,7 @@ class UnixTransport(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._is_paused = False
         self._is_over = False
+        self._answer = BusyPoll(self._loop, monotonic_s, wait_s_max=config.poll_s_max)
 
     async def open(self) -> None:
         await self._loop.create_unix_connection(lambda: self, self._path)
@@ -44,6 +53,7 @@ class UnixTransport(asyncio.Protocol):
             return  # resume_writing comes back here
         for body in self._events.take_frames():
             self._transport.write(_LENGTH.pack(len(body)) + body)
+        self._answer.expect()
 
     # --- asyncio.Protocol -----------------------------------------------------------------------
 
@@ -53,6 +63,7 @@ class UnixTransport(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_over:
             return
+        self._answer.arrived()
         try:
             for body in self._reader.feed(data):
                 self._events.receive(body)

@@ -8,6 +8,7 @@ import asyncio
 import socket
 from typing import cast
 
+from kvapi.busy_poll import BusyPoll
 from kvapi.errors import RequestTooLarge, Throttled
 from kvapi.wire import FrameReader
 from kvnode.core import Core
@@ -21,6 +22,9 @@ class UnixConnection(asyncio.Protocol):
         self._core = core
         self._reader = FrameReader(HELLO_BYTES_MAX)
         self._is_closing = False
+        self._next_request = BusyPoll(
+            core.loop, core.clock.monotonic_s, wait_s_max=core.config.poll_s_max
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's class is no subclass
@@ -33,6 +37,7 @@ class UnixConnection(asyncio.Protocol):
         session = self._session
         if session.is_closed:
             return
+        self._next_request.arrived()
         try:
             bodies = self._reader.feed(data)
         except RequestTooLarge as error:
@@ -42,6 +47,7 @@ class UnixConnection(asyncio.Protocol):
         for body in bodies:
             session.receive(body)
         session.end_chunk()
+        self._next_request.expect()
         if session.is_authenticated:
             self._reader.frame_bytes_max = self._core.config.frame_bytes_max
 
