@@ -22,7 +22,7 @@ from cli.connection_url import connection_url
 from cli.demo_data import TABLES, load_table
 from cli.errors import FAILED, CommandFailed
 from cli.passwords import make_verifier
-from cli.running_stack import RunningStack, try_find_stack
+from cli.running_stack import RunningStack, announced_demo, try_find_stack
 from runtime.address import listen_tcp, parse_host_port
 from runtime.atomic_file import write_json_atomically
 from runtime.config_error import ConfigError
@@ -57,11 +57,14 @@ def run_demo(options: DemoOptions) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _interrupt)
     try:
-        with _data_dir(options.data_dir) as data_dir, _stack(options, data_dir) as process:
+        with contextlib.ExitStack() as stop:
+            data_dir = stop.enter_context(_data_dir(options.data_dir))
+            process = stop.enter_context(_stack(options, data_dir))
             stack = _wait_ready(process, data_dir)
             with administering(stack) as admin:
                 for name in _TENANTS:
                     _create(admin, name)
+            stop.enter_context(announced_demo(data_dir))
             _publish(options.ready_file, stack)
             console.print(f"ready in {_uptime_s() - started_s:.1f} s")
             _introduce(console, stack, options)

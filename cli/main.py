@@ -70,9 +70,9 @@ def url(
 ) -> None:
     """Print the connection string of a tenant."""
     from cli.connection_url import choose_user, connection_url
-    from cli.running_stack import find_stack, resolve_data_dir
+    from cli.running_stack import find_stack
 
-    stack = find_stack(resolve_data_dir(data_dir))
+    stack = find_stack(data_dir)
     if user is None:
         from cli.admin_client import administering
 
@@ -99,10 +99,10 @@ def sql(
 ) -> None:
     """Run SQL as the operator: no password, over the stack's own Unix socket."""
     from cli.admin_client import administering
-    from cli.running_stack import find_stack, resolve_data_dir
+    from cli.running_stack import find_stack
     from cli.sql_shell import ShellOptions, run_shell
 
-    stack = find_stack(resolve_data_dir(data_dir))
+    stack = find_stack(data_dir)
     if user is None:
         with administering(stack) as client:
             users = client.get(name)["users"]

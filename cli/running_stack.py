@@ -2,10 +2,13 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from cli.errors import NOT_READY, CommandFailed
+from runtime.atomic_file import write_json_atomically
 from runtime.os_process import is_running
 from runtime.run_dir import find_run_dir
 
@@ -45,18 +48,28 @@ class RunningStack:
 
 def resolve_data_dir(given: Path | None) -> Path:
     """Return the data directory: as given, or INSULA_DATA_DIR, or the default one."""
-    if given is not None:
-        return given.absolute()
+    return (_named_data_dir(given) or _default_data_dir()).absolute()
+
+
+def _named_data_dir(given: Path | None) -> Path | None:
     named = os.environ.get("INSULA_DATA_DIR")
-    if named:
-        return Path(named).absolute()
+    return given or (Path(named) if named else None)
+
+
+def _default_data_dir() -> Path:
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "insula"
 
 
-def find_stack(data_dir: Path) -> RunningStack:
-    """Return the stack that runs on `data_dir`. Raises: CommandFailed (3) if there is none."""
+def find_stack(given: Path | None) -> RunningStack:
+    """Return the stack on the data directory that is meant, or else a running demo's.
+
+    Only where no directory is named does the demo count. Raises: CommandFailed (3) if none runs.
+    """
+    data_dir = resolve_data_dir(given)
     stack = try_find_stack(data_dir)
+    if stack is None and _named_data_dir(given) is None:
+        stack = _try_find_demo()
     if stack is None:
         raise CommandFailed(
             f"no stack is running on {data_dir}",
@@ -74,3 +87,40 @@ def try_find_stack(data_dir: Path) -> RunningStack | None:
     except (OSError, ValueError, TypeError):
         return None
     return stack if is_running(stack.pid) else None
+
+
+def _demo_pointer() -> Path:
+    """Return the file in the default data directory that names the demo's."""
+    return _default_data_dir() / "demo.json"
+
+
+def _try_find_demo() -> RunningStack | None:
+    try:
+        data_dir = json.loads(_demo_pointer().read_text())["data_dir"]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+    return try_find_stack(Path(data_dir))
+
+
+@contextmanager
+def announced_demo(data_dir: Path) -> Iterator[None]:
+    """Let commands that name no data directory find the demo on `data_dir`.
+
+    Where the default directory cannot be written, --data-dir names the demo all the same.
+    """
+    pointer = _demo_pointer()
+    with suppress(OSError):
+        pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_json_atomically(pointer, {"data_dir": str(data_dir)})
+    try:
+        yield
+    finally:
+        if _names(pointer, data_dir):
+            pointer.unlink(missing_ok=True)
+
+
+def _names(pointer: Path, data_dir: Path) -> bool:
+    try:
+        return bool(json.loads(pointer.read_text())["data_dir"] == str(data_dir))
+    except (OSError, ValueError, TypeError, KeyError):
+        return False  # another demo has begun, or ended, since

@@ -8,7 +8,7 @@ import typer
 from cli.errors import USAGE, CommandFailed
 from cli.options import DataDir, Output, Password, PasswordFile, TenantName, User
 from cli.output import OutputFormat, show_record, show_records
-from cli.running_stack import find_stack, resolve_data_dir
+from cli.running_stack import find_stack
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, set and drop tenants.")
 _COLUMNS = ("name", "id", "users", "suspended", "live_bytes", "key_count", "created")
@@ -28,7 +28,7 @@ def create(
     from cli.connection_url import connection_url
     from cli.passwords import make_verifier, read_password
 
-    stack = find_stack(resolve_data_dir(data_dir))
+    stack = find_stack(data_dir)
     verifier = make_verifier(read_password(password, password_file, who=f"{name}.{user}"))
     with administering(stack) as admin:
         tenant = admin.create(name, user=user, verifier=verifier)
@@ -40,7 +40,7 @@ def list_tenants(data_dir: DataDir = None, output: Output = OutputFormat.TABLE) 
     """List all tenants."""
     from cli.admin_client import administering
 
-    with administering(find_stack(resolve_data_dir(data_dir))) as admin:
+    with administering(find_stack(data_dir)) as admin:
         show_records(admin.list(), _COLUMNS, output)
 
 
@@ -49,7 +49,7 @@ def show(name: TenantName, data_dir: DataDir = None, output: Output = OutputForm
     """Show everything about one tenant."""
     from cli.admin_client import administering
 
-    with administering(find_stack(resolve_data_dir(data_dir))) as admin:
+    with administering(find_stack(data_dir)) as admin:
         show_record(admin.get(name), output)
 
 
@@ -79,7 +79,7 @@ def set_tenant(
         raise CommandFailed(
             "nothing to set", exit_code=USAGE, hint="see `insula tenant set --help`"
         )
-    with administering(find_stack(resolve_data_dir(data_dir))) as admin:
+    with administering(find_stack(data_dir)) as admin:
         if user is not None:
             text = read_password(password, password_file, who=f"{name}.{user}")
             admin.set_password(name, user=user, verifier=make_verifier(text))
@@ -98,7 +98,7 @@ def drop(
     """Remove a tenant and every byte of it."""
     from cli.admin_client import administering
 
-    stack = find_stack(resolve_data_dir(data_dir))
+    stack = find_stack(data_dir)
     if not yes and sys.stdin.isatty():
         typer.confirm(f"Remove tenant {name!r} with all its data?", abort=True)
     with administering(stack) as admin:

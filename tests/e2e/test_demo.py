@@ -32,7 +32,7 @@ def demo(tmp_path):
             [sys.executable, "-P", "-m", "cli.main", *words],
             stdout=stream,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+            env={**_environment(tmp_path), "COLUMNS": "200"},
         )
     try:
         wait_until(lambda: ready.exists() or process.poll() is not None, 60, "the demo is ready")
@@ -46,6 +46,12 @@ def demo(tmp_path):
             process.kill()
             process.wait()
             raise
+
+
+def _environment(tmp_path):
+    """Return an environment whose default data directory is the test's own."""
+    kept = {name: value for name, value in os.environ.items() if name != "INSULA_DATA_DIR"}
+    return {**kept, "PYTHONPATH": str(ROOT), "XDG_DATA_HOME": str(tmp_path / "home")}
 
 
 def _psql(psql, url, sql):
@@ -65,8 +71,8 @@ def test_the_demo_does_what_it_prints(demo, psql, tmp_path):
     acme, globex = re.findall(r"^  (?:acme|globex) +(postgresql://\S+)$", out.read_text(), re.M)
     assert _psql(psql, acme, "select 1") == "1"
     url = subprocess.run(
-        [sys.executable, "-P", "-m", "cli.main", "url", "acme", "--data-dir", tmp_path / "data"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        [sys.executable, "-P", "-m", "cli.main", "url", "acme"],
+        env=_environment(tmp_path),
         capture_output=True,
         text=True,
         timeout=60,

@@ -12,7 +12,13 @@ from cli.connection_url import choose_user, connection_url
 from cli.demo_data import TABLES, data_dir
 from cli.errors import CommandFailed
 from cli.main import main
-from cli.running_stack import RunningStack, resolve_data_dir, try_find_stack
+from cli.running_stack import (
+    RunningStack,
+    announced_demo,
+    find_stack,
+    resolve_data_dir,
+    try_find_stack,
+)
 from cli.sql_shell import ResultSet, format_result, to_json
 from cli.statement_splitter import is_blank, split_statements
 from cli.supervisor import MODULES
@@ -110,6 +116,22 @@ def test_where_the_data_is(monkeypatch, tmp_path):
     monkeypatch.delenv("INSULA_DATA_DIR")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert resolve_data_dir(None) == tmp_path / "insula"
+
+
+def test_a_running_demo_is_found(monkeypatch, tmp_path):
+    """After `make demo`, `insula url acme` would say that no stack is running."""
+    demo, named = tmp_path / "demo", tmp_path / "named"
+    demo.mkdir()
+    record = {"pid": os.getpid(), "pg": "h:1", "http": "h:2", "kv": "h:3", "admin": "h:4"}
+    (demo / "insula.json").write_text(json.dumps(record))
+    monkeypatch.delenv("INSULA_DATA_DIR", raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with announced_demo(demo):
+        assert find_stack(None).data_dir == demo
+        with pytest.raises(CommandFailed, match=str(named)):
+            find_stack(named)
+    with pytest.raises(CommandFailed):
+        find_stack(None)
 
 
 def test_demo_tables_match_their_files():
