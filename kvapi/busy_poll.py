@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Final
 
 _MISSES_MAX: Final = 10
+_POLLS_MAX: Final = 200  # in a row, however slowly the clock moves: in tests it stands still
 
 
 class BusyPoll:
@@ -35,6 +36,7 @@ class BusyPoll:
         self._wait_s_max = wait_s_max
         self._until_s = 0.0  # 0: nothing is expected
         self._is_polling = False
+        self._polls = 0
         self._misses = 0
         self._skips = 0
 
@@ -44,6 +46,7 @@ class BusyPoll:
             self._skips -= 1
             return
         self._until_s = self._monotonic_s() + self._wait_s_max
+        self._polls = 0
         if not self._is_polling:
             self._is_polling = True
             self._loop.call_soon(self._poll)
@@ -55,7 +58,8 @@ class BusyPoll:
             self._misses = 0
 
     def _poll(self) -> None:
-        if self._monotonic_s() < self._until_s:
+        self._polls += 1
+        if self._polls < _POLLS_MAX and self._monotonic_s() < self._until_s:
             self._loop.call_soon(self._poll)  # the loop looks at its sockets in between
             return
         self._is_polling = False
