@@ -1,6 +1,14 @@
 """Options of the whole test suite."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How fast examples come says nothing about the code: in a fresh clone hypothesis first builds its
+# table of all characters, and the CPUs are shared.
+settings.register_profile(
+    "insula", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("insula")
 
 
 def pytest_addoption(parser):
