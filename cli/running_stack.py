@@ -94,12 +94,16 @@ def _demo_pointer() -> Path:
     return _default_data_dir() / "demo.json"
 
 
-def _try_find_demo() -> RunningStack | None:
+def _demo_data_dir() -> Path | None:
     try:
-        data_dir = json.loads(_demo_pointer().read_text())["data_dir"]
+        return Path(json.loads(_demo_pointer().read_text())["data_dir"])
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return try_find_stack(Path(data_dir))
+
+
+def _try_find_demo() -> RunningStack | None:
+    data_dir = _demo_data_dir()
+    return None if data_dir is None else try_find_stack(data_dir)
 
 
 @contextmanager
@@ -115,12 +119,5 @@ def announced_demo(data_dir: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if _names(pointer, data_dir):
+        if _demo_data_dir() == data_dir:  # no other demo has begun since
             pointer.unlink(missing_ok=True)
-
-
-def _names(pointer: Path, data_dir: Path) -> bool:
-    try:
-        return bool(json.loads(pointer.read_text())["data_dir"] == str(data_dir))
-    except (OSError, ValueError, TypeError, KeyError):
-        return False  # another demo has begun, or ended, since
