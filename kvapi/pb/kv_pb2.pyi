@@ -11,12 +11,19 @@ class LockMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     EXCLUSIVE: _ClassVar[LockMode]
     SHARED: _ClassVar[LockMode]
+    NO_KEY_EXCLUSIVE: _ClassVar[LockMode]
+    KEY_SHARED: _ClassVar[LockMode]
 
 class LockWait(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     BLOCK: _ClassVar[LockWait]
     NOWAIT: _ClassVar[LockWait]
     SKIP_LOCKED: _ClassVar[LockWait]
+
+class LockSpace(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    ROWS: _ClassVar[LockSpace]
+    ADVISORY: _ClassVar[LockSpace]
 
 class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -42,9 +49,13 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SHUTTING_DOWN: _ClassVar[ErrorCode]
 EXCLUSIVE: LockMode
 SHARED: LockMode
+NO_KEY_EXCLUSIVE: LockMode
+KEY_SHARED: LockMode
 BLOCK: LockWait
 NOWAIT: LockWait
 SKIP_LOCKED: LockWait
+ROWS: LockSpace
+ADVISORY: LockSpace
 INTERNAL: ErrorCode
 WRITE_CONFLICT: ErrorCode
 SCHEMA_CHANGED: ErrorCode
@@ -85,7 +96,7 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., credential: _Optional[bytes] = ..., client_name: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel")
+    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +113,12 @@ class Request(_message.Message):
     INCREMENT_FIELD_NUMBER: _ClassVar[int]
     TXN_STATUS_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
+    UNLOCK_FIELD_NUMBER: _ClassVar[int]
+    UNSTAGE_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_USE_FIELD_NUMBER: _ClassVar[int]
+    PROTECT_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
     id: int
     read_ts: int
     catalog_version: int
@@ -118,7 +135,13 @@ class Request(_message.Message):
     increment: Increment
     txn_status: TxnStatus
     cancel: Cancel
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ...) -> None: ...
+    unlock: Unlock
+    unstage: Unstage
+    heartbeat: Heartbeat
+    catalog_use: CatalogUse
+    protect: Protect
+    ranges: Ranges
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ...) -> None: ...
 
 class Get(_message.Message):
     __slots__ = ("key",)
@@ -151,18 +174,32 @@ class Scan(_message.Message):
     def __init__(self, start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., reverse: _Optional[bool] = ..., limit_rows: _Optional[int] = ..., limit_bytes: _Optional[int] = ..., keys_only: _Optional[bool] = ..., count_only: _Optional[bool] = ...) -> None: ...
 
 class Lock(_message.Message):
-    __slots__ = ("keys", "mode", "wait", "timeout_ms", "statement")
+    __slots__ = ("keys", "mode", "wait", "timeout_ms", "statement", "session", "space")
     KEYS_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     WAIT_FIELD_NUMBER: _ClassVar[int]
     TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
     STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    SESSION_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
     keys: _containers.RepeatedScalarFieldContainer[bytes]
     mode: LockMode
     wait: LockWait
     timeout_ms: int
     statement: str
-    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., mode: _Optional[_Union[LockMode, str]] = ..., wait: _Optional[_Union[LockWait, str]] = ..., timeout_ms: _Optional[int] = ..., statement: _Optional[str] = ...) -> None: ...
+    session: bytes
+    space: LockSpace
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., mode: _Optional[_Union[LockMode, str]] = ..., wait: _Optional[_Union[LockWait, str]] = ..., timeout_ms: _Optional[int] = ..., statement: _Optional[str] = ..., session: _Optional[bytes] = ..., space: _Optional[_Union[LockSpace, str]] = ...) -> None: ...
+
+class Unlock(_message.Message):
+    __slots__ = ("keys", "mode", "space")
+    KEYS_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    SPACE_FIELD_NUMBER: _ClassVar[int]
+    keys: _containers.RepeatedScalarFieldContainer[bytes]
+    mode: LockMode
+    space: LockSpace
+    def __init__(self, keys: _Optional[_Iterable[bytes]] = ..., mode: _Optional[_Union[LockMode, str]] = ..., space: _Optional[_Union[LockSpace, str]] = ...) -> None: ...
 
 class Span(_message.Message):
     __slots__ = ("start", "end")
@@ -197,26 +234,64 @@ class Writes(_message.Message):
     def __init__(self, put_keys: _Optional[_Iterable[bytes]] = ..., put_values: _Optional[_Iterable[bytes]] = ..., delete_keys: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Stage(_message.Message):
-    __slots__ = ("writes",)
+    __slots__ = ("writes", "absent_keys", "layer", "statement")
     WRITES_FIELD_NUMBER: _ClassVar[int]
+    ABSENT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_FIELD_NUMBER: _ClassVar[int]
     writes: Writes
-    def __init__(self, writes: _Optional[_Union[Writes, _Mapping]] = ...) -> None: ...
+    absent_keys: _containers.RepeatedScalarFieldContainer[bytes]
+    layer: int
+    statement: str
+    def __init__(self, writes: _Optional[_Union[Writes, _Mapping]] = ..., absent_keys: _Optional[_Iterable[bytes]] = ..., layer: _Optional[int] = ..., statement: _Optional[str] = ...) -> None: ...
+
+class Unstage(_message.Message):
+    __slots__ = ("layer",)
+    LAYER_FIELD_NUMBER: _ClassVar[int]
+    layer: int
+    def __init__(self, layer: _Optional[int] = ...) -> None: ...
+
+class Heartbeat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class Commit(_message.Message):
-    __slots__ = ("footprint", "writes", "absent_keys", "schema_change")
+    __slots__ = ("footprint", "writes", "absent_keys", "schema_change", "keeps_previous")
     FOOTPRINT_FIELD_NUMBER: _ClassVar[int]
     WRITES_FIELD_NUMBER: _ClassVar[int]
     ABSENT_KEYS_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_CHANGE_FIELD_NUMBER: _ClassVar[int]
+    KEEPS_PREVIOUS_FIELD_NUMBER: _ClassVar[int]
     footprint: Footprint
     writes: Writes
     absent_keys: _containers.RepeatedScalarFieldContainer[bytes]
     schema_change: bool
-    def __init__(self, footprint: _Optional[_Union[Footprint, _Mapping]] = ..., writes: _Optional[_Union[Writes, _Mapping]] = ..., absent_keys: _Optional[_Iterable[bytes]] = ..., schema_change: _Optional[bool] = ...) -> None: ...
+    keeps_previous: bool
+    def __init__(self, footprint: _Optional[_Union[Footprint, _Mapping]] = ..., writes: _Optional[_Union[Writes, _Mapping]] = ..., absent_keys: _Optional[_Iterable[bytes]] = ..., schema_change: _Optional[bool] = ..., keeps_previous: _Optional[bool] = ...) -> None: ...
 
 class Rollback(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class CatalogUse(_message.Message):
+    __slots__ = ("oldest_version",)
+    OLDEST_VERSION_FIELD_NUMBER: _ClassVar[int]
+    oldest_version: int
+    def __init__(self, oldest_version: _Optional[int] = ...) -> None: ...
+
+class Protect(_message.Message):
+    __slots__ = ("read_ts",)
+    READ_TS_FIELD_NUMBER: _ClassVar[int]
+    read_ts: int
+    def __init__(self, read_ts: _Optional[int] = ...) -> None: ...
+
+class Ranges(_message.Message):
+    __slots__ = ("start", "limit")
+    START_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    start: bytes
+    limit: int
+    def __init__(self, start: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class Increment(_message.Message):
     __slots__ = ("key", "by", "has_bounds", "min", "max", "cycle", "start", "set", "is_called", "count", "peek")
@@ -285,7 +360,7 @@ class HelloReply(_message.Message):
     def __init__(self, catalog_version: _Optional[int] = ..., newest_ts: _Optional[int] = ..., credit_requests: _Optional[int] = ..., frame_bytes_max: _Optional[int] = ..., server_epoch: _Optional[int] = ...) -> None: ...
 
 class Response(_message.Message):
-    __slots__ = ("id", "read_ts", "error", "cpu_us", "cost_bytes", "value", "values", "block", "commit", "counter", "txn_status", "done")
+    __slots__ = ("id", "read_ts", "error", "cpu_us", "cost_bytes", "value", "values", "block", "commit", "counter", "txn_status", "done", "ranges", "catalog_use")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -298,6 +373,8 @@ class Response(_message.Message):
     COUNTER_FIELD_NUMBER: _ClassVar[int]
     TXN_STATUS_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    CATALOG_USE_FIELD_NUMBER: _ClassVar[int]
     id: int
     read_ts: int
     error: Error
@@ -310,7 +387,9 @@ class Response(_message.Message):
     counter: CounterResult
     txn_status: TxnStatusResult
     done: Empty
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., cpu_us: _Optional[int] = ..., cost_bytes: _Optional[int] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., values: _Optional[_Union[Values, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., commit: _Optional[_Union[CommitResult, _Mapping]] = ..., counter: _Optional[_Union[CounterResult, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatusResult, _Mapping]] = ..., done: _Optional[_Union[Empty, _Mapping]] = ...) -> None: ...
+    ranges: RangesResult
+    catalog_use: CatalogUseResult
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., cpu_us: _Optional[int] = ..., cost_bytes: _Optional[int] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., values: _Optional[_Union[Values, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., commit: _Optional[_Union[CommitResult, _Mapping]] = ..., counter: _Optional[_Union[CounterResult, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatusResult, _Mapping]] = ..., done: _Optional[_Union[Empty, _Mapping]] = ..., ranges: _Optional[_Union[RangesResult, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUseResult, _Mapping]] = ...) -> None: ...
 
 class Empty(_message.Message):
     __slots__ = ()
@@ -379,6 +458,34 @@ class TxnStatusResult(_message.Message):
     state: TxnStatusResult.State
     commit_ts: int
     def __init__(self, state: _Optional[_Union[TxnStatusResult.State, str]] = ..., commit_ts: _Optional[int] = ...) -> None: ...
+
+class CatalogUseResult(_message.Message):
+    __slots__ = ("oldest_version",)
+    OLDEST_VERSION_FIELD_NUMBER: _ClassVar[int]
+    oldest_version: int
+    def __init__(self, oldest_version: _Optional[int] = ...) -> None: ...
+
+class RangeDescriptor(_message.Message):
+    __slots__ = ("range_id", "start", "end", "generation", "leaseholder")
+    RANGE_ID_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LEASEHOLDER_FIELD_NUMBER: _ClassVar[int]
+    range_id: int
+    start: bytes
+    end: bytes
+    generation: int
+    leaseholder: str
+    def __init__(self, range_id: _Optional[int] = ..., start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., generation: _Optional[int] = ..., leaseholder: _Optional[str] = ...) -> None: ...
+
+class RangesResult(_message.Message):
+    __slots__ = ("ranges", "more")
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
+    ranges: _containers.RepeatedCompositeFieldContainer[RangeDescriptor]
+    more: bool
+    def __init__(self, ranges: _Optional[_Iterable[_Union[RangeDescriptor, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class Error(_message.Message):
     __slots__ = ("code", "message", "key", "number", "detail")
