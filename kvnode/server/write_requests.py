@@ -1,4 +1,4 @@
-"""Lock, Refresh, Stage, Commit, Rollback, Increment and TxnStatus of one stream."""
+"""Refresh, Stage, Commit, Rollback, Increment and TxnStatus of one stream."""
 
 from __future__ import annotations
 
@@ -16,27 +16,18 @@ from kvapi.errors import (
 from kvapi.footprint import Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
-from kvnode.mvcc.point_read import ABSENT, read_key
-from kvnode.server.lock_bounds import check_lock_bounds
-from kvnode.server.read_requests import fill_values
+from kvnode.server.lock_requests import LockRequests, txn_id_of
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
-from kvnode.txn.lock_table import LockRequest, Mode, Owner, Wait
+from kvnode.txn.lock_table import Owner
 from kvnode.txn.sequencer import CommitRequest
 from kvnode.txn.validation import find_conflict
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
-_MODES: Final = {kv_pb2.EXCLUSIVE: Mode.EXCLUSIVE, kv_pb2.SHARED: Mode.SHARED}
-_WAITS: Final = {
-    kv_pb2.BLOCK: Wait.BLOCK,
-    kv_pb2.NOWAIT: Wait.NOWAIT,
-    kv_pb2.SKIP_LOCKED: Wait.SKIP,
-}
 _TXN_ID_BYTES: Final = 16
 _ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one staged row
-_STATEMENT_MAX: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -65,13 +56,13 @@ class WriteRequests:
         self._core = session.core
         self._staged: dict[bytes, _Staged] = {}
         self._staged_bytes = 0
-        self._lock_owners: dict[Owner, None] = {}
+        self._locks = LockRequests(session)
         self._committing: dict[int, CommitRequest] = {}
 
     def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
         """Return which operation goes where."""
         return {
-            "lock": self._lock,
+            **self._locks.handlers(),
             "refresh": self._refresh,
             "stage": self._stage,
             "commit": self._commit,
@@ -84,85 +75,12 @@ class WriteRequests:
         """Let go of locks and staged writes; commits that are queued go on."""
         for commit in list(self._committing.values()):
             self._core.sequencer.cancel(commit)
-        for owner in self._lock_owners:
-            if not self._core.sequencer.is_committing(owner):
-                self._core.locks.release(owner)
-        self._lock_owners.clear()
+        self._locks.close()
         for unit in list(self._staged):
             self._drop_staged(unit)
 
     def _owner(self, txn_id: bytes) -> Owner:
         return (self._session.id, txn_id)
-
-    def _lock(self, request: kv_pb2.Request) -> None:
-        session, tenant = self._session, self._session.tenant
-        if request.catalog_version:
-            tenant.check_catalog(request.catalog_version)
-        owner = self._owner(_txn_id(request))
-        if self._core.sequencer.is_committing(owner):
-            raise BadRequest("the transaction is committing")
-        lock, table = request.lock, self._core.locks.table
-        check_lock_bounds(table, self._lock_owners, owner, len(lock.keys), self._core.config)
-        acquiring = LockRequest(
-            owner,
-            tenant.keyspace.keys(lock.keys),
-            _MODES.get(lock.mode, Mode.EXCLUSIVE),
-            _WAITS.get(lock.wait, Wait.BLOCK),
-            lock.statement[:_STATEMENT_MAX],
-        )
-        request_id = request.id
-        session.track(
-            request_id,
-            lambda error: self._core.locks.withdraw(acquiring, error),
-            size_bytes=request.ByteSize(),
-        )
-        self._lock_owners[owner] = None
-        self._core.locks.acquire(
-            acquiring,
-            lambda settled: self._locked(request_id, settled),
-            timeout_s=lock.timeout_ms / 1000,
-        )
-
-    def _locked(self, request_id: int, lock: LockRequest) -> None:
-        """Answer with the values; writes sequenced before the lock was granted come first.
-
-        Nobody else can write these keys now, so after those the values stand.
-        """
-        pending = self._session.tenant.pending
-        if lock.error is None and pending and not pending.keys().isdisjoint(lock.keys):
-            self._core.group.after_queued(lambda: self._answer_lock(request_id, lock))
-        else:
-            self._answer_lock(request_id, lock)
-
-    def _answer_lock(self, request_id: int, lock: LockRequest) -> None:
-        session = self._session
-        session.outstanding.pop(request_id)
-        if session.is_closed:
-            return
-        if lock.error is not None:
-            if lock.error.key:
-                lock.error.key = session.tenant.keyspace.strip(lock.error.key)
-            session.answer_error(request_id, lock.error)
-            return
-        timeline = self._core.timeline
-        snapshot, read_ts = timeline.snapshot(), timeline.durable_ts
-        deleted_since = session.tenant.last_delete_ts > read_ts
-        versions = [
-            ABSENT
-            if key in lock.skipped
-            else read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
-            for key in lock.keys
-        ]
-        limit = self._core.config.frame_bytes_max // 2
-        if sum(len(v.value) for v in versions if v.value is not None) > limit:
-            message = "the locked rows do not fit into one answer"  # the client asks for fewer
-            session.answer_error(request_id, RequestTooLarge(message, number=limit))
-            return
-        response = session.respond(request_id)
-        response.read_ts = read_ts
-        skipped = {index for index, key in enumerate(lock.keys) if key in lock.skipped}
-        fill_values(response, versions, skipped)
-        session.add_weight(response.cost_bytes)
 
     def _refresh(self, request: kv_pb2.Request) -> None:
         session, tenant, timeline = self._session, self._session.tenant, self._core.timeline
@@ -184,7 +102,7 @@ class WriteRequests:
         response.done.SetInParent()
 
     def _stage(self, request: kv_pb2.Request) -> None:
-        txn_id = _txn_id(request)
+        txn_id = txn_id_of(request)
         if self._core.sequencer.is_committing(self._owner(txn_id)):
             raise BadRequest("the transaction is committing")
         if self._core.staged_bytes >= self._core.config.staged_bytes_node_max:
@@ -222,7 +140,7 @@ class WriteRequests:
         session, tenant, message = self._session, self._session.tenant, request.commit
         request_id = request.id
         # Outside a transaction the request is its own; the lengths keep the two apart.
-        unit = _txn_id(request) if request.txn_id else request_id.to_bytes(8, "big")
+        unit = txn_id_of(request) if request.txn_id else request_id.to_bytes(8, "big")
         owner = self._owner(unit)
         if self._core.sequencer.is_committing(owner):
             raise BadRequest("the transaction is already committing")
@@ -263,7 +181,7 @@ class WriteRequests:
         session = self._session
         session.outstanding.pop(request_id)
         self._committing.pop(request_id, None)
-        self._lock_owners.pop(owner, None)
+        self._locks.forget(owner)
         self._drop_staged(unit)
         if session.is_closed:
             return
@@ -277,11 +195,10 @@ class WriteRequests:
     def _give_up(self, unit: bytes, owner: Owner) -> None:
         """End a transaction that did not come as far as the sequencer."""
         self._drop_staged(unit)
-        self._lock_owners.pop(owner, None)
-        self._core.locks.release(owner)
+        self._locks.release(owner)
 
     def _rollback(self, request: kv_pb2.Request) -> None:
-        txn_id = _txn_id(request)
+        txn_id = txn_id_of(request)
         owner = self._owner(txn_id)
         if self._core.sequencer.is_committing(owner):
             raise BadRequest("the transaction is committing")
@@ -380,9 +297,3 @@ class WriteRequests:
             if full.start < full.end:
                 spans.append(full)
         return Footprint(keyspace.keys(message.keys), spans)
-
-
-def _txn_id(request: kv_pb2.Request) -> bytes:
-    if len(request.txn_id) != _TXN_ID_BYTES:
-        raise BadRequest(f"the request needs a txn_id of {_TXN_ID_BYTES} bytes")
-    return request.txn_id

@@ -1,0 +1,134 @@
+"""Lock and Unlock of one stream, and whose locks the stream holds.
+
+**Invariants.** A lock lives at most as long as the stream that asked for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from kvapi.errors import BadRequest, RequestTooLarge
+from kvapi.pb import kv_pb2
+from kvnode.mvcc.point_read import ABSENT, read_key
+from kvnode.server.lock_bounds import check_lock_bounds
+from kvnode.server.read_requests import fill_values
+from kvnode.txn.lock_table import LockRequest, Mode, Owner, Wait
+
+if TYPE_CHECKING:
+    from kvnode.server.stream_session import StreamSession
+
+_MODES: Final = {kv_pb2.EXCLUSIVE: Mode.EXCLUSIVE, kv_pb2.SHARED: Mode.SHARED}
+_WAITS: Final = {
+    kv_pb2.BLOCK: Wait.BLOCK,
+    kv_pb2.NOWAIT: Wait.NOWAIT,
+    kv_pb2.SKIP_LOCKED: Wait.SKIP,
+}
+_TXN_ID_BYTES: Final = 16
+_STATEMENT_MAX: Final = 1_000
+
+
+class LockRequests:
+    """Answers the lock requests of one stream."""
+
+    def __init__(self, session: StreamSession) -> None:
+        self._session = session
+        self._core = session.core
+        self._owners: dict[Owner, None] = {}
+
+    def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
+        """Return which operation goes where."""
+        return {"lock": self._lock}
+
+    def close(self) -> None:
+        """Free the locks of the stream; a commit on its way frees its own."""
+        for owner in self._owners:
+            if not self._core.sequencer.is_committing(owner):
+                self._core.locks.release(owner)
+        self._owners.clear()
+
+    def forget(self, owner: Owner) -> None:
+        """Take note that `owner` has ended; its locks are freed by whoever ended it."""
+        self._owners.pop(owner, None)
+
+    def release(self, owner: Owner) -> None:
+        """Free the locks of `owner`, which has ended."""
+        self._owners.pop(owner, None)
+        self._core.locks.release(owner)
+
+    def _lock(self, request: kv_pb2.Request) -> None:
+        session, tenant = self._session, self._session.tenant
+        if request.catalog_version:
+            tenant.check_catalog(request.catalog_version)
+        owner = (session.id, txn_id_of(request))
+        if self._core.sequencer.is_committing(owner):
+            raise BadRequest("the transaction is committing")
+        lock, table = request.lock, self._core.locks.table
+        check_lock_bounds(table, self._owners, owner, len(lock.keys), self._core.config)
+        acquiring = LockRequest(
+            owner,
+            tenant.keyspace.keys(lock.keys),
+            _MODES.get(lock.mode, Mode.EXCLUSIVE),
+            _WAITS.get(lock.wait, Wait.BLOCK),
+            lock.statement[:_STATEMENT_MAX],
+        )
+        request_id = request.id
+        session.track(
+            request_id,
+            lambda error: self._core.locks.withdraw(acquiring, error),
+            size_bytes=request.ByteSize(),
+        )
+        self._owners[owner] = None
+        self._core.locks.acquire(
+            acquiring,
+            lambda settled: self._locked(request_id, settled),
+            timeout_s=lock.timeout_ms / 1000,
+        )
+
+    def _locked(self, request_id: int, lock: LockRequest) -> None:
+        """Answer with the values; writes sequenced before the lock was granted come first.
+
+        Nobody else can write these keys now, so after those the values stand.
+        """
+        pending = self._session.tenant.pending
+        if lock.error is None and pending and not pending.keys().isdisjoint(lock.keys):
+            self._core.group.after_queued(lambda: self._answer_lock(request_id, lock))
+        else:
+            self._answer_lock(request_id, lock)
+
+    def _answer_lock(self, request_id: int, lock: LockRequest) -> None:
+        session = self._session
+        session.outstanding.pop(request_id)
+        if session.is_closed:
+            return
+        if lock.error is not None:
+            if lock.error.key:
+                lock.error.key = session.tenant.keyspace.strip(lock.error.key)
+            session.answer_error(request_id, lock.error)
+            return
+        timeline = self._core.timeline
+        snapshot, read_ts = timeline.snapshot(), timeline.durable_ts
+        deleted_since = session.tenant.last_delete_ts > read_ts
+        versions = [
+            ABSENT
+            if key in lock.skipped
+            else read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
+            for key in lock.keys
+        ]
+        limit = self._core.config.frame_bytes_max // 2
+        if sum(len(v.value) for v in versions if v.value is not None) > limit:
+            message = "the locked rows do not fit into one answer"  # the client asks for fewer
+            session.answer_error(request_id, RequestTooLarge(message, number=limit))
+            return
+        response = session.respond(request_id)
+        response.read_ts = read_ts
+        skipped = {index for index, key in enumerate(lock.keys) if key in lock.skipped}
+        fill_values(response, versions, skipped)
+        session.add_weight(response.cost_bytes)
+
+
+def txn_id_of(request: kv_pb2.Request) -> bytes:
+    """Return the request's transaction. Raises: BadRequest."""
+    if len(request.txn_id) != _TXN_ID_BYTES:
+        raise BadRequest(f"the request needs a txn_id of {_TXN_ID_BYTES} bytes")
+    return request.txn_id
