@@ -96,12 +96,13 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., credential: _Optional[bytes] = ..., client_name: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges")
+    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    LAYER_MAX_FIELD_NUMBER: _ClassVar[int]
     GET_FIELD_NUMBER: _ClassVar[int]
     MULTI_GET_FIELD_NUMBER: _ClassVar[int]
     SCAN_FIELD_NUMBER: _ClassVar[int]
@@ -124,6 +125,7 @@ class Request(_message.Message):
     catalog_version: int
     txn_id: bytes
     priority: int
+    layer_max: int
     get: Get
     multi_get: MultiGet
     scan: Scan
@@ -141,7 +143,7 @@ class Request(_message.Message):
     catalog_use: CatalogUse
     protect: Protect
     ranges: Ranges
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ...) -> None: ...
 
 class Get(_message.Message):
     __slots__ = ("key",)
