@@ -9,14 +9,18 @@ refused (`Deadlock`), because everyone else has waited longer.
 that a holder's upgrade goes to the front. A request waits at one key at a time. What an owner got
 stays its own until `release`, whatever became of the request.
 
+An intent is a lock as well: `intents` knows the keys that large transactions have staged. Such a key
+gets an entry here only when somebody has to wait for it.
+
 **Concurrency.** Pure: no clock, no futures. Methods return what was settled by the call, in order;
 the caller has the timers and the answers.
 """
 
 from collections import deque
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Collection, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Protocol
 
 from kvapi.errors import Deadlock, KvError, LockNotAvailable, LockTimeout
 
@@ -71,6 +75,18 @@ class _Locked:
         return not others or (mode is Mode.SHARED and all(held is Mode.SHARED for held in others))
 
 
+class IntentLocks(Protocol):
+    """Which keys are held by intents, exclusively."""
+
+    def owner_of(self, key: bytes) -> Owner | None:
+        """Return whose intent is on `key`."""
+        ...
+
+    def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
+        """Return those of `keys` on which another owner than `owner` has an intent."""
+        ...
+
+
 class _Queue:
     """A key's queue as one search for a circle sees it."""
 
@@ -89,6 +105,7 @@ class LockTable:
     """All row locks of one store. Owner: the event loop."""
 
     def __init__(self) -> None:
+        self.intents: IntentLocks | None = None  # None while there are none: asking costs
         self._keys: dict[bytes, _Locked] = {}
         self._held: dict[Owner, dict[bytes, None]] = {}  # in order of acquisition
         self._waiting: dict[Owner, list[LockRequest]] = {}
@@ -100,15 +117,47 @@ class LockTable:
         """Return how many keys `owner` holds."""
         return len(self._held.get(owner, ()))
 
-    def held_by_others(self, owner: Owner, keys: Iterable[bytes]) -> list[bytes]:
+    def held_by_others(self, owner: Owner, keys: Collection[bytes]) -> list[bytes]:
         """Return those of `keys` that someone else holds."""
         locked = self._keys
-        return [
+        held = [
             key
             for key in keys
             if (state := locked.get(key)) is not None
             and any(holder != owner for holder in state.holders)
         ]
+        return held if self.intents is None else held + self._intents_of_others(owner, keys)
+
+    def not_exclusive(self, owner: Owner, keys: Collection[bytes]) -> list[bytes]:
+        """Return those of `keys` that `owner` has to lock before it may write an intent.
+
+        Keys that nobody has touched are not among them: the intent itself will be the lock.
+        """
+        locked = self._keys
+        missing = [
+            key
+            for key in keys
+            if (state := locked.get(key)) is not None
+            and state.holders.get(owner) is not Mode.EXCLUSIVE
+        ]
+        return missing if self.intents is None else missing + self._intents_of_others(owner, keys)
+
+    def hand_to_intents(self, owner: Owner, keys: Iterable[bytes]) -> None:
+        """Forget the locks of `owner` on `keys`, which have intents now, where nobody waits."""
+        held = self._held.get(owner)
+        if not held:
+            return
+        for key in keys:
+            if key in held and not self._keys[key].queue:
+                del held[key]
+                del self._keys[key]
+        if not held:
+            del self._held[owner]
+
+    def _intents_of_others(self, owner: Owner, keys: Collection[bytes]) -> list[bytes]:
+        if self.intents is None:
+            return []
+        return self.intents.held_by_others(owner, [key for key in keys if key not in self._keys])
 
     def waiting_of(self, owner: Owner) -> Sequence[LockRequest]:
         """Return the requests of `owner` that wait."""
@@ -171,7 +220,9 @@ class LockTable:
     def _try_take(self, request: LockRequest, key: bytes) -> bool:
         locked = self._keys.get(key)
         if locked is None:
-            locked = self._keys[key] = _Locked()
+            locked = self._enter(request, key)
+            if locked is None:
+                return False
         held = locked.holders.get(request.owner)
         if held is Mode.EXCLUSIVE or held is request.mode:
             return True
@@ -182,6 +233,17 @@ class LockTable:
         locked.holders[request.owner] = request.mode
         self._held.setdefault(request.owner, {})[key] = None
         return True
+
+    def _enter(self, request: LockRequest, key: bytes) -> _Locked | None:
+        """Return a new entry for `key`; None if an intent is on it and nobody will wait for it."""
+        owner = None if self.intents is None else self.intents.owner_of(key)
+        if owner not in (None, request.owner) and request.wait is not Wait.BLOCK:
+            return None
+        locked = self._keys[key] = _Locked()
+        if owner is not None:
+            locked.holders[owner] = Mode.EXCLUSIVE
+            self._held.setdefault(owner, {})[key] = None
+        return locked
 
     def _queued_before(self, locked: _Locked, request: LockRequest) -> bool:
         for other in locked.queue:

@@ -11,7 +11,6 @@ commit is durable, never before.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Final
 
 from kvapi.errors import (
@@ -130,9 +129,8 @@ class Sequencer:
 
         After a wait one looks again: others may have locked what was free before it.
         """
-        contended = self._locks.table.held_by_others(
-            request.owner, chain(request.puts, request.deletes)
-        )
+        written = [*request.puts, *request.deletes]
+        contended = self._locks.table.held_by_others(request.owner, written)
         if not contended:
             self._sequence(request)
             return

@@ -1,0 +1,73 @@
+"""Intents as locks: the table asks for their owners, and keeps nothing of them until somebody waits."""
+
+from kvapi.errors import Deadlock
+from kvnode.txn.lock_table import LockRequest, LockTable, Mode, Wait
+
+
+class Staged:
+    """Keys with intents, and whose they are."""
+
+    def __init__(self, owners):
+        self.owners = owners
+
+    def owner_of(self, key):
+        return self.owners.get(key)
+
+    def held_by_others(self, owner, keys):
+        return [key for key in keys if self.owners.get(key, owner) != owner]
+
+
+def table_with(**owners):
+    table = LockTable()
+    table.intents = Staged({key.encode(): owner for key, owner in owners.items()})
+    return table
+
+
+def test_a_request_waits_for_the_owner_of_an_intent():
+    """Two transactions would change one row: the large one, and whoever came while it loaded."""
+    table = table_with(a="bulk")
+    request = LockRequest("small", [b"a"])
+    assert not table.acquire(request)
+    assert table.release("bulk") == [request]
+    assert request.error is None
+
+
+def test_who_does_not_wait_leaves_no_entry():
+    """SKIP LOCKED over a million intents would make a million entries."""
+    table = table_with(a="bulk", b="bulk")
+    skipping = LockRequest("small", [b"a", b"b", b"c"], Mode.EXCLUSIVE, Wait.SKIP)
+    assert table.acquire(skipping)
+    assert skipping.skipped == {b"a", b"b"}
+    assert len(table) == 1
+
+
+def test_a_circle_through_an_intent_is_found():
+    """A bulk load and a small transaction would wait for each other for ever."""
+    table = table_with(a="bulk")
+    table.acquire(LockRequest("small", [b"b"]))
+    waiting = LockRequest("small", [b"a"])
+    assert not table.acquire(waiting)
+    closing = LockRequest("bulk", [b"b"])
+    assert table.acquire(closing)
+    assert isinstance(closing.error, Deadlock)
+
+
+def test_locks_that_became_intents_are_forgotten_unless_somebody_waits():
+    """A million staged rows would stay in the node's memory as locks."""
+    table = table_with()
+    table.acquire(LockRequest("bulk", [b"a", b"b"]))
+    waiting = LockRequest("small", [b"b"])
+    table.acquire(waiting)
+    table.intents.owners.update({b"a": "bulk", b"b": "bulk"})
+    table.hand_to_intents("bulk", [b"a", b"b"])
+    assert len(table) == 1
+    assert table.not_exclusive("bulk", [b"a", b"b"]) == []
+    assert table.not_exclusive("other", [b"a", b"b"]) == [b"b", b"a"]
+    assert table.release("bulk") == [waiting]
+
+
+def test_an_owner_that_locks_its_own_intent_holds_it_exclusively():
+    """FOR SHARE of a row that one has just written would let another writer in."""
+    table = table_with(a="bulk")
+    table.acquire(LockRequest("bulk", [b"a"], Mode.SHARED))
+    assert not table.acquire(LockRequest("small", [b"a"], Mode.SHARED))
