@@ -9,8 +9,8 @@ refused (`Deadlock`), because everyone else has waited longer.
 that a holder's upgrade goes to the front. A request waits at one key at a time. What an owner got
 stays its own until `release`, whatever became of the request.
 
-An intent is a lock as well: `intents` knows the keys that large transactions have staged. Such a key
-gets an entry here only when somebody has to wait for it.
+An intent is a lock as well: `intents` knows the keys that large transactions have staged. Such a
+key gets an entry here only when somebody has to wait for it.
 
 **Concurrency.** Pure: no clock, no futures. Methods return what was settled by the call, in order;
 the caller has the timers and the answers.

@@ -1,4 +1,4 @@
-"""Intents as locks: the table asks for their owners, and keeps nothing of them until somebody waits."""
+"""Intents as locks: the table asks for their owners, and keeps an entry only for who waits."""
 
 from kvapi.errors import Deadlock
 from kvnode.txn.lock_table import LockRequest, LockTable, Mode, Wait
