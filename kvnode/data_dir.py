@@ -47,6 +47,23 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
     """Lock the directory and read it; make what is missing. Raises: ConfigError."""
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigError(f"cannot use the data directory {path}: {error}") from error
+    with locked(path):
+        secret = bytes.fromhex(_read_or_make(path / "cluster.secret", mode=0o600))
+        token = _read_or_make(path / "admin.token", mode=0o600)
+        yield DataDir(store_path(path), Identity(_cluster_id(path / "cluster.json"), secret), token)
+
+
+def store_path(path: Path) -> Path:
+    """Return where the store of a data directory is."""
+    return path / "store"
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other nodes off the directory. Raises: ConfigError."""
+    try:
         lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigError(f"cannot use the data directory {path}: {error}") from error
@@ -55,9 +72,7 @@ def open_data_dir(path: Path) -> Iterator[DataDir]:
             fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigError(f"another KV node runs on the data directory {path}") from error
-        secret = bytes.fromhex(_read_or_make(path / "cluster.secret", mode=0o600))
-        token = _read_or_make(path / "admin.token", mode=0o600)
-        yield DataDir(path / "store", Identity(_cluster_id(path / "cluster.json"), secret), token)
+        yield
     finally:
         os.close(lock_fd)
 
