@@ -6,11 +6,14 @@ older of the two trees.
 
 **Invariants.** `lib_version=1` is chosen when the store is made, for keys of 1,978 bytes. Every
 commit syncs. The map is address space, not disk: it starts large and doubles up to `map_bytes_max`.
+A store is made under another name, synced, then renamed: after a power failure it is there whole or
+not at all, while LMDB by itself may leave a file that it never opens again.
 
 **Source.** LMDB documentation, "Restrictions and Caveats"; py-lmdb 3.0.
 """
 
 import errno
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +26,8 @@ from kvapi.errors import DiskFull
 from kvnode.storage.engine import Row, StoreCorrupt, StoreNeedsGrowth, Table
 
 _LIB_VERSION: Final = 1
+_DATA_FILE: Final = "data.mdb"
+_DRAFT_FILE: Final = "draft.mdb"
 _GROW_ABOVE: Final = 0.75  # of the map in use
 
 
@@ -44,16 +49,10 @@ class LmdbEngine:
 
     def __init__(self, path: Path, config: LmdbConfig | None = None) -> None:
         self._config = config or LmdbConfig()
-        path.mkdir(parents=True, exist_ok=True)
         try:
-            self._env = lmdb.open(
-                str(path),
-                map_size=self._config.map_bytes,
-                max_dbs=len(Table),
-                max_readers=self._config.readers_max,
-                lib_version=_LIB_VERSION,
-            )
-            self._dbs = {table: self._env.open_db(table.value.encode()) for table in Table}
+            if not (path / _DATA_FILE).exists():
+                _make_store(path, self._config)
+            self._env, self._dbs = _open(path, self._config)
         except lmdb.Error as error:
             raise StoreCorrupt(f"cannot open the store in {path}: {error}") from error
         self.key_bytes_max: int = self._env.max_key_size()
@@ -181,6 +180,39 @@ class LmdbView:
         if not key:
             return bool(cursor.last())
         return bool(cursor.prev() if self._place(cursor, key) else cursor.last())
+
+
+def _open(path: Path, config: LmdbConfig) -> tuple[Any, dict[Table, Any]]:
+    env = lmdb.open(
+        str(path),
+        subdir=path.is_dir(),
+        map_size=config.map_bytes,
+        max_dbs=len(Table),
+        max_readers=config.readers_max,
+        lib_version=_LIB_VERSION,
+    )
+    return env, {table: env.open_db(table.value.encode()) for table in Table}
+
+
+def _make_store(path: Path, config: LmdbConfig) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    draft = path / _DRAFT_FILE
+    draft.unlink(missing_ok=True)  # of a start that was cut off
+    env, _ = _open(draft, config)
+    env.close()
+    (path / f"{_DRAFT_FILE}-lock").unlink()
+    draft.rename(path / _DATA_FILE)
+    for folder in (path, path.parent):
+        _sync_folder(folder)
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the names in a folder durable: syncing a file does not."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _is_disk_full(error: Exception) -> bool:
