@@ -28,9 +28,13 @@ class AdminClient:
         """Close the connection."""
         self._channel.close()
 
-    def create(self, name: str, *, user: str, verifier: str) -> dict[str, Any]:
+    def create(
+        self, name: str, *, user: str, verifier: str, gc_ttl_s: float | None = None
+    ) -> dict[str, Any]:
         """Create a tenant and its owner."""
         request = admin_pb2.CreateTenantRequest(name=name, user=user, scram_verifier=verifier)
+        if gc_ttl_s is not None:
+            request.gc_ttl_s = gc_ttl_s
         return _tenant(self._call(self._stub.CreateTenant, request))
 
     def get(self, name: str) -> dict[str, Any]:

@@ -5,12 +5,22 @@ from typing import Annotated
 
 import typer
 
+from cli.durations import seconds
 from cli.errors import USAGE, CommandFailed
 from cli.options import DataDir, Output, Password, PasswordFile, TenantName, User
 from cli.output import OutputFormat, show_record, show_records
 from cli.running_stack import find_stack
 
 app = typer.Typer(no_args_is_help=True, help="Create, list, show, set and drop tenants.")
+_GcTtl = Annotated[
+    str | None,
+    typer.Option(
+        "--gc-ttl",
+        "--gc-ttl-s",
+        metavar="DURATION",
+        help="How long old versions are kept for AS OF SYSTEM TIME: 90s, 15m, 2h; bare: seconds.",
+    ),
+]
 _COLUMNS = ("name", "id", "users", "suspended", "live_bytes", "key_count", "created")
 
 
@@ -20,6 +30,7 @@ def create(
     user: Annotated[str, typer.Option(help="The tenant's first user; owns `defaultdb`.")],
     password: Password = None,
     password_file: PasswordFile = None,
+    gc_ttl: _GcTtl = None,
     data_dir: DataDir = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
@@ -28,10 +39,11 @@ def create(
     from cli.connection_url import connection_url
     from cli.passwords import make_verifier, read_password
 
+    gc_ttl_s = None if gc_ttl is None else seconds(gc_ttl)
     stack = find_stack(data_dir)
     verifier = make_verifier(read_password(password, password_file, who=f"{name}.{user}"))
     with administering(stack) as admin:
-        tenant = admin.create(name, user=user, verifier=verifier)
+        tenant = admin.create(name, user=user, verifier=verifier, gc_ttl_s=gc_ttl_s)
     show_record({**tenant, "url": connection_url(stack, name, user=user)}, output)
 
 
@@ -56,13 +68,14 @@ def show(name: TenantName, data_dir: DataDir = None, output: Output = OutputForm
 @app.command("set")
 def set_tenant(
     name: TenantName,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="SETTING=VALUE", help="gc_ttl=2h.")
+    ] = None,
     suspended: Annotated[
         bool | None,
         typer.Option("--suspend/--resume", help="End its processes and refuse it, or let it in."),
     ] = None,
-    gc_ttl_s: Annotated[
-        float | None, typer.Option("--gc-ttl-s", help="Seconds that old versions are kept.")
-    ] = None,
+    gc_ttl: _GcTtl = None,
     user: User = None,
     password: Password = None,
     password_file: PasswordFile = None,
@@ -75,6 +88,7 @@ def set_tenant(
 
     if user is None and (password is not None or password_file is not None):
         raise CommandFailed("a password needs its user", exit_code=USAGE, hint="give --user")
+    gc_ttl_s = _gc_ttl_s(settings or [], gc_ttl)
     if suspended is None and gc_ttl_s is None and user is None:
         raise CommandFailed(
             "nothing to set", exit_code=USAGE, hint="see `insula tenant set --help`"
@@ -86,6 +100,21 @@ def set_tenant(
         if suspended is not None or gc_ttl_s is not None:
             admin.set(name, is_suspended=suspended, gc_ttl_s=gc_ttl_s)
         show_record(admin.get(name), output)
+
+
+def _gc_ttl_s(settings: list[str], option: str | None) -> float | None:
+    """Return what `gc_ttl=…` or --gc-ttl says. Raises: CommandFailed."""
+    found = [] if option is None else [option]
+    for setting in settings:
+        key, mark, value = setting.partition("=")
+        if key.replace("-", "_") not in ("gc_ttl", "gc_ttl_s") or not mark:
+            raise CommandFailed(
+                f"{setting!r} sets nothing", exit_code=USAGE, hint="a setting is gc_ttl=DURATION"
+            )
+        found.append(value)
+    if len(found) > 1:
+        raise CommandFailed("gc_ttl is given more than once", exit_code=USAGE)
+    return seconds(found[0]) if found else None
 
 
 @app.command()

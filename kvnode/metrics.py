@@ -68,5 +68,24 @@ class KvnodeMetrics(Collector):
             ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
             ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),
             ("store_used_bytes", "Bytes of the store in use.", core.engine.used_bytes()),
+            ("protected_timestamps", "Snapshots kept from collection.", self._protected_count()),
+            (
+                "protected_timestamps_age_seconds",
+                "How long the one held longest has been.",
+                self._protected_age_s(),
+            ),
+            (
+                "gc_threshold_age_seconds",
+                "Age of the oldest version that collection left.",
+                self._maintenance.oldest_garbage_age_s(),
+            ),
             ("durable_ts", "Newest durable timestamp.", core.timeline.durable_ts),
         ]
+
+    def _protected_count(self) -> int:
+        return sum(len(tenant.protections) for tenant in self._core.tenants.loaded())
+
+    def _protected_age_s(self) -> float:
+        now_s = self._core.clock.monotonic_s()
+        tenants = self._core.tenants.loaded()
+        return now_s - min((t.protections.oldest_since_s(now_s) for t in tenants), default=now_s)

@@ -31,6 +31,10 @@ class NodeConfig:
     recent_s: float = 120.0
     txn_record_life_s: float = 600.0
     gc_ttl_s: float = 600.0  # default of a new tenant
+    gc_ttl_s_min: float = 10.0  # of any tenant: time for running readers to protect what they read
+    gc_ttl_s_max: float = 315_360_000.0
+    protect_s_max: float = 86_400.0  # then a reader's snapshot may be collected all the same
+    protections_max: int = 10_000  # of one stream
     gc_interval_s: float = 10.0
     credential_life_s: float = 86_400.0
     drain_s: float = 5.0

@@ -258,6 +258,17 @@ class KvClient:
         request.rollback.SetInParent()
         return future
 
+    def protect(self, *, txn_id: bytes, read_ts: int) -> Future[None]:
+        """Keep what a snapshot sees until the transaction or the connection ends; 0 gives it up.
+
+        Fails with SnapshotTooOld if it is gone already, ConnectionLost.
+        """
+        future = self._create_future()
+        request = self._request(ops.PROTECT, future, len(txn_id))
+        request.txn_id = txn_id
+        request.protect.read_ts = read_ts
+        return future
+
     def txn_status(self, txn_id: bytes) -> Future[TxnState]:
         """Ask for the outcome of a transaction."""
         future = self._create_future()

@@ -94,6 +94,7 @@ COMMIT: Final = Operation("commit", _commit_ts, OnLoss.RESOLVE)
 ROLLBACK: Final = Operation("rollback", _nothing, OnLoss.DONE)
 INCREMENT: Final = Operation("increment", _counter, OnLoss.AMBIGUOUS)
 COUNTER_PEEK: Final = Operation("counter_peek", _counter, OnLoss.RESEND)
+PROTECT: Final = Operation("protect", _nothing, OnLoss.FAIL)
 TXN_STATUS: Final = Operation("txn_status", _txn_state, OnLoss.RESEND)
 
 

@@ -36,14 +36,16 @@ class Tenant(_message.Message):
     def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., live_bytes: _Optional[int] = ..., history_bytes: _Optional[int] = ..., key_count: _Optional[int] = ..., gc_ttl_s: _Optional[float] = ..., users: _Optional[_Iterable[str]] = ..., catalog_version: _Optional[int] = ...) -> None: ...
 
 class CreateTenantRequest(_message.Message):
-    __slots__ = ("name", "user", "scram_verifier")
+    __slots__ = ("name", "user", "scram_verifier", "gc_ttl_s")
     NAME_FIELD_NUMBER: _ClassVar[int]
     USER_FIELD_NUMBER: _ClassVar[int]
     SCRAM_VERIFIER_FIELD_NUMBER: _ClassVar[int]
+    GC_TTL_S_FIELD_NUMBER: _ClassVar[int]
     name: str
     user: str
     scram_verifier: str
-    def __init__(self, name: _Optional[str] = ..., user: _Optional[str] = ..., scram_verifier: _Optional[str] = ...) -> None: ...
+    gc_ttl_s: float
+    def __init__(self, name: _Optional[str] = ..., user: _Optional[str] = ..., scram_verifier: _Optional[str] = ..., gc_ttl_s: _Optional[float] = ...) -> None: ...
 
 class GetTenantRequest(_message.Message):
     __slots__ = ("name",)

@@ -62,7 +62,12 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
         lifecycle.on_event = self._publish
 
     async def CreateTenant(self, request: Any, context: Any) -> Any:
-        creation = self._lifecycle.create(request.name, request.user, request.scram_verifier)
+        creation = self._lifecycle.create(
+            request.name,
+            request.user,
+            request.scram_verifier,
+            gc_ttl_s=request.gc_ttl_s if request.HasField("gc_ttl_s") else None,
+        )
         return self._describe((await _run(creation, context)).record)
 
     async def GetTenant(self, request: Any, context: Any) -> Any:

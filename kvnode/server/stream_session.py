@@ -37,6 +37,7 @@ from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION, error_to_proto
 from kvnode.core import Core
 from kvnode.server.outstanding import Cancel, Outstanding
+from kvnode.server.protect_requests import ProtectRequests
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.tenant import Tenant
@@ -81,7 +82,9 @@ class StreamSession:
         self._flush_handle: asyncio.Handle | None = None
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
+        self.protects = ProtectRequests(self)
         self._handlers = self._reads.handlers() | self._writes.handlers()
+        self._handlers |= self.protects.handlers()
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
@@ -243,6 +246,7 @@ class StreamSession:
         self._backlog.clear()
         self.outstanding.cancel_all(Cancelled("the stream closed"))
         self._writes.close()
+        self.protects.close()
         self.core.reads.unblock()
 
     def _hello(self, frame: kv_pb2.ClientFrame) -> None:

@@ -183,6 +183,7 @@ class WriteRequests:
         self._committing.pop(request_id, None)
         self._locks.forget(owner)
         self._drop_staged(unit)
+        session.protects.end(unit)
         if session.is_closed:
             return
         if error is not None:
@@ -205,6 +206,7 @@ class WriteRequests:
         for waiting in list(self._core.locks.table.waiting_of(owner)):
             self._core.locks.withdraw(waiting, BadRequest("the transaction was rolled back"))
         self._give_up(txn_id, owner)
+        self._session.protects.end(txn_id)
         self._session.respond(request.id).done.SetInParent()
 
     def _increment(self, request: kv_pb2.Request) -> None:

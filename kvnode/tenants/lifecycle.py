@@ -49,7 +49,7 @@ _PASSWORD_TRIES: Final = 10
 
 
 class NameInvalid(ValueError):
-    """A tenant's or user's name that cannot be used; the message says why."""
+    """A name or setting that cannot be used; the message says why."""
 
 
 class TenantExists(Exception):
@@ -64,10 +64,13 @@ class TenantLifecycle:
         self._drops: dict[int, asyncio.Task[int]] = {}  # tenant → the drop under way
         self.on_event: Callable[[str, Tenant], None] = lambda _kind, _tenant: None
 
-    async def create(self, name: str, user: str, verifier: str) -> Tenant:
+    async def create(
+        self, name: str, user: str, verifier: str, *, gc_ttl_s: float | None = None
+    ) -> Tenant:
         """Create a tenant with one owner. Raises: NameInvalid, TenantExists, KvError."""
         check_name(name)
         check_user(user)
+        self._check_gc_ttl(gc_ttl_s)
         reservation = self._core.tenants.reserve(name)
         if reservation is None:
             raise TenantExists(f'tenant "{name}" already exists')
@@ -77,7 +80,7 @@ class TenantLifecycle:
             id=tenant_id,
             name=name,
             created_unix_ms=created_ms,
-            gc_ttl_s=self._core.config.gc_ttl_s,
+            gc_ttl_s=self._core.config.gc_ttl_s if gc_ttl_s is None else gc_ttl_s,
         )
         keyspace = self._core.tenants.keyspace(tenant_id)
         commit_ts = self._core.timeline.hlc.now()
@@ -97,8 +100,7 @@ class TenantLifecycle:
 
     async def change(self, name: str, *, suspended: bool | None, gc_ttl_s: float | None) -> Tenant:
         """Change a tenant's settings. Raises: TenantUnknown, NameInvalid, KvError."""
-        if gc_ttl_s is not None and not 0 < gc_ttl_s < float("inf"):
-            raise NameInvalid("gc_ttl_s must be a positive number of seconds")
+        self._check_gc_ttl(gc_ttl_s)
         tenant = self._find(name)
         changes: dict[str, object] = {}
         if suspended is not None:
@@ -108,6 +110,11 @@ class TenantLifecycle:
         await self._store_record(tenant, msgspec.structs.replace(tenant.record, **changes))
         self.on_event("changed", tenant)
         return tenant
+
+    def _check_gc_ttl(self, gc_ttl_s: float | None) -> None:
+        low, high = self._core.config.gc_ttl_s_min, self._core.config.gc_ttl_s_max
+        if gc_ttl_s is not None and not low <= gc_ttl_s <= high:  # NaN is refused as well
+            raise NameInvalid(f"gc_ttl_s must be from {low:g} to {high:g} seconds")
 
     async def set_password(self, name: str, user: str, verifier: str) -> None:
         """Set a user's verifier; an unknown user is created as an owner.
@@ -277,6 +284,7 @@ def _write_new_tenant(
     txn.put(Table.SYSTEM, record_key(prefix), encode_record(record))
     txn.put(Table.SYSTEM, name_key(record.name), prefix)
     write_u64(txn, catalog_key(prefix), commit_ts)
+    write_u64(txn, threshold_key(prefix), commit_ts)  # there is nothing to read before
     (key,) = keyspace.written_keys([role_key(owner.name)])
     puts = {key: encode_role(owner)}
     change = apply_writes(txn, tenant=prefix, commit_ts=commit_ts, puts=puts, deletes=())

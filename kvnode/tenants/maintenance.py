@@ -1,16 +1,16 @@
 """Background upkeep: garbage, old outcomes, memory of what is over.
 
 **Invariants.** A tenant's threshold rises in memory before anything below it is removed, and never
-above the snapshot of a running scan; so a reader is either refused or sees everything. It is the
-timestamp of a durable commit that superseded something: so the present can always be read, however
-long ago the last commit was.
+above the snapshot of a running scan or a protected one (protections.py); so a reader is either
+refused or sees everything. It is the timestamp of a durable commit that superseded something: so
+the present can always be read, however long ago the last commit was.
 """
 
 import asyncio
 import logging
 
 from kvapi.errors import KvError
-from kvapi.hlc import from_wall_ns
+from kvapi.hlc import from_wall_ns, wall_us
 from kvnode.core import Core
 from kvnode.mvcc.collect import Collected, collect_versions, forget_txns, tenants_with
 from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES, garbage_key
@@ -27,6 +27,7 @@ class Maintenance:
     def __init__(self, core: Core) -> None:
         self._core = core
         self.versions_collected = 0
+        self._oldest_garbage_ts = 0  # after the last run; 0: there is none
 
     async def run(self) -> None:
         """Keep the store in order until cancelled."""
@@ -44,12 +45,23 @@ class Maintenance:
         recent_ts = min(self._ago(core.config.recent_s), core.timeline.durable_ts)
         for tenant in core.tenants.loaded():
             tenant.recent.forget_before(recent_ts)
+        oldest_ts = 0
         for prefix in tenants_with(core.timeline.snapshot(), Table.GARBAGE):
             await self._collect(prefix)
+            left = core.timeline.snapshot().seek(Table.GARBAGE, prefix)
+            if left is not None and left[0].startswith(prefix):
+                oldest_ts = min(oldest_ts or _garbage_ts(left[0]), _garbage_ts(left[0]))
+        self._oldest_garbage_ts = oldest_ts
         life_ts = self._ago(core.config.txn_record_life_s)
         for prefix in tenants_with(core.timeline.snapshot(), Table.TXNS):
             await self._forget_txns(prefix, life_ts)
         core.tenants.forget_unused()
+
+    def oldest_garbage_age_s(self) -> float:
+        """Return how long ago the oldest version that is kept as history was superseded."""
+        if not self._oldest_garbage_ts:
+            return 0.0
+        return self._core.now_s() - wall_us(self._oldest_garbage_ts) / 1e6
 
     def _ago(self, seconds: float) -> int:
         return max(0, from_wall_ns(self._core.clock.now_ns() - int(seconds * 1e9)))
@@ -58,6 +70,10 @@ class Maintenance:
         tenant = self._tenant(prefix)
         if tenant is None:
             return
+        lapse_s = self._core.clock.monotonic_s() - self._core.config.protect_s_max
+        if lapsed := tenant.protections.lapse(until_s=lapse_s):
+            fields = {"tenant_id": tenant.id, "count": lapsed}
+            _log.info("protections_lapsed", extra=fields)
         limit = tenant.oldest_read(self._ago(tenant.record.gc_ttl_s))
         threshold = self._newest_garbage(prefix, limit)
         if threshold is None:
@@ -102,4 +118,8 @@ class Maintenance:
         row = self._core.timeline.snapshot().seek_before(Table.GARBAGE, end)
         if row is None or row[0][:TENANT_BYTES] != prefix:
             return None
-        return int.from_bytes(row[0][TENANT_BYTES : TENANT_BYTES + TS_BYTES], "big")
+        return _garbage_ts(row[0])
+
+
+def _garbage_ts(stored_key: bytes) -> int:
+    return int.from_bytes(stored_key[TENANT_BYTES : TENANT_BYTES + TS_BYTES], "big")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from kvapi.errors import KvError, SchemaChanged, SnapshotTooOld, TenantSuspended, TenantUnknown
 from kvnode.tenants.keyspace import Keyspace
+from kvnode.tenants.protections import Protections
 from kvnode.tenants.records import TenantRecord
 from kvnode.txn.recent_writes import RecentWrites
 
@@ -33,6 +34,7 @@ class Tenant:
     pending: dict[bytes, tuple[int, bool]] = field(default_factory=dict)
     counters: dict[bytes, tuple[CounterState | None, int]] = field(default_factory=dict)
     reads: dict[object, int] = field(default_factory=dict)  # running scan → its read_ts
+    protections: Protections = field(default_factory=Protections)
     close_streams: dict[object, Callable[[KvError], None]] = field(default_factory=dict)
 
     @property
@@ -73,5 +75,6 @@ class Tenant:
             raise SchemaChanged("the catalog has changed", number=self.catalog_version)
 
     def oldest_read(self, default: int) -> int:
-        """Return the oldest snapshot that a running scan needs."""
-        return min(self.reads.values(), default=default)
+        """Return the oldest snapshot that a running scan or a protection needs."""
+        running = min(self.reads.values(), default=default)
+        return min(default, running, self.protections.oldest_ts(default))

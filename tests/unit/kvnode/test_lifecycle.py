@@ -97,14 +97,14 @@ def test_changes_during_a_drop_leave_nothing_and_let_nobody_in(turns):
         node = SimNode(loop, seed=turns)
         stream = node.stream(await node.create("acme"))
         writes = kv_pb2.Writes(put_keys=[b"k"], put_values=[b"v"])
-        change = loop.create_task(node.lifecycle.change("acme", suspended=False, gc_ttl_s=5))
+        change = loop.create_task(node.lifecycle.change("acme", suspended=False, gc_ttl_s=50))
         await asyncio.sleep(turns * 0.0002)
         drop = loop.create_task(node.lifecycle.drop("acme"))
         others = []
         for _ in range(60):
             others.append(stream.request(commit=kv_pb2.Commit(writes=writes)))
             others.append(
-                loop.create_task(node.lifecycle.change("acme", suspended=False, gc_ttl_s=9))
+                loop.create_task(node.lifecycle.change("acme", suspended=False, gc_ttl_s=90))
             )
             others.append(loop.create_task(node.lifecycle.set_password("acme", "owner", "y")))
             await asyncio.sleep(0.0002)
