@@ -10,7 +10,7 @@ locks rows without reading them before never fails under contention.
 from collections.abc import Container, Mapping, Sequence
 from typing import NamedTuple
 
-from kvapi.client.kv_client import LockWait
+from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import ABSENT, FOUND, SKIPPED, MultiGot
 from kvapi.errors import WriteConflict
 
@@ -23,7 +23,8 @@ class LockOptions(NamedTuple):
     statement: str
     wait: LockWait
     timeout_ms: int
-    shared: bool
+    mode: LockMode
+    session: bytes  # the SQL session, whose locks never exclude each other
 
 
 def halves(keys: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:

@@ -15,7 +15,8 @@ import copy
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Literal, NamedTuple
 
-from kvapi.client.kv_client import KvClient, LockWait
+from kvapi.client.kv_client import KvClient
+from kvapi.client.lock_calls import LockWait
 from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
 from kvapi.errors import KeyExists, RequestTooLarge
 from kvapi.footprint import Footprint
@@ -244,7 +245,13 @@ class Transaction:
             return from_buffer(keys, writes, self.read_ts)
         self._has_locks = True
         options = LockOptions(
-            self.txn_id, self.catalog_version, self.statement, wait, timeout_ms, shared
+            self.txn_id,
+            self.catalog_version,
+            self.statement,
+            wait,
+            timeout_ms,
+            "shared" if shared else "exclusive",
+            b"",
         )
         parts = []
         for start in range(0, len(keys), KEYS_PER_REQUEST):
@@ -259,7 +266,7 @@ class Transaction:
                 raise
             first, second = halves(keys)  # rows too large for one answer
             return await self._lock(first, options) + await self._lock(second, options)
-        await self._after_lock(keys, got, shared=options.shared)
+        await self._after_lock(keys, got, shared=options.mode == "shared")
         return [with_own_writes(keys, got, self._buffer.writes)]
 
     async def _after_lock(self, keys: Sequence[bytes], got: MultiGot, *, shared: bool) -> None:

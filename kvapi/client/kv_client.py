@@ -12,12 +12,13 @@ might overwrite what others wrote since.
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from kvapi.client import operations as ops
 from kvapi.client.commit_resolver import CommitResolver
 from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
+from kvapi.client.lock_calls import LockCalls
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
 from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, TxnState
 from kvapi.client.txn_ties import TxnTies, broken_error
@@ -28,12 +29,6 @@ from kvapi.spans import Span
 
 Future = asyncio.Future
 Writes = Mapping[bytes, bytes | None]  # None deletes
-LockWait = Literal["block", "nowait", "skip"]
-_LOCK_WAITS = {
-    "block": kv_pb2.BLOCK,
-    "nowait": kv_pb2.NOWAIT,
-    "skip": kv_pb2.SKIP_LOCKED,
-}
 
 
 class MonotonicClock(Protocol):
@@ -55,6 +50,8 @@ class KvClient:
         self._request = self._stream.request
         self._create_future = self._loop.create_future
         self._ties = TxnTies(self._stream)
+        locks = LockCalls(self._stream, self._ties, self._long)
+        self.lock, self.unlock = locks.lock, locks.unlock
         self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
         self._stream.on_unresolved = self._resolver.resolve
 
@@ -132,7 +129,7 @@ class KvClient:
     ) -> Future[MultiGot]:
         """Read several keys at one snapshot."""
         future = self._create_future()
-        request = self._request(ops.MULTI_GET, future, _keys_bytes(keys))
+        request = self._request(ops.MULTI_GET, future, ops.keys_bytes(keys))
         request.read_ts = read_ts
         request.catalog_version = catalog_version
         request.multi_get.keys.extend(keys)
@@ -164,36 +161,6 @@ class KvClient:
         return future
 
     # --- transactions -------------------------------------------------------------------------
-
-    def lock(
-        self,
-        keys: Sequence[bytes],
-        *,
-        txn_id: bytes,
-        catalog_version: int = 0,
-        shared: bool = False,
-        wait: LockWait = "block",
-        timeout_ms: int = 0,
-        statement: str = "",
-    ) -> Future[MultiGot]:
-        """Lock rows in the order given and read their newest durable values.
-
-        Fails with LockTimeout, LockNotAvailable, Deadlock, ConnectionLost.
-        """
-        if self._ties.is_broken(txn_id):
-            return self._failed(broken_error())
-        self._ties.tie(txn_id)
-        size = _keys_bytes(keys) + 4 * len(statement)
-        future, request = self._long(ops.LOCK, size)
-        request.txn_id = txn_id
-        request.catalog_version = catalog_version
-        lock = request.lock
-        lock.keys.extend(keys)
-        lock.mode = kv_pb2.SHARED if shared else kv_pb2.EXCLUSIVE
-        lock.wait = _LOCK_WAITS[wait]
-        lock.timeout_ms = timeout_ms
-        lock.statement = statement
-        return future
 
     def refresh(
         self, *, txn_id: bytes, read_ts: int, footprint: Footprint, catalog_version: int = 0
@@ -233,7 +200,7 @@ class KvClient:
         if not txn_id:
             return self._failed(BadRequest("a commit needs a transaction id"))
         size = ops.writes_bytes(writes)
-        heads = ops.footprint_bytes(footprint) + _keys_bytes(absent_keys)
+        heads = ops.footprint_bytes(footprint) + ops.keys_bytes(absent_keys)
 
         def send(rest: Writes) -> Future[int]:
             return self._commit(
@@ -382,7 +349,3 @@ class KvClient:
         future = self._create_future()
         future.set_exception(error)
         return future
-
-
-def _keys_bytes(keys: Sequence[bytes]) -> int:
-    return sum(map(len, keys)) + 8 * len(keys)

@@ -1,7 +1,7 @@
 """Each KV operation: how its answer is read, and what it becomes if the connection breaks."""
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from kvapi.client.results import (
@@ -88,6 +88,7 @@ GET: Final = Operation("get", _got, OnLoss.RESEND)
 MULTI_GET: Final = Operation("multi_get", _multi_got, OnLoss.RESEND)
 SCAN: Final = Operation("scan", _block, OnLoss.RESEND)
 LOCK: Final = Operation("lock", _multi_got, OnLoss.FAIL)
+UNLOCK: Final = Operation("unlock", _nothing, OnLoss.DONE)
 REFRESH: Final = Operation("refresh", _read_ts, OnLoss.FAIL)
 STAGE: Final = Operation("stage", _nothing, OnLoss.FAIL)
 COMMIT: Final = Operation("commit", _commit_ts, OnLoss.RESOLVE)
@@ -122,6 +123,11 @@ def footprint_bytes(footprint: Footprint) -> int:
     """Return an upper bound of a footprint's size on the wire."""
     keys = sum(map(len, footprint.keys)) + _ENTRY_BYTES * len(footprint.keys)
     return keys + sum(len(s.start) + len(s.end) + _ENTRY_BYTES for s in footprint.spans)
+
+
+def keys_bytes(keys: Sequence[bytes]) -> int:
+    """Return an upper bound of the keys' size on the wire."""
+    return sum(map(len, keys)) + 8 * len(keys)
 
 
 def write_bytes(key: bytes, value: bytes | None) -> int:

@@ -5,7 +5,8 @@ from typing import Final
 
 from kvapi.errors import RequestTooLarge, Throttled
 from kvnode.node_config import NodeConfig
-from kvnode.txn.lock_table import LockTable, Owner
+from kvnode.txn.lock_queue import Owner
+from kvnode.txn.lock_table import LockTable
 
 _LOCK_KEYS_MAX: Final = 65_536  # of one request
 _TXNS_MAX: Final = 65_536  # of one stream that hold locks

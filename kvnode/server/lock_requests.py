@@ -13,12 +13,18 @@ from kvapi.pb import kv_pb2
 from kvnode.mvcc.point_read import ABSENT, read_key
 from kvnode.server.lock_bounds import check_lock_bounds
 from kvnode.server.read_requests import fill_values
-from kvnode.txn.lock_table import LockRequest, Mode, Owner, Wait
+from kvnode.txn.lock_modes import Mode
+from kvnode.txn.lock_queue import LockRequest, Owner, Wait
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
-_MODES: Final = {kv_pb2.EXCLUSIVE: Mode.EXCLUSIVE, kv_pb2.SHARED: Mode.SHARED}
+_MODES: Final = {
+    kv_pb2.EXCLUSIVE: Mode.EXCLUSIVE,
+    kv_pb2.SHARED: Mode.SHARED,
+    kv_pb2.NO_KEY_EXCLUSIVE: Mode.NO_KEY_EXCLUSIVE,
+    kv_pb2.KEY_SHARED: Mode.KEY_SHARED,
+}
 _WAITS: Final = {
     kv_pb2.BLOCK: Wait.BLOCK,
     kv_pb2.NOWAIT: Wait.NOWAIT,
@@ -26,6 +32,7 @@ _WAITS: Final = {
 }
 _TXN_ID_BYTES: Final = 16
 _STATEMENT_MAX: Final = 1_000
+_SESSION_MAX: Final = 16
 
 
 class LockRequests:
@@ -38,7 +45,7 @@ class LockRequests:
 
     def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
         """Return which operation goes where."""
-        return {"lock": self._lock}
+        return {"lock": self._lock, "unlock": self._unlock}
 
     def close(self) -> None:
         """Free the locks of the stream; a commit on its way frees its own."""
@@ -60,18 +67,10 @@ class LockRequests:
         session, tenant = self._session, self._session.tenant
         if request.catalog_version:
             tenant.check_catalog(request.catalog_version)
-        owner = (session.id, txn_id_of(request))
-        if self._core.sequencer.is_committing(owner):
-            raise BadRequest("the transaction is committing")
+        owner = self._owner(request)
         lock, table = request.lock, self._core.locks.table
         check_lock_bounds(table, self._owners, owner, len(lock.keys), self._core.config)
-        acquiring = LockRequest(
-            owner,
-            tenant.keyspace.keys(lock.keys),
-            _MODES.get(lock.mode, Mode.EXCLUSIVE),
-            _WAITS.get(lock.wait, Wait.BLOCK),
-            lock.statement[:_STATEMENT_MAX],
-        )
+        acquiring = self._request(owner, lock)
         request_id = request.id
         session.track(
             request_id,
@@ -84,6 +83,49 @@ class LockRequests:
             lambda settled: self._locked(request_id, settled),
             timeout_s=lock.timeout_ms / 1000,
         )
+
+    def _owner(self, request: kv_pb2.Request) -> Owner:
+        owner = (self._session.id, txn_id_of(request))
+        if self._core.sequencer.is_committing(owner):
+            raise BadRequest("the transaction is committing")
+        return owner
+
+    def _request(self, owner: Owner, lock: kv_pb2.Lock) -> LockRequest:
+        if len(lock.session) > _SESSION_MAX:
+            raise BadRequest(f"a lock's session has up to {_SESSION_MAX} bytes")
+        is_advisory = lock.space == kv_pb2.ADVISORY
+        return LockRequest(
+            owner,
+            self._keys(lock),
+            _MODES.get(lock.mode, Mode.EXCLUSIVE),
+            _WAITS.get(lock.wait, Wait.BLOCK),
+            lock.statement[:_STATEMENT_MAX],
+            session=(self._session.id, lock.session) if lock.session else None,
+            process=int.from_bytes(lock.session, "big"),
+            is_advisory=is_advisory,
+        )
+
+    def _keys(self, message: kv_pb2.Lock | kv_pb2.Unlock) -> list[bytes]:
+        keyspace = self._session.tenant.keyspace
+        if message.space == kv_pb2.ADVISORY:
+            return keyspace.advisory_keys(message.keys)
+        return keyspace.keys(message.keys)
+
+    def _unlock(self, request: kv_pb2.Request) -> None:
+        owner, message, locks = self._owner(request), request.unlock, self._core.locks
+        if message.keys:
+            mode = _MODES.get(message.mode, Mode.EXCLUSIVE)
+            locks.unlock(owner, self._keys(message), mode)
+        else:
+            (space,) = self._session.tenant.keyspace.advisory_keys([b""])
+            is_advisory = message.space == kv_pb2.ADVISORY
+            held = locks.table.held_keys(owner)
+            keys = [key for key in held if key.startswith(space) == is_advisory]
+            for mode in Mode:
+                locks.unlock(owner, keys, mode)
+        if not locks.table.held_count(owner) and not locks.table.waiting_of(owner):
+            self.release(owner)
+        self._session.respond(request.id).done.SetInParent()
 
     def _locked(self, request_id: int, lock: LockRequest) -> None:
         """Answer with the values; writes sequenced before the lock was granted come first.
@@ -106,6 +148,9 @@ class LockRequests:
                 lock.error.key = session.tenant.keyspace.strip(lock.error.key)
             session.answer_error(request_id, lock.error)
             return
+        if lock.is_advisory:
+            self._answer_advisory(request_id, lock)
+            return
         timeline = self._core.timeline
         snapshot, read_ts = timeline.snapshot(), timeline.durable_ts
         deleted_since = session.tenant.last_delete_ts > read_ts
@@ -125,6 +170,12 @@ class LockRequests:
         skipped = {index for index, key in enumerate(lock.keys) if key in lock.skipped}
         fill_values(response, versions, skipped)
         session.add_weight(response.cost_bytes)
+
+    def _answer_advisory(self, request_id: int, lock: LockRequest) -> None:
+        response = self._session.respond(request_id)
+        response.read_ts = self._core.timeline.durable_ts
+        skipped = {index for index, key in enumerate(lock.keys) if key in lock.skipped}
+        fill_values(response, [ABSENT] * len(lock.keys), skipped)
 
 
 def txn_id_of(request: kv_pb2.Request) -> bytes:

@@ -19,7 +19,7 @@ from kvapi.spans import Span
 from kvnode.server.lock_requests import LockRequests, txn_id_of
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
-from kvnode.txn.lock_table import Owner
+from kvnode.txn.lock_queue import Owner
 from kvnode.txn.sequencer import CommitRequest
 from kvnode.txn.validation import find_conflict
 

@@ -2,7 +2,8 @@
 
 **Invariants.** Every key that leaves here starts with the tenant's four bytes, and every span lies
 between the first and the last possible key of the tenant, whatever the client sent. So another
-tenant's key cannot be expressed.
+tenant's key cannot be expressed. Advisory keys name nothing stored: they begin with four bytes that
+no tenant has, then come the tenant's.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from kvapi.spans import Span, prefix_end
 from kvnode.mvcc.formats import HISTORY_OVERHEAD_BYTES, TENANT_BYTES, stored_key_bytes
 
 TENANT_ID_MAX: Final = (1 << 32) - 2  # the last possible prefix has no end
+_ADVISORY: Final = b"\xff\xff\xff\xff"
 
 
 class Keyspace:
@@ -55,8 +57,15 @@ class Keyspace:
         """Return the store's span for the tenant's [start, end); empty `end` means its last key."""
         return Span(self.prefix + start, self.prefix + end if end else self.end)
 
+    def advisory_keys(self, keys: Iterable[bytes]) -> list[bytes]:
+        """Return the lock table's keys for advisory locks of the tenant."""
+        prefix = _ADVISORY + self.prefix
+        return [prefix + key for key in keys]
+
     def strip(self, key: bytes) -> bytes:
-        """Return the tenant's own key."""
+        """Return the tenant's own key, stored or advisory."""
+        if key.startswith(_ADVISORY):
+            key = key[len(_ADVISORY) :]
         assert key.startswith(self.prefix), "a key of another tenant must never get here"
         return key[TENANT_BYTES:]
 

@@ -1,13 +1,17 @@
-"""Row locks: first come, first served, shared or exclusive, with deadlocks found at once.
+"""Locks: first come, first served, in four modes, with deadlocks found at once.
 
 **Model.** Every locked key has its holders and a queue. A request takes its keys in the order given
 and stops at the first that is not free; when that one is granted it goes on. Whoever would wait
 first asks: does anyone I would wait for wait, however indirectly, for me? Then the newcomer is
 refused (`Deadlock`), because everyone else has waited longer.
 
-**Invariants.** Nobody overtakes: a request waits if an incompatible one is queued before it, except
+Owners are transactions. Several owners may belong to one *session* (its transaction, and what it
+holds beyond transactions): they never exclude each other, and the search for circles takes them as
+one, for a session does one thing at a time.
+
+**Invariants.** Nobody overtakes: a request waits if a conflicting one is queued before it, except
 that a holder's upgrade goes to the front. A request waits at one key at a time. What an owner got
-stays its own until `release`, whatever became of the request.
+stays its own until `release` or `unlock`, whatever became of the request.
 
 An intent is a lock as well: `intents` knows the keys that large transactions have staged. Such a
 key gets an entry here only when somebody has to wait for it.
@@ -16,63 +20,22 @@ key gets an entry here only when somebody has to wait for it.
 the caller has the timers and the answers.
 """
 
-from collections import deque
-from collections.abc import Collection, Hashable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Protocol
 
 from kvapi.errors import Deadlock, KvError, LockNotAvailable, LockTimeout
-
-Owner = Hashable  # a transaction of a stream
-
-
-class Mode(Enum):
-    """How much of a key a lock takes."""
-
-    SHARED = "shared"
-    EXCLUSIVE = "exclusive"
-
-
-class Wait(Enum):
-    """What to do at a key that is not free."""
-
-    BLOCK = "block"
-    NOWAIT = "nowait"
-    SKIP = "skip"
-
-
-@dataclass(eq=False, slots=True)
-class LockRequest:
-    """One request; the table moves it along. `error` and `is_settled` are its outcome."""
-
-    owner: Owner
-    keys: Sequence[bytes]
-    mode: Mode = Mode.EXCLUSIVE
-    wait: Wait = Wait.BLOCK
-    statement: str = ""
-    skipped: set[bytes] = field(default_factory=set)
-    error: KvError | None = None
-    is_settled: bool = False
-    next_index: int = 0
-
-    @property
-    def waits_at(self) -> bytes:
-        """The key it waits for. Requires: not settled."""
-        return self.keys[self.next_index]
+from kvnode.txn.lock_modes import Mode, conflict, strongest
+from kvnode.txn.lock_queue import LockQueue, LockRequest, LockSession, Owner, QueueView, Wait
+from kvnode.txn.lock_report import describe_circle
 
 
 @dataclass(slots=True)
 class _Locked:
     """State of one key that somebody holds or wants."""
 
-    holders: dict[Owner, Mode] = field(default_factory=dict)
-    queue: deque[LockRequest] = field(default_factory=deque)
-
-    def admits(self, owner: Owner, mode: Mode) -> bool:
-        """Tell whether `owner` could hold the key in `mode` beside its present holders."""
-        others = [held for holder, held in self.holders.items() if holder != owner]
-        return not others or (mode is Mode.SHARED and all(held is Mode.SHARED for held in others))
+    holders: dict[Owner, int] = field(default_factory=dict)  # modes, as bits
+    queue: LockQueue | None = None
 
 
 class IntentLocks(Protocol):
@@ -87,28 +50,15 @@ class IntentLocks(Protocol):
         ...
 
 
-class _Queue:
-    """A key's queue as one search for a circle sees it."""
-
-    def __init__(self, requests: list[LockRequest]) -> None:
-        self.requests = requests
-        self.indexes = {request: index for index, request in enumerate(requests)}
-        self.exclusive_before: list[int] = []
-        newest = -1
-        for index, request in enumerate(requests):
-            self.exclusive_before.append(newest)
-            if request.mode is Mode.EXCLUSIVE:
-                newest = index
-
-
 class LockTable:
-    """All row locks of one store. Owner: the event loop."""
+    """All locks of one store. Owner: the event loop."""
 
     def __init__(self) -> None:
         self.intents: IntentLocks | None = None  # None while there are none: asking costs
         self._keys: dict[bytes, _Locked] = {}
         self._held: dict[Owner, dict[bytes, None]] = {}  # in order of acquisition
-        self._waiting: dict[Owner, list[LockRequest]] = {}
+        self._sessions: dict[Owner, LockSession] = {}  # of owners that are not their own
+        self._waiting: dict[LockSession, list[LockRequest]] = {}
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -117,30 +67,35 @@ class LockTable:
         """Return how many keys `owner` holds."""
         return len(self._held.get(owner, ()))
 
-    def held_by_others(self, owner: Owner, keys: Collection[bytes]) -> list[bytes]:
-        """Return those of `keys` that someone else holds."""
-        locked = self._keys
-        held = [
+    def contended(self, owner: Owner, keys: Collection[bytes], mode: Mode) -> list[bytes]:
+        """Return those of `keys` that `owner` may not write as if it held them in `mode`.
+
+        What it holds in that mode it may write; of what it does not, nobody else may hold anything.
+        """
+        session = self._sessions.get(owner, owner)
+        found = [
             key
-            for key in keys
-            if (state := locked.get(key)) is not None
-            and any(holder != owner for holder in state.holders)
+            for key in self._not_held(owner, keys, mode)
+            if self._is_excluded(key, session, Mode.EXCLUSIVE)
         ]
-        return held if self.intents is None else held + self._intents_of_others(owner, keys)
+        return found if self.intents is None else found + self._intents_of_others(owner, keys)
 
     def not_exclusive(self, owner: Owner, keys: Collection[bytes]) -> list[bytes]:
         """Return those of `keys` that `owner` has to lock before it may write an intent.
 
         Keys that nobody has touched are not among them: the intent itself will be the lock.
         """
+        missing = self._not_held(owner, keys, Mode.EXCLUSIVE)
+        return missing if self.intents is None else missing + self._intents_of_others(owner, keys)
+
+    def _not_held(self, owner: Owner, keys: Iterable[bytes], mode: Mode) -> list[bytes]:
         locked = self._keys
-        missing = [
+        return [
             key
             for key in keys
             if (state := locked.get(key)) is not None
-            and state.holders.get(owner) is not Mode.EXCLUSIVE
+            and strongest(state.holders.get(owner, 0)) < mode
         ]
-        return missing if self.intents is None else missing + self._intents_of_others(owner, keys)
 
     def hand_to_intents(self, owner: Owner, keys: Iterable[bytes]) -> None:
         """Forget the locks of `owner` on `keys`, which have intents now, where nobody waits."""
@@ -148,7 +103,7 @@ class LockTable:
         if not held:
             return
         for key in keys:
-            if key in held and not self._keys[key].queue:
+            if key in held and self._keys[key].queue is None and len(self._keys[key].holders) == 1:
                 del held[key]
                 del self._keys[key]
         if not held:
@@ -161,7 +116,8 @@ class LockTable:
 
     def waiting_of(self, owner: Owner) -> Sequence[LockRequest]:
         """Return the requests of `owner` that wait."""
-        return self._waiting.get(owner, ())
+        waiting = self._waiting.get(self._sessions.get(owner, owner), ())
+        return [request for request in waiting if request.owner == owner]
 
     def waiting_count(self) -> int:
         """Return how many requests wait."""
@@ -169,6 +125,11 @@ class LockTable:
 
     def acquire(self, request: LockRequest) -> bool:
         """Take the request's keys as far as they are free; tell whether it is settled."""
+        owner = request.owner
+        if request.session is None:
+            request.session = self._sessions.get(owner, owner)
+        elif request.session != owner:
+            self._sessions[owner] = request.session
         self._advance(request)
         return request.is_settled
 
@@ -178,14 +139,37 @@ class LockTable:
         Requests of the owner itself are taken out of their queues and not returned.
         """
         settled: list[LockRequest] = []
-        for request in self._waiting.pop(owner, ()):
+        for request in self.waiting_of(owner):
             request.is_settled = True
             self._leave_queue(request)
             self._grant_queue(request.waits_at, settled)
         for key in self._held.pop(owner, ()):
             del self._keys[key].holders[owner]
             self._grant_queue(key, settled)
+        self._sessions.pop(owner, None)
         return settled
+
+    def unlock(self, owner: Owner, keys: Iterable[bytes], mode: Mode) -> list[LockRequest]:
+        """Give one mode of some keys up; return the requests this settled.
+
+        What the owner holds of them in other modes stays; keys it does not hold do not matter.
+        """
+        settled: list[LockRequest] = []
+        held = self._held.get(owner, {})
+        for key in keys:
+            if key in held:
+                holders = self._keys[key].holders
+                holders[owner] &= ~(1 << mode)
+                if not holders[owner]:
+                    del holders[owner], held[key]
+                self._grant_queue(key, settled)
+        if not held:
+            self._held.pop(owner, None)
+        return settled
+
+    def held_keys(self, owner: Owner) -> list[bytes]:
+        """Return what `owner` holds, in order of acquisition."""
+        return list(self._held.get(owner, ()))
 
     def expire(self, request: LockRequest) -> list[LockRequest]:
         """Fail a waiting request with LockTimeout; return the others this settled."""
@@ -196,7 +180,6 @@ class LockTable:
         """Fail a waiting request with `error`; return the others this settled."""
         assert not request.is_settled, "only a waiting request can be withdrawn"
         self._leave_queue(request)
-        self._stop_waiting(request)
         self._settle(request, error)
         settled: list[LockRequest] = []
         self._grant_queue(request.waits_at, settled)
@@ -218,20 +201,20 @@ class LockTable:
         return self._settle(request, None)
 
     def _try_take(self, request: LockRequest, key: bytes) -> bool:
+        """Take one key for a request that does not wait for it."""
         locked = self._keys.get(key)
-        if locked is None:
-            locked = self._enter(request, key)
-            if locked is None:
+        if locked is None and (locked := self._enter(request, key)) is None:
+            return False
+        if strongest(locked.holders.get(request.owner, 0)) < request.mode:
+            if self._is_excluded(key, request.session, request.mode):
                 return False
-        held = locked.holders.get(request.owner)
-        if held is Mode.EXCLUSIVE or held is request.mode:
-            return True
-        if not locked.admits(request.owner, request.mode):
-            return False
-        if held is None and self._queued_before(locked, request):
-            return False
-        locked.holders[request.owner] = request.mode
-        self._held.setdefault(request.owner, {})[key] = None
+            if (
+                locked.queue is not None
+                and not self._holds(locked, request.session)
+                and locked.queue.blocks(request)
+            ):
+                return False
+        self._take(locked, request, key)
         return True
 
     def _enter(self, request: LockRequest, key: bytes) -> _Locked | None:
@@ -241,45 +224,63 @@ class LockTable:
             return None
         locked = self._keys[key] = _Locked()
         if owner is not None:
-            locked.holders[owner] = Mode.EXCLUSIVE
+            locked.holders[owner] = 1 << Mode.EXCLUSIVE
             self._held.setdefault(owner, {})[key] = None
         return locked
 
-    def _queued_before(self, locked: _Locked, request: LockRequest) -> bool:
-        for other in locked.queue:
-            if other is request:
-                return False
-            if Mode.EXCLUSIVE in (other.mode, request.mode) and other.owner != request.owner:
-                return True
-        return False
+    def _take(self, locked: _Locked, request: LockRequest, key: bytes) -> None:
+        owner = request.owner
+        held = locked.holders.get(owner, 0)
+        locked.holders[owner] = held | 1 << request.mode
+        if not held:
+            self._held.setdefault(owner, {})[key] = None
+
+    def _against(self, key: bytes, session: LockSession, mode: Mode) -> Iterator[LockSession]:
+        """Yield the sessions whose holds of `key` exclude `session` from having it in `mode`."""
+        sessions = self._sessions
+        for holder, modes in self._keys[key].holders.items():
+            if conflict(strongest(modes), mode):
+                other = sessions.get(holder, holder)
+                if other != session:
+                    yield other
+
+    def _is_excluded(self, key: bytes, session: LockSession, mode: Mode) -> bool:
+        return next(self._against(key, session, mode), None) is not None
+
+    def _holds(self, locked: _Locked, session: LockSession) -> bool:
+        holders, sessions = locked.holders, self._sessions
+        return session in holders or any(
+            sessions.get(holder, holder) == session for holder in holders
+        )
 
     def _enqueue(self, request: LockRequest, key: bytes) -> None:
         locked = self._keys[key]
-        if request.owner in locked.holders:
-            locked.queue.appendleft(request)  # an upgrade: nobody else can go first
-        else:
-            locked.queue.append(request)
-        self._waiting.setdefault(request.owner, []).append(request)
+        if locked.queue is None:
+            locked.queue = LockQueue()
+        request.is_upgrade = self._holds(locked, request.session)
+        locked.queue.add(request)
+        self._waiting.setdefault(request.session, []).append(request)
         if (circle := self._find_circle(request)) is not None:
             self._leave_queue(request)
-            self._stop_waiting(request)
-            self._settle(request, Deadlock("deadlock detected", key=key, detail=_describe(circle)))
+            self._settle(
+                request, Deadlock("deadlock detected", key=key, detail=describe_circle(circle))
+            )
 
     def _find_circle(self, start: LockRequest) -> list[LockRequest] | None:
-        """Return the waits that lead from `start` back to its owner, or None.
+        """Return the waits that lead from `start` back to its session, or None.
 
-        Depth first, without recursion; an owner is visited once.
+        Depth first, without recursion; a session is visited once.
         """
         if not self._is_waited_for(start):
             return None
-        queues: dict[bytes, _Queue] = {}
+        queues: dict[bytes, QueueView] = {}
         path = [(start, iter(self._blockers(start, queues)))]
-        seen: set[Owner] = set()
+        seen: set[LockSession] = set()
         while path:
             blocker = next(path[-1][1], None)
             if blocker is None:
                 path.pop()
-            elif blocker == start.owner:
+            elif blocker == start.session:
                 return [request for request, _ in path]
             elif blocker not in seen:
                 seen.add(blocker)
@@ -290,78 +291,57 @@ class LockTable:
         return None
 
     def _is_waited_for(self, start: LockRequest) -> bool:
-        """Tell whether anyone could wait for the owner of `start`: mostly nobody, and no circle."""
-        owner = start.owner
-        if len(self._waiting[owner]) > 1:
+        """Tell whether anyone could wait for the session of `start`: mostly nobody."""
+        session = start.session
+        if start.is_upgrade or len(self._waiting[session]) > 1:
             return True
-        return owner in self._held and any(
-            owner in self._keys[request.waits_at].holders
+        return any(
+            self._holds(self._keys[request.waits_at], session)
             for waiter, requests in self._waiting.items()
-            if waiter != owner
+            if waiter != session
             for request in requests
         )
 
-    def _blockers(self, request: LockRequest, queues: dict[bytes, _Queue]) -> list[Owner]:
-        """Return whom `request` waits for, as far as needed to reach them all.
-
-        Whoever is behind an exclusive request waits through it for everything before it. So it is
-        enough to look back to the nearest one, and a queue of n requests has about n edges.
-        """
+    def _blockers(
+        self, request: LockRequest, queues: dict[bytes, QueueView]
+    ) -> Iterator[LockSession]:
+        """Yield whom `request` waits for, as far as needed to reach them all."""
         key = request.waits_at
-        queue = queues.get(key)
-        if queue is None:
-            queue = queues[key] = _Queue(list(self._keys[key].queue))
-        is_shared = request.mode is Mode.SHARED
-        blockers: list[Owner] = []
-        index = queue.indexes[request]
-        while (index := queue.exclusive_before[index] if is_shared else index - 1) >= 0:
-            other = queue.requests[index]
-            if other.owner != request.owner:
-                blockers.append(other.owner)
-                if other.mode is Mode.EXCLUSIVE:
-                    return blockers
-        blockers.extend(
-            holder
-            for holder, held in self._keys[key].holders.items()
-            if holder != request.owner and Mode.EXCLUSIVE in (held, request.mode)
-        )
-        return blockers
+        if (view := queues.get(key)) is None:
+            queue = self._keys[key].queue
+            assert queue is not None, "somebody waits here"
+            view = queues[key] = QueueView(list(queue.requests))
+        for other in view.in_the_way(request):
+            yield other.session
+        yield from self._against(key, request.session, request.mode)
 
     def _grant_queue(self, key: bytes, settled: list[LockRequest]) -> None:
-        """Give `key` to the requests at the front of its queue, as many as may hold it."""
+        """Give `key` to those in its queue who may hold it now."""
         locked = self._keys[key]
-        while locked.queue and self._try_take(locked.queue[0], key):
-            request = locked.queue.popleft()
-            self._stop_waiting(request)
-            request.next_index += 1
-            self._advance(request)
-            if request.is_settled:
-                settled.append(request)
-        if not locked.holders and not locked.queue:
+        if locked.queue is not None:
+            for request in locked.queue.candidates():
+                if self._is_excluded(key, request.session, request.mode):
+                    continue
+                self._leave_queue(request)
+                self._take(locked, request, key)
+                request.next_index += 1
+                self._advance(request)
+                if request.is_settled:
+                    settled.append(request)
+            if not locked.queue.requests:
+                locked.queue = None
+        if not locked.holders and locked.queue is None:
             self._keys.pop(key, None)
 
     def _leave_queue(self, request: LockRequest) -> None:
-        self._keys[request.waits_at].queue.remove(request)
-
-    def _stop_waiting(self, request: LockRequest) -> None:
-        waiting = self._waiting[request.owner]
+        queue = self._keys[request.waits_at].queue
+        assert queue is not None, "it waits there"
+        queue.remove(request)
+        waiting = self._waiting[request.session]
         waiting.remove(request)
         if not waiting:
-            del self._waiting[request.owner]
+            del self._waiting[request.session]
 
     def _settle(self, request: LockRequest, error: KvError | None) -> None:
         request.error = error
         request.is_settled = True
-
-
-def _describe(circle: list[LockRequest]) -> str:
-    """Say who waits for whom; the first is the victim."""
-    lines = []
-    for index, request in enumerate(circle):
-        then = circle[(index + 1) % len(circle)]
-        mode = request.mode.value
-        lines.append(
-            f"Transaction {index + 1} waits for the {mode} lock held or awaited by transaction "
-            f"{circle.index(then) + 1}: {request.statement or '(statement unknown)'}"
-        )
-    return "\n".join(lines)

@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from kvapi.errors import KvError
-from kvnode.txn.lock_table import LockRequest, LockTable, Owner
+from kvnode.txn.lock_modes import Mode
+from kvnode.txn.lock_queue import LockRequest, Owner
+from kvnode.txn.lock_table import LockTable
 
 Settled = Callable[[LockRequest], Any]
 
@@ -33,6 +35,10 @@ class LockWaits:
         for request in self.table.waiting_of(owner):
             self._forget(request)
         self._answer(self.table.release(owner))
+
+    def unlock(self, owner: Owner, keys: Iterable[bytes], mode: Mode) -> None:
+        """Give one mode of some keys up before the owner ends."""
+        self._answer(self.table.unlock(owner, keys, mode))
 
     def withdraw(self, request: LockRequest, error: KvError) -> None:
         """Fail a request if it still waits."""

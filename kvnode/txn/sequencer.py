@@ -27,7 +27,8 @@ from kvnode.mvcc.formats import txn_key
 from kvnode.storage.engine import Table
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.group_commit import GroupCommit
-from kvnode.txn.lock_table import LockRequest, Owner
+from kvnode.txn.lock_modes import Mode
+from kvnode.txn.lock_queue import LockRequest, Owner
 from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.operations import CommitOperation
 from kvnode.txn.timeline import Timeline
@@ -129,8 +130,9 @@ class Sequencer:
 
         After a wait one looks again: others may have locked what was free before it.
         """
-        written = [*request.puts, *request.deletes]
-        contended = self._locks.table.held_by_others(request.owner, written)
+        table, owner = self._locks.table, request.owner
+        contended = table.contended(owner, request.puts, Mode.NO_KEY_EXCLUSIVE)
+        contended += table.contended(owner, request.deletes, Mode.EXCLUSIVE)
         if not contended:
             self._sequence(request)
             return

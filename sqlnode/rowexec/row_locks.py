@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kvapi.client.kv_client import LockWait
+from kvapi.client.lock_calls import LockWait
 from kvapi.client.results import SKIPPED, MultiGot
 from pgwire.errors import SerializationFailure
 from sqlnode.plan.logical import Scan

@@ -8,7 +8,9 @@ from kvapi.footprint import Footprint
 from kvapi.spans import Span
 from kvnode.mvcc.apply import apply_writes
 from kvnode.storage.memory_engine import MemoryEngine
-from kvnode.txn.lock_table import LockRequest, LockTable, Mode, Wait
+from kvnode.txn.lock_modes import Mode
+from kvnode.txn.lock_queue import LockRequest, Wait
+from kvnode.txn.lock_table import LockTable
 from kvnode.txn.recent_writes import RecentWrites
 from kvnode.txn.validation import find_conflict
 from tests.scripts.runner import run_script
@@ -17,8 +19,11 @@ HERE = Path(__file__).parent
 TENANT = b"\x00\x00\x00\x01"
 
 
+MODES = {mode.name.lower(): mode for mode in Mode}
+
+
 class LockMachine:
-    """Directives: acquire, release, expire, show."""
+    """Directives: acquire, unlock, release, expire, show."""
 
     def __init__(self):
         self.table = LockTable()
@@ -32,9 +37,11 @@ class LockMachine:
         request = LockRequest(
             txn,
             [key.encode() for key in directive.get("keys").split(",")],
-            Mode(directive.get("mode", "exclusive")),
+            MODES[directive.get("mode", "exclusive")],
             Wait(directive.get("wait", "block")),
             directive.get("statement"),
+            session=directive.get("session") or None,
+            is_advisory=directive.get("space") == "advisory",
         )
         if self.table.acquire(request):
             return self.describe(request)
@@ -43,6 +50,11 @@ class LockMachine:
 
     def release(self, directive):
         return self.settled(self.table.release(directive.get("txn")))
+
+    def unlock(self, directive):
+        keys = [key.encode() for key in directive.get("keys").split(",")]
+        mode = MODES[directive.get("mode", "exclusive")]
+        return self.settled(self.table.unlock(directive.get("txn"), keys, mode))
 
     def expire(self, directive):
         request = self.waiting[directive.get("txn")]

@@ -1,7 +1,9 @@
-"""Intents as locks: the table asks for their owners, and keeps an entry only for who waits."""
+"""Intents as locks: the table asks for their owners, and keeps nothing until somebody waits."""
 
 from kvapi.errors import Deadlock
-from kvnode.txn.lock_table import LockRequest, LockTable, Mode, Wait
+from kvnode.txn.lock_modes import Mode
+from kvnode.txn.lock_queue import LockRequest, Wait
+from kvnode.txn.lock_table import LockTable
 
 
 class Staged:
