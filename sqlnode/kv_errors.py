@@ -75,6 +75,8 @@ def sql_error(
         text += f" {error.number} bytes" if error.number else ""
     if isinstance(error, kv.LockNotAvailable) and catalog is not None:
         text += _in_relation(error.key, catalog)
+    if isinstance(error, kv.WriteConflict) and error.message.startswith("could not serialize"):
+        text = "{0}"  # PostgreSQL tells updates and deletes apart
     message = text.format(error.message)
     return sql_class(message, detail=error.detail or None, hint=_HINTS.get(sql_class))
 

@@ -8,23 +8,9 @@ locks rows without reading them before never fails under contention.
 """
 
 from collections.abc import Container, Mapping, Sequence
-from typing import NamedTuple
 
-from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import ABSENT, FOUND, SKIPPED, MultiGot
 from kvapi.errors import WriteConflict
-
-
-class LockOptions(NamedTuple):
-    """How to lock, as `KvClient.lock` takes it; `timeout_ms` 0 waits for ever."""
-
-    txn_id: bytes
-    catalog_version: int
-    statement: str
-    wait: LockWait
-    timeout_ms: int
-    mode: LockMode
-    session: bytes  # the SQL session, whose locks never exclude each other
 
 
 def halves(keys: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
@@ -73,6 +59,20 @@ def is_overtaken(
         elif state == ABSENT and got.read_ts > read_ts:
             is_newer = True
     return is_newer
+
+
+def refuse_overtaken(before: MultiGot, got: MultiGot) -> None:
+    """Refuse locked rows that are not as in the snapshot, `before`: the first updater has won.
+
+    Raises: WriteConflict. Source: PostgreSQL docs, "Repeatable Read Isolation Level".
+    """
+    for was, ts, state, newest_ts in zip(
+        before.found, before.commit_ts, got.found, got.commit_ts, strict=True
+    ):
+        if state == ABSENT and was == FOUND:
+            raise WriteConflict("could not serialize access due to concurrent delete")
+        if state == FOUND and newest_ts != ts:
+            raise WriteConflict("could not serialize access due to concurrent update")
 
 
 def joined(parts: Sequence[MultiGot], read_ts: int) -> MultiGot:

@@ -8,6 +8,14 @@ M = TypeVar("M")
 class Marked(Protocol[M]):
     """The transaction, as its savepoints see it."""
 
+    def lock_mark(self) -> int:
+        """Return the present position among the locks."""
+        ...
+
+    def give_up_locks(self, mark: int) -> None:
+        """Give up the locks taken since `mark`."""
+        ...
+
     def mark(self) -> M:
         """Return the present position."""
         ...
@@ -26,16 +34,18 @@ class Savepoints(Generic[M]):
 
     def __init__(self, txn: Marked[M]) -> None:
         self._txn = txn
-        self._stack: list[tuple[str, M]] = []
+        self._stack: list[tuple[str, M, int]] = []
 
     def set(self, name: str) -> None:
         """Set a savepoint here."""
-        self._stack.append((name, self._txn.mark()))
+        self._stack.append((name, self._txn.mark(), self._txn.lock_mark()))
 
     def rollback_to(self, name: str) -> None:
-        """Take back the writes since the savepoint, which stays. Raises: SavepointMissing."""
+        """Take back writes and locks since the savepoint, which stays. Raises: SavepointMissing."""
         index = self._index(name)
-        self._txn.undo_to(self._stack[index][1])
+        _, mark, locks_mark = self._stack[index]
+        self._txn.undo_to(mark)
+        self._txn.give_up_locks(locks_mark)
         del self._stack[index + 1 :]
 
     def release(self, name: str) -> None:

@@ -16,30 +16,30 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from kvapi.client.kv_client import KvClient
-from kvapi.client.lock_calls import LockWait
-from kvapi.client.results import ABSENT, FOUND, Block, MultiGot
-from kvapi.errors import KeyExists, RequestTooLarge
+from kvapi.client.lock_calls import LockMode, LockWait
+from kvapi.client.results import FOUND, SKIPPED, Block, MultiGot
+from kvapi.errors import KeyExists, RequestTooLarge, WriteConflict
 from kvapi.footprint import Footprint
 from kvapi.spans import Span
 from sqlnode.commit_checks import CommitChecks
 from sqlnode.deferred_keys import DeferredKeys
 from sqlnode.first_read import FirstRead
 from sqlnode.locked_rows import (
-    LockOptions,
     from_buffer,
     halves,
     is_overtaken,
     joined,
+    refuse_overtaken,
     with_own_writes,
 )
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
 from sqlnode.span_validation import valid_until
+from sqlnode.txn_locks import KEYS_PER_REQUEST, LockWish, TxnLocks
 from sqlnode.txn_scan import overlaid, store_blocks
 from sqlnode.write_buffer import WRITES_BYTES_MAX, BufferMark, WriteBuffer
 
 Isolation = Literal["serializable", "repeatable read", "read committed"]
-KEYS_PER_REQUEST: Final = 1000  # of one multi_get or lock request
 TXN_ID_BYTES: Final = 16
 
 
@@ -78,8 +78,9 @@ class Transaction:
         self._reads = ReadFootprint()
         self._checks = CommitChecks()
         self.deferred = DeferredKeys()
-        self._locked: set[bytes] = set()  # exclusively
-        self._has_locks = False
+        self.locks = TxnLocks(client, txn_id)
+        self._is_fixed = False  # REPEATABLE READ: an earlier statement took the snapshot
+        self.lock_mark = self.locks.mark
         self.savepoints = Savepoints(self)
         self._first = FirstRead()
         # Without validation at commit a READ COMMITTED transaction never looks at its footprint.
@@ -220,7 +221,7 @@ class Transaction:
     def _record_keys(self, keys: Sequence[bytes]) -> None:
         if self._is_tracking:
             for key in keys:
-                if key not in self._locked:
+                if not self.locks.protects(key):
                     self._reads.add_key(key)
 
     def _at(self, read_ts: int) -> None:
@@ -233,59 +234,58 @@ class Transaction:
         *,
         wait: LockWait = "block",
         timeout_ms: int = 0,
-        shared: bool = False,
+        mode: LockMode = "exclusive",
+        keep_absent: bool = False,
     ) -> MultiGot:
         """Lock rows in the order given and return their newest values, own writes included.
 
-        Raises: WriteConflict if the snapshot had to move and could not; LockTimeout,
-        LockNotAvailable, Deadlock.
+        What does not exist stays locked only with `keep_absent`.
+        Raises: WriteConflict, LockTimeout, LockNotAvailable, Deadlock.
         """
         writes = self._buffer.writes
-        if all(key in self._locked and key in writes for key in keys):
+        if all(key in writes and self.locks.covers(key, mode) for key in keys):
             return from_buffer(keys, writes, self.read_ts)
-        self._has_locks = True
-        options = LockOptions(
-            self.txn_id,
-            self.catalog_version,
-            self.statement,
-            wait,
-            timeout_ms,
-            "shared" if shared else "exclusive",
-            b"",
-        )
+        wish = LockWish(mode, wait, timeout_ms, self.statement, self.catalog_version)
         parts = []
-        for start in range(0, len(keys), KEYS_PER_REQUEST):
-            parts += await self._lock(keys[start : start + KEYS_PER_REQUEST], options)
+        async for part, got in self.locks.lock(keys, wish):
+            await self._after_lock(part, got, mode, keep_absent=keep_absent)
+            parts.append(with_own_writes(part, got, writes))
         return parts[0] if len(parts) == 1 else joined(parts, self.read_ts)
 
-    async def _lock(self, keys: Sequence[bytes], options: LockOptions) -> list[MultiGot]:
-        try:
-            got = await self._client.lock(keys, **options._asdict())
-        except RequestTooLarge:
-            if len(keys) == 1:
-                raise
-            first, second = halves(keys)  # rows too large for one answer
-            return await self._lock(first, options) + await self._lock(second, options)
-        await self._after_lock(keys, got, shared=options.mode == "shared")
-        return [with_own_writes(keys, got, self._buffer.writes)]
+    async def hold_rows(self, keys: Sequence[bytes], *, timeout_ms: int = 0) -> list[bytes | None]:
+        """Keep rows from losing their keys (for foreign keys: no read); return newest values."""
+        writes = self._buffer.writes
+        wish = LockWish("key shared", "block", timeout_ms, self.statement, self.catalog_version)
+        values = await self.locks.hold([key for key in keys if key not in writes], wish)
+        return [writes[key] if key in writes else values[key] for key in keys]
 
-    async def _after_lock(self, keys: Sequence[bytes], got: MultiGot, *, shared: bool) -> None:
-        """Move the snapshot if the locked rows are newer, and stop validating what is locked."""
+    async def _after_lock(
+        self, keys: Sequence[bytes], got: MultiGot, mode: LockMode, *, keep_absent: bool
+    ) -> None:
+        """Move the snapshot if locked rows are newer, and stop validating what is locked."""
+        absent = self.locks.note(keys, got.found, mode)
         if self._is_tracking and self.read_ts:
             if is_overtaken(keys, got, self.read_ts, self._reads.keys):
-                if self._reads:
-                    await self._refresh()
-                # Not the refresh's own, later time: what this lock found absent may exist then.
-                self.read_ts = got.read_ts
+                await self._move(keys, got)
         elif self.isolation != "read committed":
             self._at(got.read_ts)
         for key, state in zip(keys, got.found, strict=True):
-            if state == FOUND:
-                if not shared:
-                    self._locked.add(key)
+            if state == FOUND and self.locks.protects(key):
                 self._reads.discard_key(key)
-            elif state == ABSENT and self._is_tracking and key not in self._buffer.writes:
+            elif state != SKIPPED and self._is_tracking and key not in self._buffer.writes:
                 self._reads.add_key(key)  # an insert does not look at locks
+        if not keep_absent:
+            self.locks.give_up(absent, mode)
+
+    async def _move(self, keys: Sequence[bytes], got: MultiGot) -> None:
+        """Move the snapshot to where the locked rows are. Raises: WriteConflict."""
+        if self._is_fixed:
+            refuse_overtaken(await self._client.multi_get(keys, read_ts=self.read_ts), got)
+            return
+        if self._reads:
+            await self._refresh()
+        # Not the refresh's own, later time: what this lock found absent may exist then.
+        self.read_ts = got.read_ts
 
     async def _refresh(self) -> int:
         """Validate everything read so far now; return the time. Raises: WriteConflict."""
@@ -303,6 +303,12 @@ class Transaction:
     def delete(self, key: bytes) -> None:
         """Delete a row, which must have been locked by `lock_rows` (index entries: their row)."""
         self._buffer.set(key, None)
+
+    def give_up_locks(self, mark: int) -> None:
+        """Give up the locks taken since `mark`: what was read of those rows may change again."""
+        for key in self.locks.give_up_since(mark):
+            if self._is_tracking:
+                self._reads.add_key(key)
 
     def require_absent(self, key: bytes) -> None:
         """Make the commit fail with KeyExists if `key` exists then. Call it before `put`.
@@ -338,6 +344,7 @@ class Transaction:
         """Begin a statement, in READ COMMITTED with a new snapshot; the mark is for `undo_to`."""
         if self.isolation == "read committed":
             self.read_ts = 0
+        self._is_fixed = self.isolation == "repeatable read" and self.read_ts != 0
         return self.mark()
 
     def mark(self) -> Mark:
@@ -351,9 +358,10 @@ class Transaction:
     async def retry_statement(self, mark: Mark) -> None:
         """Make ready to run the statement that began at `mark` again at a newer snapshot.
 
-        For a statement of which the client has seen nothing. Raises: WriteConflict if earlier reads
-        changed.
+        For a statement the client has seen nothing of. Raises: WriteConflict if reads changed.
         """
+        if self._is_fixed:
+            raise WriteConflict("could not serialize access due to concurrent update")
         self._buffer.undo_to(mark.writes)
         self._reads.forget_to(mark.reads)
         self.read_ts = await self._refresh() if self._reads else 0
@@ -366,7 +374,7 @@ class Transaction:
         """
         self.is_finished = True
         if not self._buffer and not self.schema_changed:
-            self._free_locks()
+            self.locks.free()
             return self.read_ts
         is_validated = self.isolation == "serializable" and self._is_tracking
         try:
@@ -380,21 +388,13 @@ class Transaction:
                 schema_change=self.schema_changed,
             )
         except BaseException:
-            self._has_locks = True  # part of it may be staged
-            self._free_locks()
+            self.locks.has_any = True  # part of it may be staged
+            self.locks.free()
             raise
-        self._has_locks = False  # freed with the commit
+        self.locks.has_any = False  # freed with the commit
         return commit_ts
 
     async def rollback(self) -> None:
         """Give up: nothing was written yet, so only locks have to be freed. Safe to call twice."""
         self.is_finished = True
-        self._free_locks()
-
-    def _free_locks(self) -> None:
-        """Send the rollback without waiting: the stream keeps its order with later requests."""
-        if self._has_locks:
-            self._has_locks = False
-            freed = self._client.rollback(txn_id=self.txn_id)
-            # Locks die with the stream, so a failure needs nobody's attention.
-            freed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.locks.free()

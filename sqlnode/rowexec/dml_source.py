@@ -26,6 +26,8 @@ from sqlnode.rowexec.row_locks import (
     LockedRows,
     PointLocks,
     RowLocker,
+    RowLockMode,
+    change_mode,
     is_lockable_point,
 )
 from sqlnode.rowexec.sources import TableScan
@@ -78,7 +80,9 @@ def compile_targets(
             return TableTargets(found[0], found[1], row_columns, assigned)
         except NotRowShape:  # a subquery in WHERE
             pass
-    return JoinedTargets(table, row_columns, source, compile_source(source, catalog, compiler))
+    mode = change_mode(table, assigned) if assigned else EXCLUSIVE
+    executable = compile_source(source, catalog, compiler)
+    return JoinedTargets(table, row_columns, source, executable, mode)
 
 
 def _single_table(source: Plan) -> tuple[Scan, tuple[Scalar, ...]] | None:
@@ -101,12 +105,13 @@ class TableTargets:
     ) -> None:
         scan = with_all_columns(scan)
         codec = codec_of(scan.table)
+        mode = change_mode(scan.table, assigned) if assigned else EXCLUSIVE
         self._moves = False
         if is_lockable_point(scan, condition):
-            self._node: PointLocks | LockedRows = PointLocks(scan, condition, EXCLUSIVE)
+            self._node: PointLocks | LockedRows = PointLocks(scan, condition, mode)
         else:
             found = TableScan(scan, condition, (), has_limit=False)
-            self._node = LockedRows(found, scan, condition, EXCLUSIVE)
+            self._node = LockedRows(found, scan, condition, mode)
             # A row whose key in the scanned index changes could be met again further on.
             keys = {*found.path.index.attnums, *codec.primary.attnums}
             self._moves = not assigned.isdisjoint(keys)
@@ -133,12 +138,17 @@ class JoinedTargets:
     """Rows that a query found: the target's columns, then those of FROM or USING."""
 
     def __init__(
-        self, table: TableDesc, row_columns: Columns, source: Plan, executable: Executable
+        self,
+        table: TableDesc,
+        row_columns: Columns,
+        source: Plan,
+        executable: Executable,
+        mode: RowLockMode,
     ) -> None:
         codec = codec_of(table)
         self._codec = codec
         self._executable = executable
-        self._locker = RowLocker(codec)
+        self._locker = RowLocker(codec, mode)
         place = {column.id: n for n, column in enumerate(source.columns)}
         by_attnum = {
             column.attnum or codec.attnums[n]: place[column.id]

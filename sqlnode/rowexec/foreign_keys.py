@@ -73,6 +73,11 @@ class ForeignKey:
         in_order = [values[n] for n in self._to_parent_order]
         return None not in values and self.parent_index.key(in_order) == key
 
+    @property
+    def parent_has_own_key(self) -> bool:
+        """True if the referenced key is the primary key: its entries are the rows themselves."""
+        return not isinstance(self.parent_index, SecondaryIndexCodec)
+
     def row_key_of_parent(self, key: bytes, value: bytes) -> bytes:
         """Return the row key behind an entry of the referenced unique index."""
         if isinstance(self.parent_index, SecondaryIndexCodec):

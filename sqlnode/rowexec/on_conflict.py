@@ -20,7 +20,7 @@ from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.index_codec import IndexCodec, SecondaryIndexCodec
 from sqlnode.rowexec.referential import Referential
 from sqlnode.rowexec.row_checks import RowChecks
-from sqlnode.rowexec.row_locks import EXCLUSIVE, lock_keys
+from sqlnode.rowexec.row_locks import change_mode, lock_keys
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.rowexec.subquery_values import Computed, SubqueryValues
@@ -64,6 +64,7 @@ class ConflictWriter:
             (codec.position_of[attnum], compile_scalar(scalar, both))
             for attnum, scalar in assignments
         ]
+        self.mode = change_mode(bound.table, [attnum for attnum, _ in clause.assignments])
         self.moves = writer.moves(attnum for attnum, _ in clause.assignments)
         self.locks_first = (
             self.do_update and len(self.arbiters) == 1 and self.arbiters[0] is codec.primary
@@ -159,7 +160,8 @@ class Conflicts:
         return taken
 
     async def _lock(self, keys: list[bytes], ctx: "ExecContext") -> None:
-        got = await lock_keys(keys, EXCLUSIVE, ctx)
+        # A key that is free is held as well: whoever else would insert it waits.
+        got = await lock_keys(keys, self._clause.mode, ctx, keep_absent=True)
         self._stored = dict(zip(keys, got.values, strict=True))
 
     def _owner(self, key: bytes, value: bytes) -> bytes:

@@ -41,8 +41,8 @@ from sqlnode.rowexec.operators import DistinctRows, FilterRows, LimitRows, Proje
 from sqlnode.rowexec.row_locks import (
     LockedJoin,
     LockedRows,
-    LockMode,
     PointLocks,
+    RowLockMode,
     is_lockable_point,
     lock_mode,
 )
@@ -229,7 +229,7 @@ def _is_table(plan: Plan) -> bool:
 def _lock_table(
     table: tuple[Scan, tuple[Scalar, ...]],
     keys: tuple[SortKey, ...],
-    mode: LockMode,
+    mode: RowLockMode,
     wanted: Wanted,
 ) -> Compiled:
     scan, condition = with_all_columns(table[0]), (*wanted.condition, *table[1])

@@ -5,10 +5,10 @@ immediately and report their own changes the same way. What must hold is noted a
 `finish`, over the transaction's own writes: so a row may reference one that the same statement
 inserts later, and NO ACTION sees what the cascades removed.
 
-Under SERIALIZABLE the reads of a check are validated at commit. Otherwise checks read what is
-committed now: new children lock their parents, as PostgreSQL's FOR KEY SHARE does, so whoever has
-locked a parent to remove it sees every child of the present; and the commit validates that no
-SERIALIZABLE transaction, which takes no such locks, has added one since.
+New children lock their parents, as PostgreSQL's FOR KEY SHARE does: a parent cannot go before they
+are committed, and who has locked it to remove it sees every child of the present. Updates of other
+columns of the parent neither wait for children nor conflict with them. What a check reads beyond
+that is validated at commit.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,13 @@ from sqlnode.rowexec.foreign_keys import ForeignKey, Values
 from sqlnode.rowexec.node import BATCH_ROWS
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.row_checks import RowChecks
-from sqlnode.rowexec.row_locks import RowLocker
+from sqlnode.rowexec.row_locks import (
+    EXCLUSIVE,
+    RowLocker,
+    RowLockMode,
+    change_mode,
+    lock_timeout_ms,
+)
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.types import BOOL
@@ -156,19 +162,21 @@ class Referential:
     async def _check_parents(
         self, key: ForeignKey, keys: list[bytes], wanted: dict[bytes, Values]
     ) -> None:
-        txn = self._ctx.txn
-        found = await txn.newest().multi_get(keys)
-        there = []
-        for entry, value in zip(keys, found, strict=True):
-            if value is None:
+        """Hold the parents, as PostgreSQL's FOR KEY SHARE: their other columns may change."""
+        txn, timeout_ms = self._ctx.txn, lock_timeout_ms(self._ctx)
+        if key.parent_has_own_key:
+            rows: dict[bytes, bytes | None] = {entry: entry for entry in keys}
+        else:
+            found = await txn.newest().multi_get(keys)
+            rows = {
+                entry: None if value is None else key.row_key_of_parent(entry, value)
+                for entry, value in zip(keys, found, strict=True)
+            }
+        held = [row for row in rows.values() if row is not None]
+        values = dict(zip(held, await txn.hold_rows(held, timeout_ms=timeout_ms), strict=True))
+        for entry, row in rows.items():
+            if row is None or not key.is_parent(values[row], entry):
                 self._missing(key, wanted[entry])
-            else:
-                there.append((entry, key.row_key_of_parent(entry, value)))
-        if txn.isolation != "serializable" and there:
-            locked = await txn.lock_rows([row for _, row in there], shared=True)
-            for (entry, _), value in zip(there, locked.values, strict=True):
-                if not key.is_parent(value, entry):
-                    self._missing(key, wanted[entry])
 
     def _missing(self, key: ForeignKey, values: Values) -> None:
         if not self._defer(key, [values], is_orphan=False):
@@ -213,7 +221,8 @@ class Referential:
             self._orphans.append((key, action, before))
         elif action is FkAction.CASCADE:
             new_values = {key.parent_key(old): new for old, new in moved}
-            children = await self._locked_children(key, before)
+            mode = change_mode(key.child, key.desc.columns)
+            children = await self._locked_children(key, before, mode)
             await self._change_children(
                 key,
                 [(row, new_values[key.parent_key(key.child_values(row))]) for row in children],
@@ -222,13 +231,14 @@ class Referential:
             await self._reset_children(key, before, action)
 
     async def _delete_children(self, key: ForeignKey, gone: list[Values]) -> None:
-        rows = await self._locked_children(key, gone)
+        rows = await self._locked_children(key, gone, EXCLUSIVE)
         if rows:
             RowWriter(key.child).delete(rows, self._ctx)
             await self.deleted(key.child, rows)
 
     async def _reset_children(self, key: ForeignKey, gone: list[Values], action: FkAction) -> None:
-        rows = await self._locked_children(key, gone)
+        mode = change_mode(key.child, key.desc.columns)
+        rows = await self._locked_children(key, gone, mode)
         if rows:
             values: Values = (None,) * len(key.desc.columns)
             if action is FkAction.SET_DEFAULT:
@@ -252,7 +262,9 @@ class Referential:
         await RowWriter(key.child).moves(key.desc.columns).update(pairs, self._ctx)
         await self.updated(key.child, pairs)
 
-    async def _locked_children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
+    async def _locked_children(
+        self, key: ForeignKey, parents: list[Values], mode: RowLockMode
+    ) -> list[Row]:
         rows = await self.children(key, parents)
         if not rows:
             return []
@@ -262,7 +274,7 @@ class Referential:
             values = key.child_values(row)
             return None not in values and key.parent_key(values) in wanted
 
-        return await RowLocker(RowWriter(key.child).codec).lock(rows, self._ctx, still_refers)
+        return await RowLocker(RowWriter(key.child).codec, mode).lock(rows, self._ctx, still_refers)
 
     async def children(self, key: ForeignKey, parents: list[Values]) -> list[Row]:
         """Return the rows that refer to any of `parents`, as committed now and written here."""

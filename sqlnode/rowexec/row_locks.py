@@ -6,14 +6,15 @@ conflicting). Otherwise rows are found at the snapshot, locked, and those that h
 checked against the condition again.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kvapi.client.lock_calls import LockWait
+from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import SKIPPED, MultiGot
 from pgwire.errors import SerializationFailure
+from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.plan.logical import Scan
 from sqlnode.plan.scalar import Scalar
 from sqlnode.rowexec.access_path import choose_path
@@ -28,30 +29,53 @@ from sqlnode.rowexec.table_reads import BoundTerms
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
-_SHARED: Final = ("share", "key share")
+_MODES: Final[dict[str, LockMode]] = {
+    "update": "exclusive",
+    "no key update": "no key exclusive",
+    "share": "shared",
+    "key share": "key shared",
+}
 _WAITS: Final[dict[str, LockWait]] = {"block": "block", "nowait": "nowait", "skip": "skip"}
 
 
 @dataclass(frozen=True, slots=True)
-class LockMode:
+class RowLockMode:
     """Strength and waiting of SELECT … FOR."""
 
-    shared: bool = False
+    mode: LockMode = "exclusive"
     wait: LockWait = "block"
 
 
-EXCLUSIVE: Final = LockMode()
+EXCLUSIVE: Final = RowLockMode()
+NO_KEY_EXCLUSIVE: Final = RowLockMode("no key exclusive")
 
 
-def lock_mode(strength: str, wait: str) -> LockMode:
+def lock_mode(strength: str, wait: str) -> RowLockMode:
     """Return the mode of a FOR clause."""
-    return LockMode(strength.lower() in _SHARED, _WAITS[wait])
+    return RowLockMode(_MODES[strength.lower()], _WAITS[wait])
 
 
-async def lock_keys(keys: list[bytes], mode: LockMode, ctx: "ExecContext") -> MultiGot:
+def change_mode(table: TableDesc, assigned: Iterable[int]) -> RowLockMode:
+    """Return how UPDATE locks: exclusively if a column changes that a foreign key may refer to.
+
+    Source: PostgreSQL, src/backend/access/heap/heapam.c (HeapDetermineColumnsInfo).
+    """
+    unique = [index for index in (table.primary, *table.indexes) if index.unique or index.primary]
+    keys = {column.attnum for index in unique for column in index.columns}
+    return NO_KEY_EXCLUSIVE if keys.isdisjoint(assigned) else EXCLUSIVE
+
+
+async def lock_keys(
+    keys: list[bytes], mode: RowLockMode, ctx: "ExecContext", *, keep_absent: bool = False
+) -> MultiGot:
     """Lock rows in the order given and return their newest values."""
-    timeout_ms = lock_timeout_ms(ctx)
-    return await ctx.txn.lock_rows(keys, wait=mode.wait, timeout_ms=timeout_ms, shared=mode.shared)
+    return await ctx.txn.lock_rows(
+        keys,
+        wait=mode.wait,
+        timeout_ms=lock_timeout_ms(ctx),
+        mode=mode.mode,
+        keep_absent=keep_absent,
+    )
 
 
 def lock_timeout_ms(ctx: "ExecContext") -> int:
@@ -81,7 +105,7 @@ class PointLocks:
     is_bounded = True
     is_full_scan = False
 
-    def __init__(self, scan: Scan, condition: Sequence[Scalar], mode: LockMode) -> None:
+    def __init__(self, scan: Scan, condition: Sequence[Scalar], mode: RowLockMode) -> None:
         self.layout = positions(scan.columns)
         codec = codec_of(scan.table)
         path = choose_path(scan, condition, (), has_limit=False)
@@ -122,7 +146,7 @@ class LockedRows:
     """
 
     def __init__(
-        self, source: Node, scan: Scan, condition: Sequence[Scalar], mode: LockMode
+        self, source: Node, scan: Scan, condition: Sequence[Scalar], mode: RowLockMode
     ) -> None:
         self.layout = source.layout
         self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
@@ -159,7 +183,7 @@ class LockedJoin:
     again. Requires: the source gives every column of the locked scans.
     """
 
-    def __init__(self, source: Node, scans: Sequence[Scan], mode: LockMode) -> None:
+    def __init__(self, source: Node, scans: Sequence[Scan], mode: RowLockMode) -> None:
         self.layout = source.layout
         self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
         self._source = source
@@ -222,7 +246,7 @@ Recheck = Callable[[Row, "ExecContext"], bool]
 class RowLocker:
     """Locks rows that were read before, and brings them up to date."""
 
-    def __init__(self, codec: TableCodec, mode: LockMode = EXCLUSIVE) -> None:
+    def __init__(self, codec: TableCodec, mode: RowLockMode = EXCLUSIVE) -> None:
         self._codec = codec
         self._mode = mode
         self._width = len(codec.attnums)

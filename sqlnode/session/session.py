@@ -27,6 +27,7 @@ from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.reg_output import with_names
 from sqlnode.session.statement_guard import StatementGuard
 from sqlnode.session.transaction_block import TransactionBlock
+from sqlnode.txn import Isolation, Transaction
 
 STATEMENTS_MAX: Final = 20_000  # 4 KiB each or more
 PORTALS_MAX: Final = 1_000
@@ -46,7 +47,7 @@ class Session:
         self.out = Output(link)
         self.guard = StatementGuard(asyncio.get_running_loop())
         self.parameters = Parameters(_fixed(engine, hello), hello.parameters)
-        self.block = TransactionBlock(self.parameters, engine.begin, lambda: engine.catalog)
+        self.block = TransactionBlock(self.parameters, self._begin, lambda: engine.catalog)
         self.sequences = SessionSequences(engine.counters, lambda: self.block.catalog)
         self.statements: dict[str, PreparedStatement] = {}
         self.portals: dict[str, Portal] = {}
@@ -145,6 +146,16 @@ class Session:
             work_mem_bytes=self.work_mem_bytes,
             commit_follows=commit_follows,
         )
+
+    def _begin(self, isolation: Isolation, read_only: bool) -> Transaction:
+        txn = self.engine.begin(isolation, read_only)
+        txn.locks.session = self.lock_session
+        return txn
+
+    @property
+    def lock_session(self) -> bytes:
+        """What the KV node calls this session: deadlock reports show it as the process id."""
+        return self.info.backend_pid.to_bytes(4, "big")
 
     def begin_clock(self, now: int) -> None:
         """Fix now() for a transaction."""

@@ -253,6 +253,14 @@ class FakeStream:
         self.store.free(request.txn_id)
         response.done.SetInParent()
 
+    def _unlock(self, request, response):
+        locks = self.store.locks
+        for key in request.unlock.keys:
+            if locks.get(key) == request.txn_id:
+                del locks[key]
+        self.store.free(b"")  # those who waited look again
+        response.done.SetInParent()
+
     def _increment(self, request, response):
         response.counter.value, response.counter.is_called = self.store.increment(request.increment)
 

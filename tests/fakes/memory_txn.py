@@ -74,7 +74,9 @@ class MemoryTxn:
                 reverse,
             )  # fmt: skip
 
-    async def lock_rows(self, keys, *, wait="block", timeout_ms=0, shared=False):
+    async def lock_rows(
+        self, keys, *, wait="block", timeout_ms=0, mode="exclusive", keep_absent=False
+    ):
         self.round_trips.append("lock")
         self.locked += keys
         if self.before_lock is not None:
@@ -82,6 +84,10 @@ class MemoryTxn:
         values = [self._value(key) for key in keys]
         found = bytes(0 if value is None else 1 for value in values)
         return MultiGot(values, [1] * len(keys), 1, found)
+
+    async def hold_rows(self, keys, *, timeout_ms=0):
+        self.round_trips.append("lock")
+        return [self._value(key) for key in keys]
 
     def put(self, key, value):
         self._undo.append((key, key in self.writes, self.writes.get(key)))

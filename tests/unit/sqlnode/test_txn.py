@@ -273,7 +273,7 @@ async def test_locks_are_freed_by_rollback_and_empty_commit(server, begin):
     """SELECT … FOR UPDATE followed by COMMIT must not block the row for ever."""
     for end in ("rollback", "commit"):
         txn = begin()
-        await txn.lock_rows([b"a"])
+        await txn.lock_rows([b"a"], keep_absent=True)
         with pytest.raises(LockNotAvailable):
             await begin().lock_rows([b"a"], wait="nowait")
         await getattr(txn, end)()

@@ -28,6 +28,12 @@ class RememberingTxn:
     def undo_to(self, mark):
         self.writes = mark
 
+    def lock_mark(self):
+        return 0
+
+    def give_up_locks(self, mark):
+        """Do nothing: there are none."""
+
     def begin_statement(self):
         return self.writes
 
