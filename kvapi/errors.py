@@ -168,6 +168,10 @@ class Unavailable(KvError):
     """No connection to the KV node within the configured wait."""
 
 
+class SpansNodes(KvError):
+    """The transaction would need ranges of several KV nodes; nothing has happened."""
+
+
 BY_CODE: dict[int, type[KvError]] = {
     cls.code: cls for cls in KvError.__subclasses__() if cls.code is not None
 }

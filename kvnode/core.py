@@ -90,6 +90,10 @@ class Core:
         self.reads = ReadScheduler(loop, clock, self.timeline, quantum_s=config.quantum_s)
         self._next_stream_id = 0
 
+    def set_address(self, address: str) -> None:
+        """Say under which address range descriptors name this node; before the first stream."""
+        self.tenants.own_address = address
+
     def now_s(self) -> float:
         """Return wall time in seconds."""
         return self.clock.now_ns() / 1e9

@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import random
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -32,6 +33,7 @@ from kvnode.core import Core
 from kvnode.data_dir import DataDir, open_data_dir
 from kvnode.metrics import KvnodeMetrics
 from kvnode.node_config import FOREIGN_SECTIONS, KvnodeConfig, NodeConfig
+from kvnode.ranges.keeper import RangeKeeper
 from kvnode.server.grpc_server import KvService, server_options
 from kvnode.server.unix_server import serve_unix
 from kvnode.storage.lmdb_engine import LmdbConfig, LmdbEngine
@@ -76,14 +78,17 @@ async def running_kvnode(
         core = _open_core(stack, files, config)
         lifecycle = TenantLifecycle(core)
         maintenance = Maintenance(core)
-        admin = TenantAdminService(core, lifecycle)
+        keeper = RangeKeeper(core, random.Random(core.epoch))
+        admin = TenantAdminService(core, lifecycle, keeper)
         unix = await _serve_unix(stack, core, addresses.unix)
         kv = await _serve_kv(stack, core, addresses.kv)
         admin_at = await _serve_admin(stack, admin, files.admin_token, addresses.admin)
         stack.callback(admin.close)
-        http = await _serve_http(stack, core, maintenance, addresses.http)
+        http = await _serve_http(stack, core, maintenance, keeper, addresses.http)
         upkeep = spawn(maintenance.run(), name="maintenance")
         stack.callback(upkeep.cancel)
+        keeping = spawn(keeper.run(), name="range-keeper")
+        stack.callback(keeping.cancel)
         drops = spawn(lifecycle.finish_drops(), name="finish-drops")
         stack.callback(drops.cancel)
         stack.push_async_callback(_drain, core)
@@ -163,13 +168,17 @@ def _bind(server: grpc.aio.Server, address: str) -> str:
 
 
 async def _serve_http(
-    stack: AsyncExitStack, core: Core, maintenance: Maintenance, address: str
+    stack: AsyncExitStack,
+    core: Core,
+    maintenance: Maintenance,
+    keeper: RangeKeeper,
+    address: str,
 ) -> str:
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     GCCollector(registry=registry)
-    KvnodeMetrics(core, maintenance, registry)
+    KvnodeMetrics(core, maintenance, keeper, registry)
     listener = listen_tcp(parse_host_port(address))
     where = bound_address(listener)
     server = await serve_metrics(listener, registry, is_ready=lambda: not core.is_draining)

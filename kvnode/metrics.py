@@ -12,15 +12,23 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from kvnode.core import Core
+from kvnode.ranges.keeper import RangeKeeper
 from kvnode.tenants.maintenance import Maintenance
 
 
 class KvnodeMetrics(Collector):
     """Shows a core's counters."""
 
-    def __init__(self, core: Core, maintenance: Maintenance, registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        core: Core,
+        maintenance: Maintenance,
+        keeper: RangeKeeper,
+        registry: CollectorRegistry,
+    ) -> None:
         self._core = core
         self._maintenance = maintenance
+        self._keeper = keeper
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
@@ -50,6 +58,12 @@ class KvnodeMetrics(Collector):
                 "Old versions removed.",
                 self._maintenance.versions_collected,
             ),
+            (
+                "range_splits",
+                "Ranges split, by size, load or an operator.",
+                self._keeper.split_count,
+            ),
+            ("range_merges", "Ranges merged with a neighbour.", self._keeper.merge_count),
         ]
 
     def _gauges(self) -> list[tuple[str, str, float]]:
@@ -64,6 +78,7 @@ class KvnodeMetrics(Collector):
                 "Bound of the former; large transactions are refused beyond it.",
                 core.config.staged_bytes_node_max,
             ),
+            ("ranges", "Ranges in memory.", self._keeper.range_count()),
             ("reads_running", "Long reads between two steps.", len(core.reads)),
             ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
             ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),

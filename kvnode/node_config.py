@@ -36,6 +36,13 @@ class NodeConfig:
     protect_s_max: float = 86_400.0  # then a reader's snapshot may be collected all the same
     protections_max: int = 10_000  # of one stream
     gc_interval_s: float = 10.0
+    range_bytes_max: int = 128 << 20  # a range that holds more splits at its middle
+    range_merge_bytes_max: int = 32 << 20  # neighbours that hold less together may merge
+    range_load_split_per_s: float = 5_000.0  # a range that serves more requests splits,
+    range_load_s: float = 10.0  # if it did so for so long and the load has a middle
+    range_quiet_s: float = 300.0  # neighbours merge when small and slow for so long
+    range_interval_s: float = 1.0  # how often all that is looked at
+    ranges_max: int = 10_000  # of one tenant; then none splits any more
     credential_life_s: float = 86_400.0
     drain_s: float = 5.0
     map_bytes: int = 8 << 30
@@ -50,6 +57,8 @@ class NodeConfig:
             raise ConfigError("block_bytes_max must be at most half of frame_bytes_max")
         if self.staged_bytes_max > self.staged_bytes_node_max:
             raise ConfigError("staged_bytes_max must be at most staged_bytes_node_max")
+        if 2 * self.range_merge_bytes_max > self.range_bytes_max:
+            raise ConfigError("range_merge_bytes_max must be at most half of range_bytes_max")
         if self.map_bytes > self.map_bytes_max:
             raise ConfigError("map_bytes must be at most map_bytes_max")
 

@@ -40,6 +40,7 @@ FROM_KV: Final[Mapping[type[kv.KvError], tuple[type[SqlError], str]]] = {
     ),
     kv.Throttled: (sql.InsufficientResources, "too many requests outstanding"),
     kv.NotLeaseholder: (sql.SerializationFailure, "the data has moved to another KV node"),
+    kv.SpansNodes: (sql.FeatureNotSupported, "{0} is not supported"),
     kv.SnapshotTooOld: (sql.SerializationFailure, "snapshot too old"),
     kv.DiskFull: (sql.DiskFull, "could not extend the store: no space left on device"),
     kv.Cancelled: (sql.QueryCanceled, "canceling statement due to user request"),

@@ -20,7 +20,8 @@ from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
 from kvapi.client.lock_calls import LockCalls
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
-from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, TxnState
+from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, RangeInfo, TxnState
+from kvapi.client.router import Router
 from kvapi.client.txn_ties import TxnTies, broken_error
 from kvapi.errors import BadRequest, KvError
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
@@ -40,7 +41,10 @@ class MonotonicClock(Protocol):
 
 
 class KvClient:
-    """One stream to one KV node. Belongs to the event loop that it was made on."""
+    """One stream to one KV node, and to others that hold ranges of the tenant (`router.py`).
+
+    Belongs to the event loop that it was made on.
+    """
 
     def __init__(self, address: str, *, config: ClientConfig, clock: MonotonicClock) -> None:
         self.address = address
@@ -54,6 +58,13 @@ class KvClient:
         self.lock, self.unlock = locks.lock, locks.unlock
         self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
         self._stream.on_unresolved = self._resolver.resolve
+        self._router = Router(
+            address,
+            self._stream,
+            config,
+            open_peer=lambda peer: KvClient(peer, config=config, clock=clock),
+            on_awake=self._route,
+        )
 
     # --- connection ---------------------------------------------------------------------------
 
@@ -66,16 +77,24 @@ class KvClient:
 
         Raises: CredentialRefused, TenantSuspended, TenantUnknown, Unavailable.
         """
+        self._router.set_credential(credential)
         return await self._connection.authenticate(credential)
 
     def set_credential(self, credential: bytes) -> None:
         """Use a renewed credential from the next connection on."""
+        self._router.set_credential(credential)
         self._connection.set_credential(credential)
 
     async def close(self) -> None:
         """End the connection; what is outstanding fails."""
+        await self._router.close()
         await self._connection.close()
         await self._resolver.close()
+
+    @property
+    def stream(self) -> RequestStream:
+        """The home node's stream, for the router."""
+        return self._stream
 
     @property
     def catalog_version(self) -> int:
@@ -218,6 +237,7 @@ class KvClient:
         """Free the transaction's locks and staged writes; safe to call twice."""
         future = self._create_future()
         if self._ties.forget(txn_id):
+            self._router.forget(txn_id)
             future.set_result(None)  # the end of the stream freed them
             return future
         request = self._request(ops.ROLLBACK, future, 0)
@@ -296,6 +316,14 @@ class KvClient:
         increment.is_called = is_called
         return future
 
+    def ranges(self, start: bytes = b"", *, limit: int = 0) -> Future[list[RangeInfo]]:
+        """Ask which ranges the tenant has, from the one that holds `start` on."""
+        future = self._create_future()
+        request = self._request(ops.RANGES, future, len(start))
+        request.ranges.start = start
+        request.ranges.limit = limit
+        return future
+
     # --- inside -------------------------------------------------------------------------------
 
     def _long(self, operation: ops.Operation, size: int) -> tuple[AnyFuture, kv_pb2.Request]:
@@ -344,6 +372,11 @@ class KvClient:
         for chunk in ops.chunks(writes, self._stream.send_bytes_max // 2):
             await self._stage(txn_id, chunk)
         return await send({})
+
+    def _route(self, is_awake: bool) -> Sequence[bytes]:
+        """Send requests through the router, or straight to the stream; return who is tied."""
+        self._request = self._router.request if is_awake else self._stream.request
+        return self._ties.tied()
 
     def _failed(self, error: KvError) -> AnyFuture:
         future = self._create_future()

@@ -10,9 +10,11 @@ from kvapi.client.results import (
     Counter,
     Got,
     MultiGot,
+    RangeInfo,
     TxnOutcome,
     TxnState,
 )
+from kvapi.errors import NotLeaseholder
 from kvapi.footprint import Footprint
 from kvapi.pb import kv_pb2
 
@@ -49,6 +51,13 @@ def _multi_got(response: kv_pb2.Response, _: kv_pb2.Request) -> MultiGot:
     return MultiGot(values, list(response.values.commit_ts), response.read_ts, found)
 
 
+def _whole_block(response: kv_pb2.Response, request: kv_pb2.Request) -> Block:
+    if response.block.resume_key:  # the router asks again, part by part
+        message = "another KV node holds a part of the span"
+        raise NotLeaseholder(message, key=response.block.resume_key)
+    return _block(response, request)
+
+
 def _block(response: kv_pb2.Response, request: kv_pb2.Request) -> Block:
     block = response.block
     return Block(
@@ -60,7 +69,15 @@ def _block(response: kv_pb2.Response, request: kv_pb2.Request) -> Block:
         block.more,
         response.read_ts,
         request.scan.reverse,
+        block.resume_key,
     )
+
+
+def _ranges(response: kv_pb2.Response, _: kv_pb2.Request) -> list[RangeInfo]:
+    return [
+        RangeInfo(found.range_id, found.start, found.end, found.generation, found.leaseholder)
+        for found in response.ranges.ranges
+    ]
 
 
 def _counter(response: kv_pb2.Response, _: kv_pb2.Request) -> Counter:
@@ -86,7 +103,9 @@ def _nothing(_: kv_pb2.Response, __: kv_pb2.Request) -> None:
 
 GET: Final = Operation("get", _got, OnLoss.RESEND)
 MULTI_GET: Final = Operation("multi_get", _multi_got, OnLoss.RESEND)
-SCAN: Final = Operation("scan", _block, OnLoss.RESEND)
+SCAN: Final = Operation("scan", _whole_block, OnLoss.RESEND)
+SCAN_PART: Final = Operation("scan", _block, OnLoss.RESEND)
+RANGES: Final = Operation("ranges", _ranges, OnLoss.RESEND)
 LOCK: Final = Operation("lock", _multi_got, OnLoss.FAIL)
 UNLOCK: Final = Operation("unlock", _nothing, OnLoss.DONE)
 REFRESH: Final = Operation("refresh", _read_ts, OnLoss.FAIL)

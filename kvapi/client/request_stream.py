@@ -27,6 +27,7 @@ from kvapi.errors import (
     ConnectionLost,
     InternalError,
     KvError,
+    NotLeaseholder,
     RequestTooLarge,
     Throttled,
     Unavailable,
@@ -70,6 +71,9 @@ class RequestStream:
         self.on_hello: Callable[[Hello], None] | None = None
         self.on_waiting: Callable[[], None] = _ignore  # a request queues without a connection
         self.on_unresolved: Callable[[AnyFuture, bytes], None] = _ignore_unresolved
+        self.on_elsewhere: Callable[[Operation, AnyFuture, kv_pb2.Request, KvError], None] = (
+            _fail_elsewhere  # a node does not hold what was asked for
+        )
         self.wake: Callable[[], None] = _ignore  # the transport's; set while connected
         self.send_bytes_max = config.frame_bytes_max
         self._config = config
@@ -123,6 +127,21 @@ class RequestStream:
             self._is_awake = True
             self.wake()
         return request
+
+    def submit(self, operation: Operation, future: AnyFuture, request: kv_pb2.Request) -> None:
+        """Send a request that is filled in already; it gets a new id."""
+        request.id = self._next_id
+        self._next_id += 1
+        if isinstance(future, CancellableFuture):
+            future.request_id, future.on_cancel = request.id, self.cancel
+        if len(self._queue) >= self._config.queue_requests_max:
+            future.set_exception(Throttled("too many requests are waiting for the KV node"))
+            return
+        self._queue.append(_Waiting(future, operation, request, self._now_s()))
+        if self._credit:
+            self._send_waiting()
+        else:
+            self.on_waiting()
 
     def cancel(self, request_id: int) -> None:
         """Tell the node that nobody waits for this request any more."""
@@ -210,10 +229,16 @@ class RequestStream:
             if future.done():  # cancelled meanwhile
                 continue
             if response.HasField("error"):
-                future.set_exception(error_from_proto(response.error))
+                failed = error_from_proto(response.error)
+                if isinstance(failed, NotLeaseholder):
+                    self.on_elsewhere(operation, future, request, failed)
+                else:
+                    future.set_exception(failed)
                 continue
             try:
                 future.set_result(operation.decode(response, request))
+            except NotLeaseholder as elsewhere:  # for a part of it
+                self.on_elsewhere(operation, future, request, elsewhere)
             except ValueError as error:  # lists that should be parallel are not
                 future.set_exception(InternalError(f"malformed answer: {error}"))
         if frame.credit_requests or self._queue or not self._credit:
@@ -322,6 +347,10 @@ class RequestStream:
 
 def _ignore() -> None:
     return None
+
+
+def _fail_elsewhere(_: Operation, future: AnyFuture, __: kv_pb2.Request, error: KvError) -> None:
+    future.set_exception(error)
 
 
 def _ignore_unresolved(_: AnyFuture, __: bytes) -> None:

@@ -44,6 +44,16 @@ class Counter(NamedTuple):
     is_called: bool
 
 
+class RangeInfo(NamedTuple):
+    """A range of the tenant; no leaseholder: the node that answered."""
+
+    range_id: int
+    start: bytes
+    end: bytes
+    generation: int
+    leaseholder: str
+
+
 class TxnOutcome(enum.IntEnum):
     """What a node knows of a transaction; UNKNOWN promises that it will never commit."""
 
@@ -70,6 +80,7 @@ class Block(NamedTuple):
     more: bool
     read_ts: int
     reverse: bool = False
+    resume: bytes = b""  # with more: go on here; the rest of the span is another node's
 
     def rows(self) -> list[tuple[bytes, bytes]]:
         """Return (key, value) of every row, in scan order."""
@@ -94,6 +105,8 @@ class Block(NamedTuple):
 
     def resume_span(self, span: Span) -> Span:
         """Return the part of the scanned `span` that comes after this block."""
+        if self.resume:
+            return Span(span.start, self.resume) if self.reverse else Span(self.resume, span.end)
         if self.reverse:
             return Span(span.start, self.last_key())
         return Span(self.last_key() + b"\x00", span.end)

@@ -32,6 +32,10 @@ class TxnTies:
         self._broken.discard(txn_id)
         return was_broken
 
+    def tied(self) -> list[bytes]:
+        """Return the transactions that rely on the present stream."""
+        return list(self._tied)
+
     def is_broken(self, txn_id: bytes) -> bool:
         """Tell whether the transaction lost its locks or staged writes."""
         if self._loss_count != self._stream.loss_count:

@@ -142,3 +142,61 @@ class TenantEvent(_message.Message):
     kind: TenantEvent.Kind
     tenant: Tenant
     def __init__(self, kind: _Optional[_Union[TenantEvent.Kind, str]] = ..., tenant: _Optional[_Union[Tenant, _Mapping]] = ...) -> None: ...
+
+class ListRangesRequest(_message.Message):
+    __slots__ = ("tenant", "page_token")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    page_token: str
+    def __init__(self, tenant: _Optional[str] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class Range(_message.Message):
+    __slots__ = ("tenant", "range_id", "start", "end", "is_measured", "size_bytes", "key_count", "reads_per_s", "writes_per_s", "generation", "leaseholder")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_ID_FIELD_NUMBER: _ClassVar[int]
+    START_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    IS_MEASURED_FIELD_NUMBER: _ClassVar[int]
+    SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KEY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    READS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    WRITES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    LEASEHOLDER_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    range_id: int
+    start: bytes
+    end: bytes
+    is_measured: bool
+    size_bytes: int
+    key_count: int
+    reads_per_s: float
+    writes_per_s: float
+    generation: int
+    leaseholder: str
+    def __init__(self, tenant: _Optional[str] = ..., range_id: _Optional[int] = ..., start: _Optional[bytes] = ..., end: _Optional[bytes] = ..., is_measured: _Optional[bool] = ..., size_bytes: _Optional[int] = ..., key_count: _Optional[int] = ..., reads_per_s: _Optional[float] = ..., writes_per_s: _Optional[float] = ..., generation: _Optional[int] = ..., leaseholder: _Optional[str] = ...) -> None: ...
+
+class ListRangesResponse(_message.Message):
+    __slots__ = ("ranges", "next_page_token")
+    RANGES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ranges: _containers.RepeatedCompositeFieldContainer[Range]
+    next_page_token: str
+    def __init__(self, ranges: _Optional[_Iterable[_Union[Range, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class SplitRangeRequest(_message.Message):
+    __slots__ = ("tenant", "key")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    key: bytes
+    def __init__(self, tenant: _Optional[str] = ..., key: _Optional[bytes] = ...) -> None: ...
+
+class MergeRangeRequest(_message.Message):
+    __slots__ = ("tenant", "range_id")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RANGE_ID_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    range_id: int
+    def __init__(self, tenant: _Optional[str] = ..., range_id: _Optional[int] = ...) -> None: ...

@@ -69,6 +69,21 @@ class TenantAdminStub:
                 request_serializer=admin__pb2.GetLoginRequest.SerializeToString,
                 response_deserializer=admin__pb2.Login.FromString,
                 _registered_method=True)
+        self.ListRanges = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/ListRanges',
+                request_serializer=admin__pb2.ListRangesRequest.SerializeToString,
+                response_deserializer=admin__pb2.ListRangesResponse.FromString,
+                _registered_method=True)
+        self.SplitRange = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/SplitRange',
+                request_serializer=admin__pb2.SplitRangeRequest.SerializeToString,
+                response_deserializer=admin__pb2.Empty.FromString,
+                _registered_method=True)
+        self.MergeRange = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/MergeRange',
+                request_serializer=admin__pb2.MergeRangeRequest.SerializeToString,
+                response_deserializer=admin__pb2.Empty.FromString,
+                _registered_method=True)
         self.WatchTenants = channel.unary_stream(
                 '/insula.admin.v1.TenantAdmin/WatchTenants',
                 request_serializer=admin__pb2.Empty.SerializeToString,
@@ -124,6 +139,26 @@ class TenantAdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRanges(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SplitRange(self, request, context):
+        """FAILED_PRECONDITION: nothing to split there
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MergeRange(self, request, context):
+        """FAILED_PRECONDITION: no such neighbours
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def WatchTenants(self, request, context):
         """gateway: changes, so that caches are right at once
         """
@@ -168,6 +203,21 @@ def add_TenantAdminServicer_to_server(servicer, server):
                     servicer.GetLogin,
                     request_deserializer=admin__pb2.GetLoginRequest.FromString,
                     response_serializer=admin__pb2.Login.SerializeToString,
+            ),
+            'ListRanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRanges,
+                    request_deserializer=admin__pb2.ListRangesRequest.FromString,
+                    response_serializer=admin__pb2.ListRangesResponse.SerializeToString,
+            ),
+            'SplitRange': grpc.unary_unary_rpc_method_handler(
+                    servicer.SplitRange,
+                    request_deserializer=admin__pb2.SplitRangeRequest.FromString,
+                    response_serializer=admin__pb2.Empty.SerializeToString,
+            ),
+            'MergeRange': grpc.unary_unary_rpc_method_handler(
+                    servicer.MergeRange,
+                    request_deserializer=admin__pb2.MergeRangeRequest.FromString,
+                    response_serializer=admin__pb2.Empty.SerializeToString,
             ),
             'WatchTenants': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchTenants,
@@ -364,6 +414,87 @@ class TenantAdmin:
             '/insula.admin.v1.TenantAdmin/GetLogin',
             admin__pb2.GetLoginRequest.SerializeToString,
             admin__pb2.Login.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/ListRanges',
+            admin__pb2.ListRangesRequest.SerializeToString,
+            admin__pb2.ListRangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SplitRange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/SplitRange',
+            admin__pb2.SplitRangeRequest.SerializeToString,
+            admin__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MergeRange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/MergeRange',
+            admin__pb2.MergeRangeRequest.SerializeToString,
+            admin__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

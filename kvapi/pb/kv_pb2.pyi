@@ -416,20 +416,22 @@ class Values(_message.Message):
     def __init__(self, values: _Optional[_Iterable[bytes]] = ..., found: _Optional[bytes] = ..., commit_ts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Block(_message.Message):
-    __slots__ = ("row_count", "keys", "key_ends", "values", "value_ends", "more")
+    __slots__ = ("row_count", "keys", "key_ends", "values", "value_ends", "more", "resume_key")
     ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
     KEYS_FIELD_NUMBER: _ClassVar[int]
     KEY_ENDS_FIELD_NUMBER: _ClassVar[int]
     VALUES_FIELD_NUMBER: _ClassVar[int]
     VALUE_ENDS_FIELD_NUMBER: _ClassVar[int]
     MORE_FIELD_NUMBER: _ClassVar[int]
+    RESUME_KEY_FIELD_NUMBER: _ClassVar[int]
     row_count: int
     keys: bytes
     key_ends: bytes
     values: bytes
     value_ends: bytes
     more: bool
-    def __init__(self, row_count: _Optional[int] = ..., keys: _Optional[bytes] = ..., key_ends: _Optional[bytes] = ..., values: _Optional[bytes] = ..., value_ends: _Optional[bytes] = ..., more: _Optional[bool] = ...) -> None: ...
+    resume_key: bytes
+    def __init__(self, row_count: _Optional[int] = ..., keys: _Optional[bytes] = ..., key_ends: _Optional[bytes] = ..., values: _Optional[bytes] = ..., value_ends: _Optional[bytes] = ..., more: _Optional[bool] = ..., resume_key: _Optional[bytes] = ...) -> None: ...
 
 class CommitResult(_message.Message):
     __slots__ = ("commit_ts",)

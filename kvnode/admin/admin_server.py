@@ -10,9 +10,11 @@ import grpc
 import grpc.aio
 
 from kvapi.credential import NONCE_BYTES, sign
-from kvapi.errors import KvError, TenantSuspended, TenantUnknown
+from kvapi.errors import BadRequest, KvError, TenantSuspended, TenantUnknown
 from kvapi.pb import admin_pb2, admin_pb2_grpc
+from kvnode.admin.range_pages import list_ranges
 from kvnode.core import Core
+from kvnode.ranges.keeper import RangeKeeper
 from kvnode.tenants.lifecycle import NameInvalid, TenantExists, TenantLifecycle
 from kvnode.tenants.records import TenantRecord, catalog_key, read_sizes, read_u64
 from kvnode.tenants.tenant import Tenant
@@ -55,8 +57,9 @@ class TokenGuard(grpc.aio.ServerInterceptor):
 class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
     """Serves operators and the gateway."""
 
-    def __init__(self, core: Core, lifecycle: TenantLifecycle) -> None:
+    def __init__(self, core: Core, lifecycle: TenantLifecycle, keeper: RangeKeeper) -> None:
         self._core = core
+        self._keeper = keeper
         self._lifecycle = lifecycle
         self._watchers: set[asyncio.Queue[admin_pb2.TenantEvent | None]] = set()
         lifecycle.on_event = self._publish
@@ -120,6 +123,23 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
             credential_life_s=life_s,
             suspended=tenant.record.suspended,
         )
+
+    async def ListRanges(self, request: Any, context: Any) -> Any:
+        named = [await self._find(request.tenant, context)] if request.tenant else []
+        if request.page_token and not request.page_token.isdecimal():
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not a page token of this node")
+        return await list_ranges(self._core, self._keeper, named, int(request.page_token or 0))
+
+    async def SplitRange(self, request: Any, context: Any) -> Any:
+        tenant = await self._find(request.tenant, context)
+        key = request.key if request.HasField("key") else None
+        await _run(self._keeper.split(tenant, key), context)
+        return admin_pb2.Empty()
+
+    async def MergeRange(self, request: Any, context: Any) -> Any:
+        tenant = await self._find(request.tenant, context)
+        await _run(self._keeper.merge(tenant, request.range_id), context)
+        return admin_pb2.Empty()
 
     async def WatchTenants(self, request: Any, context: Any) -> AsyncIterator[Any]:
         del request
@@ -188,7 +208,7 @@ async def _run(work: Awaitable[Any], context: Any) -> Any:
         status, message = grpc.StatusCode.INVALID_ARGUMENT, str(error)
     except TenantUnknown as error:
         status, message = grpc.StatusCode.NOT_FOUND, error.message
-    except TenantSuspended as error:
+    except (TenantSuspended, BadRequest) as error:
         status, message = grpc.StatusCode.FAILED_PRECONDITION, error.message
     except KvError as error:
         status, message = grpc.StatusCode.UNAVAILABLE, error.message

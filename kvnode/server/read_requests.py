@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import InternalError, KvError, RequestTooLarge
 from kvapi.pb import kv_pb2
+from kvapi.spans import Span
 from kvnode.mvcc.formats import TS_BYTES
 from kvnode.mvcc.point_read import Version, read_history, read_keys
 from kvnode.mvcc.scan import ScanRun, ScanSpec
+from kvnode.server.range_gate import clamp_scan
 from kvnode.storage.engine import Snapshot, Table
 from kvnode.tenants.tenant import Tenant
 
@@ -85,7 +87,10 @@ class ReadRequests:
         if not read_ts:
             return
         scan, config = request.scan, self._core.config
-        start, end = tenant.keyspace.span(scan.start, scan.end)
+        here, resume_key = Span(scan.start, scan.end), b""
+        if tenant.ranges.is_partly_elsewhere:
+            here, resume_key = clamp_scan(tenant.ranges, scan)
+        start, end = tenant.keyspace.span(*here)
         rows_max = (1 << 62) if scan.count_only else config.block_rows_max
         bytes_max = config.block_bytes_max
         spec = ScanSpec(
@@ -98,7 +103,7 @@ class ReadRequests:
             keys_only=scan.keys_only,
             count_only=scan.count_only,
         )
-        ScanRead(self._session, request.id, spec).start()
+        ScanRead(self._session, request.id, spec, resume_key).start()
 
     def _read_ts(
         self, tenant: Tenant, request: kv_pb2.Request, again: Callable[[kv_pb2.Request], None]
@@ -263,11 +268,14 @@ class MultiGetRead(_LongRead):
 
 
 class ScanRead(_LongRead):
-    """A span at one snapshot."""
+    """A span at one snapshot; it goes on at `resume_key` on another node."""
 
-    def __init__(self, session: StreamSession, request_id: int, spec: ScanSpec) -> None:
+    def __init__(
+        self, session: StreamSession, request_id: int, spec: ScanSpec, resume_key: bytes = b""
+    ) -> None:
         super().__init__(session, request_id, spec.read_ts, len(spec.start) + len(spec.end))
         self._run = ScanRun(spec)
+        self._resume_key = resume_key
 
     def advance(self, snapshot: Snapshot) -> bool:
         if not self._run.done:
@@ -284,6 +292,9 @@ class ScanRead(_LongRead):
         block.values = packed.values
         block.value_ends = packed.value_ends
         block.more = packed.more
+        if self._resume_key and not packed.more:
+            block.more = True
+            block.resume_key = self._resume_key
         response.cost_bytes = size = len(packed.keys) + len(packed.values)
         self._session.add_weight(size)
 

@@ -37,7 +37,12 @@ from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION, error_to_proto
 from kvnode.core import Core
 from kvnode.server.outstanding import Cancel, Outstanding
+<<<<<<< HEAD
 from kvnode.server.protect_requests import ProtectRequests
+=======
+from kvnode.server.range_gate import READS, WRITES, pass_gate
+from kvnode.server.range_requests import RangeRequests
+>>>>>>> 5b88e7a (kvnode/ranges: descriptors, sizes, load, policy, keeper)
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.tenant import Tenant
@@ -82,9 +87,15 @@ class StreamSession:
         self._flush_handle: asyncio.Handle | None = None
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
+<<<<<<< HEAD
         self.protects = ProtectRequests(self)
         self._handlers = self._reads.handlers() | self._writes.handlers()
         self._handlers |= self.protects.handlers()
+=======
+        self._handlers = (
+            self._reads.handlers() | self._writes.handlers() | RangeRequests(self).handlers()
+        )
+>>>>>>> 5b88e7a (kvnode/ranges: descriptors, sizes, load, policy, keeper)
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
@@ -143,7 +154,7 @@ class StreamSession:
 
     def _work(self, tenant: Tenant, requests: Sequence[kv_pb2.Request]) -> None:
         refusal = tenant.refusal()
-        handlers = self._handlers
+        handlers, ranges = self._handlers, tenant.ranges
         for index, request in enumerate(requests):
             if self.is_paused:  # the answers so far filled the client's buffer
                 self._backlog = list(requests[index:])
@@ -158,6 +169,12 @@ class StreamSession:
                     raise refusal
                 if handler is None:
                     raise BadRequest("the request names no known operation")
+                if not ranges.is_plain:
+                    pass_gate(ranges, name, request)
+                elif name in READS:
+                    ranges.reads += 1
+                elif name in WRITES:
+                    ranges.writes += 1
                 handler(request)
             except KvError as error:
                 self.answer_error(request.id, error)

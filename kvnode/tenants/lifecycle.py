@@ -23,6 +23,7 @@ from kvnode.core import Core
 from kvnode.mvcc.apply import apply_writes
 from kvnode.mvcc.collect import remove_prefix
 from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES
+from kvnode.ranges.descriptor import area_prefix
 from kvnode.storage.engine import Table, WriteTxn
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.records import (
@@ -225,18 +226,21 @@ class TenantLifecycle:
                 continue
             removed = _ROWS_PER_WRITE
             while removed == _ROWS_PER_WRITE:
-                removed = await self._remove_some(tenant, table)
+                removed = await self._remove_some(tenant, table, tenant.prefix)
                 live_count += removed if table is Table.LIVE else 0
+        descriptors = area_prefix(tenant.prefix)
+        while await self._remove_some(tenant, Table.SYSTEM, descriptors) == _ROWS_PER_WRITE:
+            pass  # as many again
         await self._core.write(tenant.id, lambda txn: _remove_records(txn, tenant.record))
         tenant.is_dropped = True
         self._core.tenants.forget(tenant)
         return live_count
 
-    async def _remove_some(self, tenant: Tenant, table: Table) -> int:
+    async def _remove_some(self, tenant: Tenant, table: Table, prefix: bytes) -> int:
         counts: list[int] = []
 
         def work(txn: WriteTxn) -> None:
-            counts[:] = [remove_prefix(txn, table, tenant.prefix, rows_max=_ROWS_PER_WRITE)]
+            counts[:] = [remove_prefix(txn, table, prefix, rows_max=_ROWS_PER_WRITE)]
 
         await self._core.write(tenant.id, work)
         return counts[0]

@@ -6,6 +6,7 @@
     'c' tenant u32        → catalog version u64
     's' tenant u32        → live bytes i64 · history bytes i64 · key count i64
     'g' tenant u32        → garbage collection threshold u64
+    'r' tenant u32 …      → range descriptors, see ranges/descriptor.py
 
 Integers are big-endian.
 """

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from kvapi.errors import TenantUnknown
 from kvapi.spans import prefix_end
 from kvnode.mvcc.formats import TENANT_BYTES
+from kvnode.ranges.descriptor import read_ranges
+from kvnode.ranges.range_map import RangeMap
 from kvnode.storage.engine import Table
 from kvnode.tenants.keyspace import TENANT_ID_MAX, Keyspace
 from kvnode.tenants.records import (
@@ -36,6 +38,7 @@ class TenantRegistry:
         self._key_bytes_max = key_bytes_max
         self._recent_keys_max = recent_keys_max
         self._loaded: dict[int, Tenant] = {}
+        self.own_address = ""  # of this node, as range descriptors name it
         self._creating: set[str] = set()  # names whose record is not durable yet
         self._next_id = max(1, read_u64(timeline.snapshot(), NEXT_TENANT_ID))
 
@@ -110,4 +113,5 @@ class TenantRegistry:
             sequenced_catalog_version=catalog_version,
             last_delete_ts=now,
             threshold=read_u64(snapshot, threshold_key(keyspace.prefix)),
+            ranges=RangeMap(read_ranges(snapshot, keyspace.prefix), own_address=self.own_address),
         )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvapi.errors import KvError, SchemaChanged, SnapshotTooOld, TenantSuspended, TenantUnknown
+from kvnode.ranges.range_map import RangeMap
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.protections import Protections
 from kvnode.tenants.records import TenantRecord
@@ -30,6 +31,7 @@ class Tenant:
     sequenced_catalog_version: int
     last_delete_ts: int
     threshold: int  # snapshots before it are garbage
+    ranges: RangeMap = field(default_factory=RangeMap)
     is_dropped: bool = False
     pending: dict[bytes, tuple[int, bool]] = field(default_factory=dict)
     counters: dict[bytes, tuple[CounterState | None, int]] = field(default_factory=dict)
@@ -51,6 +53,7 @@ class Tenant:
     def is_in_use(self) -> bool:
         """Whether a stream, a scan or a write still needs this object."""
         is_changing = self.sequenced_catalog_version != self.catalog_version
+        is_changing = is_changing or self.ranges.is_changing
         return is_changing or bool(
             self.close_streams or self.reads or self.pending or self.counters
         )

@@ -8,6 +8,7 @@ from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION, error_from_proto
 from kvnode.core import Core, Identity
 from kvnode.node_config import NodeConfig
+from kvnode.ranges.keeper import RangeKeeper
 from kvnode.server.stream_session import StreamSession
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.tenants.lifecycle import TenantLifecycle
@@ -63,6 +64,7 @@ class SimNode:
         )
         self.lifecycle = TenantLifecycle(self.core)
         self.maintenance = Maintenance(self.core)
+        self.keeper = RangeKeeper(self.core, random.Random(self.rng.random()))
 
     def crash(self):
         """Lose everything volatile, then start again."""

@@ -14,7 +14,7 @@ def test_counters_move_and_queues_are_shown_with_their_bound():
     async def body(loop):
         node = SimNode(loop)
         registry = CollectorRegistry()
-        KvnodeMetrics(node.core, node.maintenance, registry)
+        KvnodeMetrics(node.core, node.maintenance, node.keeper, registry)
         stream = node.stream(await node.create("acme"))
         writes = kv_pb2.Writes(put_keys=[b"k"], put_values=[b"v"])
         commit = stream.request(commit=kv_pb2.Commit(writes=writes))
