@@ -289,9 +289,8 @@ class Router:
     async def _learn(self, error: NotLeaseholder) -> None:
         """Ask the hinted node who holds what, from the range on that was asked in vain."""
         known = self._cache.find(error.key)
-        if known is not None and error.number and known.generation >= error.number:
-            if known.address == error.detail or known.generation > error.number:
-                return  # another request has asked meanwhile
+        if known is not None and error.number and _says_as_much(known, error):
+            return  # another request has asked meanwhile
         self._cache.drop(error.key)
         address = error.detail or self._address
         try:
@@ -390,3 +389,10 @@ def _is_full(scan: kv_pb2.Scan, blocks: list[Block]) -> bool:
         return False
     limit_bytes = scan.limit_bytes or _JOINED_BYTES_MAX
     return size >= limit_bytes or bool(scan.limit_rows and row_count >= scan.limit_rows)
+
+
+def _says_as_much(known: KnownRange, error: NotLeaseholder) -> bool:
+    """Tell whether what is known is as new as what a refusing node knew."""
+    if known.generation == error.number:
+        return known.address == error.detail
+    return known.generation > error.number

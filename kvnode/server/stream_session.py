@@ -37,12 +37,9 @@ from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION, error_to_proto
 from kvnode.core import Core
 from kvnode.server.outstanding import Cancel, Outstanding
-<<<<<<< HEAD
 from kvnode.server.protect_requests import ProtectRequests
-=======
 from kvnode.server.range_gate import READS, WRITES, pass_gate
 from kvnode.server.range_requests import RangeRequests
->>>>>>> 5b88e7a (kvnode/ranges: descriptors, sizes, load, policy, keeper)
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.tenant import Tenant
@@ -87,15 +84,9 @@ class StreamSession:
         self._flush_handle: asyncio.Handle | None = None
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
-<<<<<<< HEAD
         self.protects = ProtectRequests(self)
         self._handlers = self._reads.handlers() | self._writes.handlers()
-        self._handlers |= self.protects.handlers()
-=======
-        self._handlers = (
-            self._reads.handlers() | self._writes.handlers() | RangeRequests(self).handlers()
-        )
->>>>>>> 5b88e7a (kvnode/ranges: descriptors, sizes, load, policy, keeper)
+        self._handlers |= self.protects.handlers() | RangeRequests(self).handlers()
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
