@@ -76,6 +76,27 @@ class AdminClient:
         removed: int = reply.keys_removed
         return removed
 
+    def ranges(self, tenant: str = "") -> Iterator[admin_pb2.Range]:
+        """Yield the ranges of one tenant, or of all, page by page."""
+        token = ""
+        while True:
+            request = admin_pb2.ListRangesRequest(tenant=tenant, page_token=token)
+            reply = self._call(self._stub.ListRanges, request)
+            yield from reply.ranges
+            token = reply.next_page_token
+            if not token:
+                return
+
+    def split_range(self, tenant: str, *, key: bytes | None) -> None:
+        """Split the range that holds `key` there; None: the largest, in the middle."""
+        request = admin_pb2.SplitRangeRequest(tenant=tenant, key=key)
+        self._call(self._stub.SplitRange, request)
+
+    def merge_range(self, tenant: str, *, range_id: int) -> None:
+        """Join a range with its right neighbour."""
+        request = admin_pb2.MergeRangeRequest(tenant=tenant, range_id=range_id)
+        self._call(self._stub.MergeRange, request)
+
     def _call(self, method: Any, request: Any, *, limit_s: float = _CALL_S_MAX) -> Any:
         try:
             return method(request, timeout=limit_s, metadata=self._metadata)

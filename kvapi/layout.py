@@ -99,3 +99,32 @@ DESCRIPTOR_ID_COUNTER: Final = sequence_key(0)
 def stats_key(table_id: int) -> bytes:
     """Return the key of a table's statistics."""
     return _STATS + _U32.pack(table_id)
+
+
+def describe_key(key: bytes) -> str:
+    """Return a key in words for operators; key columns stay hex.
+
+    >>> describe_key(index_prefix(12, 1) + b"\\x01\\x80")
+    'table 12 / index 1 / 0180'
+    >>> describe_key(sequence_key(7)), describe_key(table_prefix(12))
+    ('counter 7', 'table 12')
+    """
+    area, rest = key[:1], key[1:]
+    if area == _TABLE and len(rest) >= _U32.size:
+        return " / ".join(_table_parts(key))
+    if area in (_COUNTER, _STATS) and len(rest) == _U32.size:
+        what = "counter" if area == _COUNTER else "statistics of table"
+        return f"{what} {_U32.unpack(rest)[0]}"
+    if area == b"\x01":
+        return f"catalog / {rest.hex()}"
+    return key.hex()
+
+
+def _table_parts(key: bytes) -> list[str]:
+    parts = [f"table {_U32.unpack_from(key, 1)[0]}"]
+    found = parse_index_prefix(key)
+    if found is not None:
+        parts.append(f"index {found[1]}")
+        if columns := key[INDEX_PREFIX_BYTES:]:
+            parts.append(columns.hex())
+    return parts

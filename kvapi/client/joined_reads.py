@@ -40,9 +40,12 @@ def block_bytes(block: Block) -> int:
     return len(block.keys) + len(block.values)
 
 
-def take_keys(request: kv_pb2.Request, positions: Sequence[int]) -> kv_pb2.Request:
-    """Return a MultiGet of some of the keys."""
-    part = kv_pb2.Request(read_ts=request.read_ts, catalog_version=request.catalog_version)
+def take_keys(request: kv_pb2.Request, positions: Sequence[int], read_ts: int) -> kv_pb2.Request:
+    """Return a MultiGet of some of the keys at one snapshot."""
+    part = kv_pb2.Request()
+    part.CopyFrom(request)
+    part.read_ts = read_ts
+    del part.multi_get.keys[:]
     keys = request.multi_get.keys
     part.multi_get.keys.extend([keys[position] for position in positions])
     return part

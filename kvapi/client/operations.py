@@ -54,7 +54,7 @@ def _multi_got(response: kv_pb2.Response, _: kv_pb2.Request) -> MultiGot:
 def _whole_block(response: kv_pb2.Response, request: kv_pb2.Request) -> Block:
     if response.block.resume_key:  # the router asks again, part by part
         message = "another KV node holds a part of the span"
-        raise NotLeaseholder(message, key=response.block.resume_key)
+        raise NotLeaseholder(message, key=request.scan.start)
     return _block(response, request)
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from kvapi.pb import kv_pb2
-from kvapi.spans import Span
 
 
 class Touched(NamedTuple):
@@ -66,8 +65,3 @@ def first_key(request: kv_pb2.Request, name: str) -> bytes | None:
     """Return some key of the request, None if it names none."""
     touched = TOUCHED[name](request)
     return next(iter(touched.keys), None)
-
-
-def scan_begins(span: Span, *, reverse: bool) -> bytes:
-    """Return the bound of a scan's span at which it begins."""
-    return span.end if reverse else span.start

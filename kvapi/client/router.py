@@ -19,15 +19,15 @@ SpansNodes. Redirects are bounded in number and in time.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from kvapi.client import operations as ops
 from kvapi.client.config import ClientConfig
-from kvapi.client.joined_reads import block_bytes, join_blocks, join_values, take_keys
-from kvapi.client.range_cache import KnownRange, RangeCache
+from kvapi.client.range_cache import ENTRIES_MAX, KnownRange, RangeCache
 from kvapi.client.request_keys import OF_A_TXN, TOUCHED, TYING, first_key
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
-from kvapi.client.results import Block
+from kvapi.client.spanning_reads import SpanningReads
+from kvapi.client.txn_places import TxnPlaces, spans_nodes
 from kvapi.errors import ConnectionLost, KvError, NotLeaseholder, SpansNodes, Unavailable
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
@@ -35,14 +35,15 @@ from kvapi.spans import Span
 _HOPS_MAX: Final = 32  # redirects of one request
 _LEARN_MAX: Final = 256  # ranges asked for at once
 _PEERS_MAX: Final = 1000
-_JOINED_BYTES_MAX: Final = 4 << 20  # of one scan's answer, as one node's
-_LONG: Final = frozenset({ops.LOCK, ops.SCAN, ops.SCAN_PART, ops.STAGE, ops.REFRESH})
 
 
 class Peer(Protocol):
     """A client of another node, without a router of its own."""
 
-    stream: RequestStream
+    @property
+    def stream(self) -> RequestStream:
+        """The stream to the node."""
+        ...
 
     def set_credential(self, credential: bytes) -> None:
         """Use a credential from the next connection on."""
@@ -55,14 +56,6 @@ class Peer(Protocol):
 
 class _Asked(CancellableFuture):
     """The router's own future: NotLeaseholder comes back to it."""
-
-
-class _Place(NamedTuple):
-    """Where a transaction has locks or intents; `key` is one of them."""
-
-    address: str
-    loss_count: int
-    key: bytes | None
 
 
 class Router:
@@ -83,9 +76,10 @@ class Router:
         self._open_peer = open_peer
         self._on_awake = on_awake  # answers the transactions that rely on the home's stream
         self._loop = asyncio.get_running_loop()
-        self._cache = RangeCache()
+        self.cache = RangeCache()
         self._peers: dict[str, Peer] = {}
-        self._places: dict[bytes, _Place] = {}
+        self._places = TxnPlaces(address, self.stream, self.holder)
+        self._reads = SpanningReads(self)
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_awake = False
         self.credential = b""
@@ -108,6 +102,7 @@ class Router:
         if isinstance(future, _Asked) or not isinstance(error, NotLeaseholder):
             future.set_exception(error)
         else:
+            self._end_with(operation, future, request)
             self._spawn(self._follow(operation, future, request, error))
 
     def set_credential(self, credential: bytes) -> None:
@@ -118,13 +113,10 @@ class Router:
 
     def forget(self, txn_id: bytes) -> None:
         """Roll a transaction back where it has locks: its client gave it up."""
-        place = self._places.pop(txn_id, None)
-        if place is not None and place.address != self._address:
-            request = kv_pb2.Request(txn_id=txn_id)
-            request.rollback.SetInParent()
-            future = self._loop.create_future()
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._stream(place.address).submit(ops.ROLLBACK, future, request)
+        address = self._places.address_of(txn_id)
+        self._places.end(txn_id, address)
+        if address != self._address:
+            self._roll_back(txn_id, address)
 
     async def close(self) -> None:
         """End what is under way and the connections to other nodes."""
@@ -141,6 +133,7 @@ class Router:
     ) -> None:
         if future.done():
             return
+        self._end_with(operation, future, request)
         try:
             target = self._target(request)
         except KvError as error:
@@ -159,9 +152,9 @@ class Router:
         name = request.WhichOneof("op") or ""
         if name == "scan":
             span = Span(request.scan.start, request.scan.end)
-            holders = {known.address for known in self._cache.overlapping(span)}
-            begin = self._holder_of_begin(span, reverse=request.scan.reverse)
-            return None if holders - {begin} else self._stream(begin)
+            holders = {known.address for known in self.cache.overlapping(span)}
+            begin = self.holder_of_begin(span, reverse=request.scan.reverse)
+            return None if holders - {begin} else self.stream(begin)
         if name in OF_A_TXN:
             return self._stream_of_txn(request.txn_id, name)
         if name not in TOUCHED:
@@ -170,32 +163,35 @@ class Router:
         if len(holders) > 1:
             if name == "multi_get":
                 return None
-            raise SpansNodes("a transaction over ranges of several KV nodes")
-        address = holders.pop() if holders else self._address
-        if request.txn_id and (holders or name in TYING or name == "commit"):
-            self._check_place(request, name, address)
-        return self._stream(address)
+            raise spans_nodes()
+        address = next(iter(holders), self._address)
+        if request.txn_id:
+            self._place(request, name, address, names_rows=bool(holders))
+        return self.stream(address)
 
     def _holders(self, request: kv_pb2.Request, name: str) -> set[str]:
         touched = TOUCHED[name](request)
-        holders = {self._holder(key) for key in touched.keys}
+        holders = {self.holder(key) for key in touched.keys}
         for start, end in touched.spans:
             span = Span(start, end)
-            holders |= {known.address for known in self._cache.overlapping(span)}
-            holders.add(self._holder(start))
+            holders |= {known.address for known in self.cache.overlapping(span)}
+            holders.add(self.holder(start))
         return holders
 
-    def _holder(self, key: bytes) -> str:
-        known = self._cache.find(key)
+    def holder(self, key: bytes) -> str:
+        """Return who holds a key, as far as is known."""
+        known = self.cache.find(key)
         return self._address if known is None else known.address
 
-    def _holder_of_begin(self, span: Span, *, reverse: bool) -> str:
+    def holder_of_begin(self, span: Span, *, reverse: bool) -> str:
+        """Return who holds the keys at which a scan begins, as far as is known."""
         if not reverse:
-            return self._holder(span.start)
-        known = self._cache.find_before(span.end)
+            return self.holder(span.start)
+        known = self.cache.find_before(span.end)
         return self._address if known is None else known.address
 
-    def _stream(self, address: str) -> RequestStream:
+    def stream(self, address: str) -> RequestStream:
+        """Return the stream to a node. Raises: Unavailable."""
         if address == self._address:
             return self._home
         if (peer := self._peers.get(address)) is None:
@@ -208,32 +204,47 @@ class Router:
 
     # --- transactions -------------------------------------------------------------------------
 
-    def _check_place(self, request: kv_pb2.Request, name: str, address: str) -> None:
+    def _place(self, request: kv_pb2.Request, name: str, address: str, *, names_rows: bool) -> None:
         """Keep a transaction on one node. Raises: SpansNodes, ConnectionLost."""
-        txn_id = request.txn_id
-        place = self._places.get(txn_id)
-        if place is not None:
-            self._check_moved(place, address)
-        if name == "commit":
-            self._places.pop(txn_id, None)
-        elif name in TYING and place is None:
-            loss_count = self._stream(address).loss_count
-            self._places[txn_id] = _Place(address, loss_count, first_key(request, name))
-
-    def _check_moved(self, place: _Place, address: str) -> None:
-        if self._stream(place.address).loss_count != place.loss_count:
-            raise ConnectionLost("the connection that held the transaction's locks was lost")
-        if place.address == address:
-            return
-        if place.key is None or self._holder(place.key) != place.address:
-            raise ConnectionLost("the range that held the transaction's locks has moved")
-        raise SpansNodes("a transaction over ranges of several KV nodes")
+        txn_id, places = request.txn_id, self._places
+        if name == "lock" and not names_rows:
+            places.tie_advisory(txn_id)
+        elif names_rows:
+            places.check(txn_id, address)
+        if name in TYING and names_rows:
+            places.tie(txn_id, address, first_key(request, name))
 
     def _stream_of_txn(self, txn_id: bytes, name: str) -> RequestStream:
-        place = self._places.get(txn_id)
+        address = self._places.address_of(txn_id)
         if name == "rollback":
-            self._places.pop(txn_id, None)
-        return self._home if place is None else self._stream(place.address)
+            self._end(txn_id, address)
+        return self.stream(address)
+
+    def _end_with(
+        self, operation: ops.Operation, future: AnyFuture, request: kv_pb2.Request
+    ) -> None:
+        """Let the transaction end when its commit has an outcome, whichever."""
+
+        def ended(done: AnyFuture) -> None:
+            failed = None if done.cancelled() else done.exception()
+            if isinstance(failed, SpansNodes | ConnectionLost):  # its node does not know
+                self.forget(request.txn_id)
+            else:
+                self._end(request.txn_id, self._places.address_of(request.txn_id))
+
+        if operation is ops.COMMIT:
+            future.add_done_callback(ended)
+
+    def _end(self, txn_id: bytes, address: str) -> None:
+        if self._places.end(txn_id, address):
+            self._roll_back(txn_id, self._address)  # frees its advisory locks
+
+    def _roll_back(self, txn_id: bytes, address: str) -> None:
+        request = kv_pb2.Request(txn_id=txn_id)
+        request.rollback.SetInParent()
+        future = self._loop.create_future()
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self.stream(address).submit(ops.ROLLBACK, future, request)
 
     # --- redirects ----------------------------------------------------------------------------
 
@@ -288,39 +299,43 @@ class Router:
 
     async def _learn(self, error: NotLeaseholder) -> None:
         """Ask the hinted node who holds what, from the range on that was asked in vain."""
-        known = self._cache.find(error.key)
+        known = self.cache.find(error.key)
         if known is not None and error.number and _says_as_much(known, error):
             return  # another request has asked meanwhile
-        self._cache.drop(error.key)
-        address = error.detail or self._address
+        self.cache.drop(error.key)
         try:
-            answer = await self._ranges(address, error.key)
+            await self._learn_from(error.detail or self._address, error)
         except Unavailable:
-            if address == self._address:
+            if not error.detail:
                 raise
-            address = self._address
-            answer = await self._ranges(address, error.key)
-        self._cache.add(
-            KnownRange(found.start, found.end, found.generation, found.leaseholder or address)
-            for found in answer
-        )
-        self._set_awake(bool(self._cache.addresses() - {self._address}))
+            await self._learn_from(self._address, error)
+        self._set_awake(bool(self.cache.addresses() - {self._address}))
 
-    async def _ranges(self, address: str, start: bytes) -> list[Any]:
-        request = kv_pb2.Request()
-        request.ranges.start = start
-        request.ranges.limit = _LEARN_MAX
-        return await self._ask(self._stream(address), ops.RANGES, request)
+    async def _learn_from(self, address: str, error: NotLeaseholder) -> None:
+        """Ask for a page of ranges, or for all where no node is hinted at (a scan was cut)."""
+        position = error.key
+        for _ in range(1 if error.detail else ENTRIES_MAX // _LEARN_MAX):
+            request = kv_pb2.Request()
+            request.ranges.start = position
+            request.ranges.limit = _LEARN_MAX
+            answer = await self.ask(self.stream(address), ops.RANGES, request)
+            self.cache.add(
+                KnownRange(found.start, found.end, found.generation, found.leaseholder or address)
+                for found in answer
+            )
+            position = answer[-1].end if answer else b""
+            if not position:
+                return
 
     def _set_awake(self, is_needed: bool) -> None:
-        is_awake = is_needed or any(p.address != self._address for p in self._places.values())
+        is_awake = is_needed or not self._places.are_at_home()
         if is_awake == self._is_awake:
             return
         self._is_awake = is_awake
-        loss_count = self._home.loss_count
-        for txn_id in self._on_awake(is_awake):
-            self._places[txn_id] = _Place(self._address, loss_count, None)
-        if not is_awake:
+        tied = self._on_awake(is_awake)
+        if is_awake:
+            self._places.wake(tied)
+        else:
             self._places.clear()
 
     # --- asking -------------------------------------------------------------------------------
@@ -328,67 +343,18 @@ class Router:
     async def _perform(self, operation: ops.Operation, request: kv_pb2.Request) -> Any:
         target = self._target(request)
         if target is not None:
-            return await self._ask(target, operation, request)
+            return await self.ask(target, operation, request)
         if operation is ops.SCAN:
-            return await self._scan(request)
-        return await self._multi_get(request)
+            return await self._reads.scan(request)
+        return await self._reads.multi_get(request)
 
-    def _ask(
+    def ask(
         self, stream: RequestStream, operation: ops.Operation, request: kv_pb2.Request
     ) -> AnyFuture:
+        """Ask one node; NotLeaseholder comes back to who asks."""
         future = _Asked(loop=self._loop)
         stream.submit(operation, future, request)
         return future
-
-    async def _multi_get(self, request: kv_pb2.Request) -> Any:
-        """Ask each node for its keys, all at the snapshot that the first one read at."""
-        groups: dict[str, list[int]] = {}
-        for position, key in enumerate(request.multi_get.keys):
-            groups.setdefault(self._holder(key), []).append(position)
-        parts = [
-            (self._stream(address), positions, take_keys(request, positions))
-            for address, positions in groups.items()
-        ]
-        stream, positions, part = parts[0]
-        first = await self._ask(stream, ops.MULTI_GET, part)
-        for _, _, part in parts:
-            part.read_ts = first.read_ts
-        others = await asyncio.gather(
-            *(self._ask(stream, ops.MULTI_GET, part) for stream, _, part in parts[1:])
-        )
-        answers = [(positions, first)]
-        answers += [(part[1], got) for part, got in zip(parts[1:], others, strict=True)]
-        return join_values(len(request.multi_get.keys), answers, first.read_ts)
-
-    async def _scan(self, request: kv_pb2.Request) -> Block:
-        """Go from node to node until the span or a limit is reached."""
-        part = kv_pb2.Request()
-        part.CopyFrom(request)
-        scan = part.scan
-        span = Span(scan.start, scan.end)
-        blocks: list[Block] = []
-        while True:
-            stream = self._stream(self._holder_of_begin(span, reverse=scan.reverse))
-            block: Block = await self._ask(stream, ops.SCAN_PART, part)
-            blocks.append(block)
-            if not block.more or not block.resume or _is_full(request.scan, blocks):
-                return join_blocks(blocks)
-            span = block.resume_span(span)
-            scan.start, scan.end = span
-            part.read_ts = block.read_ts
-            if scan.limit_rows:
-                scan.limit_rows -= block.row_count
-            if scan.limit_bytes:
-                scan.limit_bytes = max(1, scan.limit_bytes - block_bytes(block))
-
-
-def _is_full(scan: kv_pb2.Scan, blocks: list[Block]) -> bool:
-    """Tell whether blocks fill what was asked for; where more is to come they hold a row."""
-    row_count, size = sum(block.row_count for block in blocks), sum(map(block_bytes, blocks))
-    if not row_count or scan.count_only:
-        return False
-    limit_bytes = scan.limit_bytes or _JOINED_BYTES_MAX
-    return size >= limit_bytes or bool(scan.limit_rows and row_count >= scan.limit_rows)
 
 
 def _says_as_much(known: KnownRange, error: NotLeaseholder) -> bool:

@@ -27,7 +27,7 @@ from kvnode.ranges.descriptor import (
     write_ranges,
 )
 from kvnode.ranges.load_sample import LoadSample
-from kvnode.ranges.policy import Cause, RangeLoad, RangePolicy
+from kvnode.ranges.policy import Cause, RangeLoad, RangePolicy, joined_heat
 from kvnode.ranges.range_map import RangeState
 from kvnode.ranges.range_size import RangeSize, SizeWalk
 from kvnode.storage.engine import WriteTxn
@@ -247,6 +247,7 @@ class RangeKeeper:
         await self._store(tenant, table)
         size = left.size.joined(right.size) if left.size and right.size else None
         joined = RangeState(table.ranges[index], size)
+        joined.heat = joined_heat(left.heat, right.heat)
         joined.inherit(left, 1)
         joined.inherit(right, 1)
         ranges.adopt(table, [*ranges.states[:index], joined, *ranges.states[index + 2 :]])

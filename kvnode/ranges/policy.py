@@ -31,6 +31,12 @@ class Heat:
     quiet_since_s: float | None = None
 
 
+def joined_heat(left: Heat, right: Heat) -> Heat:
+    """Return the heat of two quiet ranges that became one: it is quiet since both were."""
+    since_s = (left.quiet_since_s, right.quiet_since_s)
+    return Heat(None, max(s for s in since_s if s is not None) if None not in since_s else None)
+
+
 @dataclass(frozen=True, slots=True)
 class RangeLoad:
     """What is known of a range now; a size of None is not measured yet."""

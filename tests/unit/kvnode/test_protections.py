@@ -235,7 +235,7 @@ def test_metrics_show_what_is_kept_and_for_how_long():
     async def body(loop):
         node = SimNode(loop)
         registry = CollectorRegistry()
-        KvnodeMetrics(node.core, node.maintenance, registry)
+        KvnodeMetrics(node.core, node.maintenance, node.keeper, registry)
         stream = node.stream(await node.create("acme"))
         first = await put(stream, b"first")
         await put(stream, b"second")
