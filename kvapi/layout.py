@@ -102,9 +102,9 @@ def stats_key(table_id: int) -> bytes:
 
 
 def describe_key(key: bytes) -> str:
-    """Return a key in words for operators; key columns stay hex.
+    r"""Return a key in words for operators; key columns stay hex.
 
-    >>> describe_key(index_prefix(12, 1) + b"\\x01\\x80")
+    >>> describe_key(index_prefix(12, 1) + b"\x01\x80")
     'table 12 / index 1 / 0180'
     >>> describe_key(sequence_key(7)), describe_key(table_prefix(12))
     ('counter 7', 'table 12')
