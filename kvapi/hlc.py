@@ -10,10 +10,12 @@ the wall clock steps back; a full logical counter simply carries into the micros
 **Source.** Kulkarni et al., "Logical Physical Clocks", 2014.
 """
 
+from decimal import Decimal
 from typing import Final, Protocol
 
 LOGICAL_BITS: Final = 12
 NO_TS: Final = 0
+_LOGICAL_DIGITS: Final = 10
 
 
 class WallClock(Protocol):
@@ -46,6 +48,26 @@ def wall_us(ts: int) -> int:
 def logical(ts: int) -> int:
     """Return the logical part of a timestamp."""
     return ts & ((1 << LOGICAL_BITS) - 1)
+
+
+def to_decimal(ts: int) -> Decimal:
+    """Return a timestamp as CockroachDB prints one: nanoseconds, a point, ten logical digits.
+
+    >>> to_decimal(from_wall_us(17) + 3)
+    Decimal('17000.0000000003')
+    """
+    return Decimal(f"{wall_us(ts)}000.{logical(ts):0{_LOGICAL_DIGITS}}")
+
+
+def from_decimal(value: Decimal) -> int:
+    """Return the timestamp that `to_decimal` wrote, or the last one before. Requires: >= 0.
+
+    >>> from_decimal(to_decimal(12345)) == 12345
+    True
+    """
+    nanoseconds = int(value)
+    count = int((value - nanoseconds).scaleb(_LOGICAL_DIGITS))
+    return from_wall_ns(nanoseconds) + min(count, (1 << LOGICAL_BITS) - 1)
 
 
 class Hlc:

@@ -40,6 +40,10 @@ def meta_key(name: str) -> bytes:
     return _META + name.encode()
 
 
+CATALOG_CHANGED_KEY: Final = meta_key("changed")
+"""Written by each schema change: what it is as of some time tells the catalog's version then."""
+
+
 def descriptor_key(kind: int, descriptor_id: int) -> bytes:
     """Return the key of an object's descriptor.
 

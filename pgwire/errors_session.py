@@ -46,6 +46,12 @@ class ReadOnlySqlTransaction(SqlError):
     sqlstate = "25006"
 
 
+class SnapshotTooOld(SqlError):
+    """What the snapshot saw is garbage already."""
+
+    sqlstate = "72000"
+
+
 class NoActiveSqlTransaction(SqlError):
     """Only allowed inside a transaction block."""
 

@@ -16,12 +16,14 @@ import sqlnode.catalog.system.all  # noqa: F401 - the system relations register 
 from kvapi.client.kv_client import KvClient
 from runtime.clock import Clock, SystemClock
 from runtime.tasks import spawn
+from sqlnode.catalog.past import PastCatalogs
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import id_allocator, load_catalog
 from sqlnode.garbage import GarbageCollector
 from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.planner import Plan, make_plan
 from sqlnode.sequences import CounterCache
+from sqlnode.snapshot_keeper import PROTECT_AFTER_S, SnapshotKeeper
 from sqlnode.statements import Statement, read_statements
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
 from sqlnode.write_buffer import WRITES_BYTES_MAX
@@ -40,6 +42,7 @@ class Engine:
         clock: Clock,
         *,
         transaction_bytes_max: int = WRITES_BYTES_MAX,
+        protect_after_s: float = PROTECT_AFTER_S,
         random_bytes: Callable[[int], bytes] = os.urandom,
         rng: random.Random | None = None,
     ) -> None:
@@ -48,8 +51,10 @@ class Engine:
         self.clock = clock
         self.counters = CounterCache(kv)
         self.allocate_id = id_allocator(kv)
+        self.past = PastCatalogs(kv, lambda: self.catalog, self.reload)
         self.plans: LruCache[Plan] = LruCache()
         self.garbage = GarbageCollector(kv)
+        self.keeper = SnapshotKeeper(kv, after_s=protect_after_s)
         self._transaction_bytes_max = transaction_bytes_max
         self._random_bytes = random_bytes
         self._rng = rng or random.SystemRandom()
@@ -62,14 +67,17 @@ class Engine:
         """Return µs since 2000."""
         return self.clock.now_ns() // 1_000 - _EPOCH_MICROS
 
-    def begin(self, isolation: Isolation, read_only: bool) -> Transaction:
-        """Begin a transaction on the current catalog."""
+    def begin(self, isolation: Isolation, read_only: bool, past_ts: int = 0) -> Transaction:
+        """Begin a transaction on the current catalog, or one that reads as of `past_ts`."""
+        if not self.keeper.is_awake:
+            self.keeper.wake()
         return Transaction(
             self.kv,
             txn_id=self._random_bytes(TXN_ID_BYTES),
-            catalog_version=self.catalog.version,
+            catalog_version=0 if past_ts else self.catalog.version,
             isolation=isolation,
             read_only=read_only,
+            read_ts=past_ts,
             write_bytes_max=self._transaction_bytes_max,
         )
 
@@ -113,6 +121,7 @@ class Engine:
 
     async def close(self) -> None:
         """Stop what runs in the background."""
+        self.keeper.close()
         await self.garbage.close()
 
 
@@ -123,11 +132,16 @@ async def open_engine(
     tenant_name: str = "",
     clock: Clock | None = None,
     transaction_bytes_max: int = WRITES_BYTES_MAX,
+    protect_after_s: float = PROTECT_AFTER_S,
 ) -> Engine:
     """Load the tenant's catalog and return its engine. Raises: KvError, SqlError."""
     catalog = await load_catalog(kv)
     engine = Engine(
-        kv, catalog, clock or SystemClock(), transaction_bytes_max=transaction_bytes_max
+        kv,
+        catalog,
+        clock or SystemClock(),
+        transaction_bytes_max=transaction_bytes_max,
+        protect_after_s=protect_after_s,
     )
     engine.garbage.start()
     _log.debug("engine_opened", extra={"tenant_id": tenant_id, "tenant": tenant_name})

@@ -8,11 +8,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from kvapi import errors as kv
+from kvapi.hlc import wall_us
 from kvapi.layout import parse_index_prefix
 from pgwire import errors as sql
+from pgwire import oids
+from pgwire.codecs.registry import text_out
 from pgwire.codecs.settings import DEFAULT_SETTINGS, Settings
 from pgwire.errors import SqlError
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.past_time import POSTGRES_EPOCH_US
 from sqlnode.rowexec.constraint_errors import duplicate_key
 
 # A test asserts that this names every KvError. The text is the message; {0} is the KV node's own.
@@ -41,7 +45,7 @@ FROM_KV: Final[Mapping[type[kv.KvError], tuple[type[SqlError], str]]] = {
     kv.Throttled: (sql.InsufficientResources, "too many requests outstanding"),
     kv.NotLeaseholder: (sql.SerializationFailure, "the data has moved to another KV node"),
     kv.SpansNodes: (sql.FeatureNotSupported, "{0} is not supported"),
-    kv.SnapshotTooOld: (sql.SerializationFailure, "snapshot too old"),
+    kv.SnapshotTooOld: (sql.SnapshotTooOld, "snapshot too old"),
     kv.DiskFull: (sql.DiskFull, "could not extend the store: no space left on device"),
     kv.Cancelled: (sql.QueryCanceled, "canceling statement due to user request"),
     kv.BadRequest: (sql.InternalError, "the KV node refused a request: {0}"),
@@ -60,6 +64,7 @@ FROM_KV: Final[Mapping[type[kv.KvError], tuple[type[SqlError], str]]] = {
 }
 _HINTS: Final[Mapping[type[SqlError], str]] = {
     sql.SerializationFailure: "The transaction might succeed if retried.",
+    sql.SnapshotTooOld: "History is kept for gc_ttl, which the operator sets for each tenant.",
     sql.DeadlockDetected: "See server log for query details.",
     sql.StatementCompletionUnknown: "Check whether its changes are there before running it again.",
 }
@@ -78,8 +83,16 @@ def sql_error(
         text += _in_relation(error.key, catalog)
     if isinstance(error, kv.WriteConflict) and error.message.startswith("could not serialize"):
         text = "{0}"  # PostgreSQL tells updates and deletes apart
+    detail = error.detail
+    if isinstance(error, kv.SnapshotTooOld) and error.number:
+        detail = f"The oldest readable time is {_time_text(error.number, settings)}."
     message = text.format(error.message)
-    return sql_class(message, detail=error.detail or None, hint=_HINTS.get(sql_class))
+    return sql_class(message, detail=detail or None, hint=_HINTS.get(sql_class))
+
+
+def _time_text(ts: int, settings: Settings) -> str:
+    # One microsecond more: a time as text stands for the first timestamp of its microsecond.
+    return text_out(oids.TIMESTAMPTZ)(wall_us(ts) + 1 - POSTGRES_EPOCH_US, settings)
 
 
 def _in_relation(key: bytes, catalog: Catalog) -> str:

@@ -15,6 +15,7 @@ class SqlProcessConfig:
     nice: int = 5  # the KV node and the gateway run at 0
     memory_bytes_max: int = 8 << 30  # private memory of one process (RLIMIT_DATA); 0: no limit
     transaction_bytes_max: int = 512 << 20  # of writes buffered until their commit
+    protect_after_s: float = 5.0  # a snapshot still read then is kept from collection; 0: never
     open_files_max: int = 4_096
     oom_score: int = 500  # ended before the KV node when the machine runs out of memory
     forks_per_zygote_max: int = 2_000  # then it starts itself afresh: forks share memory layout
@@ -24,6 +25,8 @@ class SqlProcessConfig:
             raise ConfigError(f"nice must be 0 to 19, got {self.nice}")
         if not 0 <= self.oom_score <= 1000:
             raise ConfigError(f"oom_score must be 0 to 1000, got {self.oom_score}")
+        if self.protect_after_s < 0:
+            raise ConfigError(f"protect_after_s must be >= 0, got {self.protect_after_s}")
         if self.transaction_bytes_max < 1 << 20:
             raise ConfigError(
                 f"transaction_bytes_max must be at least 1 MiB, got {self.transaction_bytes_max}"

@@ -34,6 +34,7 @@ class SqlServing:
             options.kv_address, config=ClientConfig(client_name="sqlnode"), clock=SystemClock()
         )
         self._transaction_bytes_max = options.config.sqlnode.transaction_bytes_max
+        self._protect_after_s = options.config.sqlnode.protect_after_s
         self._engine: Engine | None = None
 
     async def connect(self) -> None:
@@ -57,6 +58,7 @@ class SqlServing:
             tenant_id=assign.binding.tenant_id,
             tenant_name=assign.binding.tenant_name,
             transaction_bytes_max=self._transaction_bytes_max,
+            protect_after_s=self._protect_after_s,
         )
 
     def renew(self, credential: bytes) -> None:

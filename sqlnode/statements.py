@@ -12,7 +12,9 @@ from typing import Any, Final
 import msgspec
 
 from pgwire.errors import SqlError, SqlSyntaxError
+from sqlnode.parse.as_of import as_of_time
 from sqlnode.parse.normalize import Normalized, normalize
+from sqlnode.parse.query_syntax import PastTime
 from sqlnode.parse.statement import ParsedStatement, StatementText, parse, split
 from sqlnode.parse.syntax import ParamRef
 from sqlnode.parse.utility import Begin, Commit, Rollback, RollbackToSavepoint
@@ -29,7 +31,7 @@ _CACHED_TEXT_MAX: Final = 32_768  # characters; longer texts are planned anew ea
 class Statement:
     """One statement as read: its grammar is right, its names are not looked up yet."""
 
-    __slots__ = ("_parsed", "cache_key", "is_cacheable", "normalized", "offset", "text")
+    __slots__ = ("_parsed", "as_of", "cache_key", "is_cacheable", "normalized", "offset", "text")
 
     def __init__(
         self,
@@ -39,6 +41,7 @@ class Statement:
         offset: int = 0,
         normalized: Normalized | None = None,
         is_cacheable: bool = False,
+        as_of: PastTime | None = None,
     ) -> None:
         """Without `parsed` the text is known to be a right query or data change, or empty."""
         self.text = text
@@ -46,6 +49,7 @@ class Statement:
         self.normalized = normalized
         self.cache_key = _key(text, normalized)
         self.is_cacheable = is_cacheable
+        self.as_of = as_of  # AS OF SYSTEM TIME; such statements are not cacheable
         self._parsed = parsed
 
     @property
@@ -142,6 +146,10 @@ def _read(piece: StatementText, normalized: Normalized | None) -> Statement:
         if error.position is not None:
             error.position += piece.offset
         raise
+    as_of = as_of_time(parsed.tree)
+    if as_of is not None:
+        parsed = parse(text)  # no literal lifted: what the time says is read before planning
+        return Statement(text, parsed, offset=piece.offset, as_of=as_of_time(parsed.tree))
     literal_count = 0 if normalized is None else len(normalized.literals)
     if literal_count and _lifted_count(parsed.tree) != literal_count:
         # A lifted literal that stayed in the tree would become every like statement's. A bug, but
@@ -181,7 +189,8 @@ def _is_cacheable(text: str) -> bool:
 
 def statement_of_tree(tree: Any, text: str) -> Statement:
     """Return the statement of a tree that stands inside another statement."""
-    return Statement(text, ParsedStatement("", tree, text, is_planned=True))
+    parsed = ParsedStatement("", tree, text, is_planned=True)
+    return Statement(text, parsed, as_of=as_of_time(tree))
 
 
 EMPTY_STATEMENT: Final = Statement("")

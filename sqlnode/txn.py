@@ -66,7 +66,7 @@ class Transaction:
     ) -> None:
         assert len(txn_id) == TXN_ID_BYTES, "a transaction id has 16 random bytes"
         self.txn_id = txn_id
-        self.read_ts = read_ts  # 0 until the first read's answer fixes it
+        self.read_ts, self.is_past = read_ts, bool(read_ts)  # 0 until the first read fixes it
         self.catalog_version = catalog_version
         self.isolation = isolation
         self.read_only = read_only

@@ -25,6 +25,7 @@ from kvapi.client.router import Router
 from kvapi.client.txn_ties import TxnTies, broken_error
 from kvapi.errors import BadRequest, KvError
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
+from kvapi.layout import CATALOG_CHANGED_KEY
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
 
@@ -218,6 +219,8 @@ class KvClient:
         """
         if not txn_id:
             return self._failed(BadRequest("a commit needs a transaction id"))
+        if schema_change:  # so that the catalog's version as of any time can be told
+            writes = {**writes, CATALOG_CHANGED_KEY: b""}
         size = ops.writes_bytes(writes)
         heads = ops.footprint_bytes(footprint) + ops.keys_bytes(absent_keys)
 

@@ -68,11 +68,16 @@ async def load_catalog(kv: KvClient) -> Catalog:
     return await _load(kv, kv.catalog_version)
 
 
-async def _load(kv: KvClient, version: int) -> Catalog:
-    read_ts, stored = await _read_span(kv, layout.DESCRIPTORS_SPAN, version, 0)
+async def load_past_catalog(kv: KvClient, read_ts: int, version: int) -> Catalog:
+    """Load the catalog as it was; `version` is what to call it. Raises: SnapshotTooOld."""
+    return await _load(kv, 0, read_ts=read_ts, shown_version=version)
+
+
+async def _load(kv: KvClient, version: int, *, read_ts: int = 0, shown_version: int = 0) -> Catalog:
+    read_ts, stored = await _read_span(kv, layout.DESCRIPTORS_SPAN, version, read_ts)
     _, roles = await _read_span(kv, layout.ROLES_SPAN, version, read_ts)
     return build_catalog(
-        version,
+        shown_version or version,
         (decode_descriptor(value) for value in stored),
         (_role_info(index, value) for index, value in enumerate(roles)),
     )

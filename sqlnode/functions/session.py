@@ -6,12 +6,17 @@ The functions over the catalog (format_type, pg_get_*, has_*_privilege…) are i
 import math
 import uuid
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any, Final
 
+from kvapi.hlc import to_decimal
+from kvapi.layout import CATALOG_CHANGED_KEY
 from pgwire.errors import FeatureNotSupported, UndefinedObject
 from sqlnode.functions.define import STABLE, VOLATILE, function
 from sqlnode.functions.json_build import Types, specialized
 
+FOLLOWER_LAG_US: Final = 1_000_000
+"""How far follower_read_timestamp() lies back: time enough for clocks that differ."""
 VERSION: Final = "PostgreSQL 15.0 (Insula 0.1.0), compiled by CPython, 64-bit"
 _CTX: Final[dict[str, Any]] = {"needs_context": True, "volatility": STABLE}
 _MOVING: Final[dict[str, Any]] = {"needs_context": True, "volatility": VOLATILE}
@@ -114,6 +119,18 @@ def _txid(ctx: Any) -> int:
 function("txid_current() int8", _txid, **_CTX)
 function("txid_current_if_assigned() int8", _txid, **_CTX)
 function("pg_current_xact_id() xid8", _txid, **_CTX)
+
+
+async def _logical_timestamp(ctx: Any) -> Decimal:
+    """Return the transaction's snapshot, taken now if nothing was read yet."""
+    if not ctx.txn.read_ts:
+        await ctx.txn.get(CATALOG_CHANGED_KEY)
+    return to_decimal(ctx.txn.read_ts)
+
+
+function("cluster_logical_timestamp() numeric", _logical_timestamp, is_async=True, **_CTX)
+function("follower_read_timestamp() timestamptz",
+         lambda ctx: ctx.statement_micros - FOLLOWER_LAG_US, **_CTX)  # fmt: skip
 
 
 async def _nextval(ctx: Any, sequence_id: int) -> int:

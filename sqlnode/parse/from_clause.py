@@ -12,6 +12,7 @@ from sqlnode.parse.query_syntax import (
     FromItem,
     FunctionRef,
     JoinRef,
+    PastTime,
     Query,
     SubqueryRef,
     TableRef,
@@ -58,7 +59,8 @@ class FromParser(ExpressionParser):
             return JoinRef(kind, left, right, on=self.expression(), position=position)
         self.expect("using")
         columns = self.identifier_list()
-        alias = Alias(self.identifier()) if self.accept("as") else None
+        has_alias = not self.peek_past_time() and self.accept("as")
+        alias = Alias(self.identifier()) if has_alias else None
         return JoinRef(kind, left, right, using=columns, alias=alias, position=position)
 
     def _from_primary(self) -> FromItem:
@@ -96,12 +98,29 @@ class FromParser(ExpressionParser):
 
     def alias(self) -> Alias | None:
         """Take `[AS] name [(columns)]` if it is there."""
-        if self.accept("as") or (self.peek_identifier() and not self._peek_clause()):
+        if self._accept_alias():
             name = self.identifier()
         else:
             return None
         columns = self.identifier_list() if self.peek_symbol("(") else ()
         return Alias(name, columns)
+
+    def _accept_alias(self) -> bool:
+        """Take AS, if it is there; tell whether the name of an alias comes next."""
+        if self.peek_past_time():
+            return False
+        return self.accept("as") or (self.peek_identifier() and not self._peek_clause())
+
+    def peek_past_time(self) -> bool:
+        """Whether AS begins no alias but AS OF SYSTEM TIME."""
+        return self.peek("as", "of", "system", "time")
+
+    def past_time(self) -> PastTime:
+        """Take AS OF SYSTEM TIME and its expression."""
+        self.expect("as", "of", "system", "time")
+        mark, position = self.at, self.position
+        expr = self.expression()
+        return PastTime(expr, self.text_since(mark), position)
 
     def _peek_clause(self) -> bool:
         """Words that may be identifiers but continue a statement where an alias could stand."""
@@ -195,7 +214,7 @@ class FromParser(ExpressionParser):
             self.advance()
             return FunctionRef(calls, None, ordinality, lateral, self._definitions(), position)
         name = None
-        if self.accept("as") or (self.peek_identifier() and not self._peek_clause()):
+        if self._accept_alias():
             name = self.identifier()
         if name is None:
             return FunctionRef(calls, None, ordinality, lateral, (), position)

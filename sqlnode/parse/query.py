@@ -131,6 +131,7 @@ class QueryParser(FromParser):
         if self.peek("into"):
             raise self.unsupported("SELECT INTO")
         from_ = self.from_list() if self.accept("from") else ()
+        as_of = self.past_time() if self.peek_past_time() else None
         where = self.expression() if self.accept("where") else None
         group_by: tuple[GroupItem, ...] = ()
         group_distinct = False
@@ -143,7 +144,16 @@ class QueryParser(FromParser):
         having = self.expression() if self.accept("having") else None
         windows = self._windows() if self.accept("window") else ()
         return SelectCore(
-            targets, distinct, from_, where, group_by, group_distinct, having, windows, position
+            targets,
+            distinct,
+            from_,
+            where,
+            group_by,
+            group_distinct,
+            having,
+            windows,
+            position,
+            as_of,
         )
 
     def _distinct(self) -> tuple[Expr, ...] | None:

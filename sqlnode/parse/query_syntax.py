@@ -76,6 +76,14 @@ class GroupItem(Node, frozen=True):
     position: int = 0
 
 
+class PastTime(Node, frozen=True):
+    """AS OF SYSTEM TIME expr; `text` is the expression's."""
+
+    expr: Expr
+    text: str
+    position: int = 0
+
+
 class SelectCore(Node, frozen=True):
     """distinct: None no, () DISTINCT, (…) DISTINCT ON."""
 
@@ -88,6 +96,7 @@ class SelectCore(Node, frozen=True):
     having: Expr | None = None
     windows: tuple[WindowSpec, ...] = ()
     position: int = 0
+    as_of: PastTime | None = None
 
 
 class ValuesCore(Node, frozen=True):

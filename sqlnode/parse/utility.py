@@ -7,7 +7,7 @@ in sqlnode/ddl. `kind` is the command in upper case, as its tag begins.
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from sqlnode.parse.query_syntax import TableRef
+from sqlnode.parse.query_syntax import PastTime, TableRef
 from sqlnode.types import SqlType
 
 
@@ -47,6 +47,7 @@ class TransactionModes:
     isolation: str | None = None
     read_only: bool | None = None
     deferrable: bool | None = None
+    as_of: PastTime | None = None
 
 
 @dataclass(frozen=True, slots=True)

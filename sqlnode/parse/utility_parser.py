@@ -5,7 +5,7 @@
 
 from pgwire.errors import SqlSyntaxError
 from sqlnode.parse.dml import DmlParser
-from sqlnode.parse.query_syntax import TableRef
+from sqlnode.parse.query_syntax import PastTime, TableRef
 from sqlnode.parse.tokens import TokenKind
 from sqlnode.parse.utility import (
     Begin,
@@ -160,10 +160,11 @@ class UtilityParser(DmlParser):
         return Begin(self.transaction_modes(required=False), is_start)
 
     def transaction_modes(self, *, required: bool = True) -> TransactionModes:
-        """Take ISOLATION LEVEL, READ ONLY and DEFERRABLE in any order."""
+        """Take ISOLATION LEVEL, READ ONLY, DEFERRABLE, AS OF SYSTEM TIME in any order."""
         isolation: str | None = None
         read_only: bool | None = None
         deferrable: bool | None = None
+        as_of: PastTime | None = None
         count = 0
         while not self.at_end and not self.peek_symbol(";"):
             if count:
@@ -178,12 +179,14 @@ class UtilityParser(DmlParser):
                 deferrable = True
             elif self.accept("not", "deferrable"):
                 deferrable = False
+            elif self.peek_past_time() and as_of is None:
+                as_of = self.past_time()
             else:
                 raise self.error()
             count += 1
         if required and not count:
             raise self.error()
-        return TransactionModes(isolation, read_only, deferrable)
+        return TransactionModes(isolation, read_only, deferrable, as_of)
 
     def _isolation(self) -> str:
         for words in _ISOLATION:

@@ -15,6 +15,7 @@ import sqlnode.plan.bind_tests
 import sqlnode.plan.bind_values  # noqa: F401 - the four register their binders
 from pgwire.errors import StatementTooComplex
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.parse.as_of import split_as_of
 from sqlnode.parse.query_syntax import DeleteSyntax, InsertSyntax, Query, UpdateSyntax
 from sqlnode.plan.bind_change import bind_delete, bind_update
 from sqlnode.plan.bind_insert import bind_insert
@@ -55,7 +56,7 @@ def bind_statement(
 
 def _bind(env: Env, tree: Any, text: str) -> Bound:
     if isinstance(tree, Query):
-        result = bind_query(env, tree, None)
+        result = bind_query(env, split_as_of(tree)[0], None)
         return BoundQuery(prune(result.plan, result.columns), result.columns)
     if isinstance(tree, InsertSyntax):
         insert = bind_insert(env, tree)

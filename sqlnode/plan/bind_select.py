@@ -9,7 +9,7 @@ after the visible ones. LIMIT and locking are added by bind_query.
 
 from dataclasses import dataclass, field
 
-from pgwire.errors import InvalidColumnReference
+from pgwire.errors import InvalidColumnReference, SqlSyntaxError
 from sqlnode.parse.query_syntax import SelectCore
 from sqlnode.parse.syntax import ColumnName, Expr, Literal, SortItem
 from sqlnode.plan.bind_from import bind_from_list
@@ -78,6 +78,11 @@ def bind_select(
     keep_unknown: bool = False,
 ) -> QueryResult:
     """Bind a SELECT with its ORDER BY. keep_unknown: untyped output columns stay so, for UNION."""
+    if core.as_of is not None:
+        raise SqlSyntaxError(
+            "AS OF SYSTEM TIME must be provided on a top-level statement",
+            position=core.as_of.position,
+        )
     scope = Scope(parent)
     collector = Collector()
     scope.collector = collector

@@ -14,6 +14,7 @@ from sqlnode.plan.logical import Columns
 from sqlnode.planner import Plan
 from sqlnode.rowexec.deferred_checks import check_deferred
 from sqlnode.session import cursors, prepared_commands, transaction_commands
+from sqlnode.session.as_of import find_past
 from sqlnode.session.copy_command import run_copy
 from sqlnode.session.describe import described_columns
 from sqlnode.session.explain import explain
@@ -137,8 +138,10 @@ async def _discard(session: Session, node: u.Discard) -> str:
     return f"DISCARD {node.what.upper()}"
 
 
-def _set_transaction(session: Session, node: u.SetTransaction) -> str:
-    modes = _modes(node.modes)
+async def _set_transaction(session: Session, node: u.SetTransaction) -> str:
+    if node.for_session and node.modes.as_of is not None:
+        raise FeatureNotSupported("AS OF SYSTEM TIME for a whole session is not supported")
+    modes = await _modes(session, node.modes)
     if node.for_session:
         session.block.protect_parameters()
         tag = transaction_commands.set_characteristics(session, modes)
@@ -147,12 +150,13 @@ def _set_transaction(session: Session, node: u.SetTransaction) -> str:
     return transaction_commands.set_transaction(session, modes)
 
 
-def _modes(modes: u.TransactionModes) -> Modes:
-    return Modes(modes.isolation, modes.read_only, modes.deferrable)
+async def _modes(session: Session, modes: u.TransactionModes) -> Modes:
+    past = None if modes.as_of is None else await find_past(session, modes.as_of)
+    return Modes(modes.isolation, modes.read_only, modes.deferrable, past)
 
 
-def _begin(session: Session, node: u.Begin) -> str:
-    transaction_commands.begin(session, _modes(node.modes))
+async def _begin(session: Session, node: u.Begin) -> str:
+    transaction_commands.begin(session, await _modes(session, node.modes))
     return "START TRANSACTION" if node.is_start else "BEGIN"
 
 

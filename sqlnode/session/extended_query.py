@@ -41,6 +41,7 @@ from sqlnode.plan.literals import literal_datum
 from sqlnode.plan.logical import Columns
 from sqlnode.plan.statement import Utility
 from sqlnode.planner import Plan, PlanKind
+from sqlnode.session.as_of import enter_past, planning
 from sqlnode.session.describe import described_columns, plan_description
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take_rows
@@ -51,25 +52,33 @@ from sqlnode.statements import EMPTY_STATEMENT
 from sqlnode.types import SqlType
 
 
-def parse(session: Session, frame: frames.Parse) -> None:
+async def parse(session: Session, frame: frames.Parse) -> None:
     """Parse. Raises: SqlError."""
     if frame.name and frame.name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{frame.name}" already exists')
     if not frame.name:
         session.statements.pop("", None)
-    session.add_statement(frame.name, prepare(session, frame.name, frame.sql, frame.param_oids))
+    prepared = await prepare(session, frame.name, frame.sql, frame.param_oids)
+    session.add_statement(frame.name, prepared)
     session.out.add(PARSE_COMPLETE)
 
 
-def prepare(session: Session, name: str, sql: str, declared: tuple[int, ...]) -> PreparedStatement:
+async def prepare(
+    session: Session, name: str, sql: str, declared: tuple[int, ...]
+) -> PreparedStatement:
     """Make a prepared statement of one statement. Raises: SqlError."""
     statements = session.engine.read(sql, is_extended=True)
     if len(statements) > 1:
         raise SqlSyntaxError("cannot insert multiple commands into a prepared statement")
     statement = statements[0] if statements else EMPTY_STATEMENT
     require_allowed(session, statement)
-    env = session.env()
-    plan = session.engine.plan(statement, env, declared)
+    if statement.as_of is None:
+        env = session.env()
+        plan = session.engine.plan(statement, env, declared)
+    else:
+        with await planning(session, statement.as_of):
+            env = session.env()
+            plan = session.engine.plan(statement, env, declared)
     return PreparedStatement(
         name, statement, declared, plan, env, prepared_micros=session.now_micros()
     )
@@ -139,6 +148,8 @@ def find_statement(session: Session, name: str) -> PreparedStatement:
 
 def refresh(session: Session, prepared: PreparedStatement) -> None:
     """Plan again if the catalog or the session's settings have moved on. Raises: SqlError."""
+    if prepared.statement.as_of is not None and session.block.past is None:
+        return  # which catalog it is planned against is known when it runs
     env = session.env()
     if prepared.env is env:
         return
@@ -222,6 +233,7 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
     portal.is_done = True
 
     async def attempt() -> str:
+        await _enter(session, portal.prepared)
         refresh(session, portal.prepared)
         return await run_plan(
             session, portal.prepared.plan, portal.params, portal.formats, is_whole=is_whole
@@ -234,8 +246,17 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
         session.out.add(command_complete(tag))
 
 
+async def _enter(session: Session, prepared: PreparedStatement) -> None:
+    if prepared.statement.as_of is not None:
+        await enter_past(session, prepared.statement.as_of)
+
+
 async def _execute_part(session: Session, portal: Portal, row_count_max: int) -> None:
     """Run a portal for some rows, or go on with one that was suspended."""
+    if portal.rows is None and not portal.is_done and not portal.is_cursor:
+        await _enter(session, portal.prepared)
+        if portal.prepared.statement.as_of is not None:
+            refresh(session, portal.prepared)
     plan = portal.prepared.plan
     if portal.rows is None and not portal.is_done:
         if not plan.returns_rows:

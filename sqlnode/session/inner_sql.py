@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from pgwire.errors import SqlSyntaxError
+from pgwire.errors import FeatureNotSupported, SqlSyntaxError
 from sqlnode.catalog.descriptors import ColumnDesc, TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.context import ExecContext
@@ -33,6 +33,8 @@ class EngineSql:
         statements = read_statements(sql, is_extended=True)
         if len(statements) != 1:
             raise SqlSyntaxError("one statement is expected")
+        if statements[0].as_of is not None:
+            raise FeatureNotSupported("AS OF SYSTEM TIME inside of DDL is not supported")
         context = self._context(catalog)
         env = PlanEnv(catalog, context.session.search_path, context.settings, is_shared=False)
         return make_plan(statements[0], env, ()), statements[0].tree

@@ -33,6 +33,7 @@ class Portal:
     text: str = ""
     is_cursor: bool = False
     rows: "RowSource | None" = None  # set by the first Execute
+    read_ts: int = 0  # its snapshot, which READ COMMITTED leaves behind
     is_done: bool = False
     tag: str = ""
     row_count: int = 0  # sent so far

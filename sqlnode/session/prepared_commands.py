@@ -13,20 +13,22 @@ from sqlnode.parse import utility as u
 from sqlnode.plan.bind import BindSession, bind_expression
 from sqlnode.planner import PlanKind
 from sqlnode.rowexec.scalars import compile_scalar
+from sqlnode.session.as_of import enter_past, planning
 from sqlnode.session.describe import described_columns
 from sqlnode.session.portal import PreparedStatement
 from sqlnode.session.session import Session
 from sqlnode.statements import statement_of_tree
 
 
-def prepare_command(session: Session, node: u.Prepare) -> str:
+async def prepare_command(session: Session, node: u.Prepare) -> str:
     """PREPARE. Raises: DuplicatePreparedStatement and what planning raises."""
     if node.name in session.statements:
         raise DuplicatePreparedStatement(f'prepared statement "{node.name}" already exists')
     statement = statement_of_tree(node.statement, f"PREPARE {node.name}")
-    env = session.env()
     declared = tuple(sql_type.oid for sql_type in node.types)
-    plan = session.engine.plan(statement, env, declared)
+    with await planning(session, statement.as_of):
+        env = session.env()
+        plan = session.engine.plan(statement, env, declared)
     session.add_statement(
         node.name,
         PreparedStatement(
@@ -62,6 +64,8 @@ async def execute(
     prepared = session.statements.get(node.name)
     if prepared is None:
         raise InvalidSqlStatementName(f'prepared statement "{node.name}" does not exist')
+    if prepared.statement.as_of is not None:
+        await enter_past(session, prepared.statement.as_of)
     refresh(session, prepared)
     plan = prepared.plan
     if len(node.args) != len(plan.param_types):

@@ -85,7 +85,7 @@ async def take_rows(session: Session, portal: Portal) -> None:
         batches = plan.executable.run(session.context(portal.params))
         source = RowSource(batches)
         await source.has_more()  # its errors belong to the start
-        portal.rows = source
+        portal.rows, portal.read_ts = source, txn.read_ts
         return
     if session.block.is_read_only and not plan.is_read_only:
         _refuse_write(plan)

@@ -66,9 +66,11 @@ async def serve_session(
         return
     server = SessionServer(session)
     registry.add(hello.session_id, server)
+    engine.keeper.add(session)
     try:
         await server.run()
     finally:
+        engine.keeper.discard(session)
         await _end(session)
 
 
@@ -238,7 +240,7 @@ class SessionServer:
                 self._ready()
             case frames.Parse():
                 await self._fresh_catalog()
-                extended_query.parse(session, frame)
+                await extended_query.parse(session, frame)
             case frames.Bind():
                 await self._fresh_catalog()
                 extended_query.bind(session, frame)

@@ -11,6 +11,7 @@ from pgwire.errors import UndefinedParameter
 from pgwire.messages import EMPTY_QUERY_RESPONSE, command_complete
 from pgwire.sql_error import SqlError
 from sqlnode.planner import Plan, PlanKind, literal_params
+from sqlnode.session.as_of import enter_past
 from sqlnode.session.describe import plan_description
 from sqlnode.session.run_plan import require_allowed, run_plan
 from sqlnode.session.session import Session
@@ -57,6 +58,8 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
     is_whole = is_alone and block.state is BlockState.IDLE and not statement.is_transactional
 
     async def attempt() -> str:
+        if statement.as_of is not None:
+            await enter_past(session, statement.as_of)
         env = session.env()
         plan = session.engine.plan(statement, env)
         if plan.param_types:

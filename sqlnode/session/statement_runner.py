@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from kvapi.errors import ConnectionLost, KvError, SchemaChanged, WriteConflict
+from kvapi.errors import ConnectionLost, KvError, SchemaChanged, SnapshotTooOld, WriteConflict
 from sqlnode.rowexec.deferred_checks import check_deferred
 from sqlnode.session.schema_follow import follow_schema
 from sqlnode.session.session import Session
@@ -54,6 +54,8 @@ async def run_statement(
         except KvError as error:
             tries += 1
             is_unseen = can_retry and out.is_unseen_since(start)
+            if isinstance(error, SnapshotTooOld) and block.past is not None:
+                raise  # no newer snapshot is wanted
             if not (error.retryable and tries < ATTEMPTS_MAX and is_unseen):
                 raise
             if not is_fresh:

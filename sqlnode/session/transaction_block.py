@@ -16,7 +16,8 @@ transaction is seen by its later statements through `editor`; nobody else sees i
 Source: PostgreSQL, src/backend/access/transam/xact.c.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, cast
@@ -41,12 +42,21 @@ class BlockState(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Past:
+    """AS OF SYSTEM TIME: the snapshot, and what names meant then."""
+
+    read_ts: int
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True)
 class Modes:
     """Modes of a transaction; None: the session's default."""
 
     isolation: str | None = None
     read_only: bool | None = None
     deferrable: bool | None = None
+    past: Past | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +68,8 @@ class SavepointMark:
     catalog: Catalog | None  # as edited then; None: not edited yet
 
 
-Begin = Callable[[Isolation, bool], Transaction]
-"""Begin a transaction with an isolation level; True for read only."""
+Begin = Callable[..., Transaction]
+"""Begin a transaction: isolation level, True for read only, a past snapshot if it has one."""
 
 
 class TransactionBlock:
@@ -112,6 +122,25 @@ class TransactionBlock:
         return self._modes
 
     @property
+    def past(self) -> Past | None:
+        """The past that the transaction reads, None for the present."""
+        return self._modes.past
+
+    def read_past(self, past: Past) -> None:
+        """Make the transaction of the statement that begins now one that reads the past."""
+        self.protect_parameters()
+        self.set_modes(Modes(past=past))
+
+    @contextmanager
+    def planning_for(self, past: Past) -> Iterator[None]:
+        """Bind against a past catalog; no transaction is begun."""
+        before, self._catalog = self._catalog, past.catalog
+        try:
+            yield
+        finally:
+            self._catalog = before
+
+    @property
     def has_savepoints(self) -> bool:
         return bool(self._savepoints)
 
@@ -128,6 +157,11 @@ class TransactionBlock:
             if self._mark is None:
                 self._mark = self._parameters.mark()
             isolation, self.is_read_only = self._effective()
+            past = self._modes.past
+            if past is not None:
+                self._catalog = past.catalog
+                self.txn = self._begin(isolation, True, past.read_ts)
+                return self.txn
             self._catalog = self._current_catalog()
             self.txn = self._begin(isolation, self.is_read_only or read_only)
         return self.txn
@@ -145,7 +179,10 @@ class TransactionBlock:
             self._modes.isolation if modes.isolation is None else modes.isolation,
             self._modes.read_only if modes.read_only is None else modes.read_only,
             self._modes.deferrable if modes.deferrable is None else modes.deferrable,
+            self._modes.past if modes.past is None else modes.past,
         )
+        if modes.past is not None:
+            self.txn, self._catalog = None, modes.past.catalog
         isolation, self.is_read_only = self._effective()
         if self.txn is not None and self.txn.isolation != isolation:
             assert not self.txn.read_ts, "the caller checked that nothing was read"
@@ -157,6 +194,9 @@ class TransactionBlock:
         isolation = self._modes.isolation or values["default_transaction_isolation"]
         if isolation == "read uncommitted":
             isolation = "read committed"
+        if self._modes.past is not None:  # one snapshot for all its statements
+            isolation = "repeatable read" if isolation == "read committed" else isolation
+            return cast(Isolation, isolation), True
         read_only = self._modes.read_only
         if read_only is None:
             read_only = values["default_transaction_read_only"] == "on"
@@ -263,7 +303,7 @@ class TransactionBlock:
             await self.txn.rollback()
         self.txn = None
         self.editor = None
-        self._catalog = None
+        self._catalog = None if self.past is None else self.past.catalog
 
     def _finish(self, *, is_committed: bool) -> None:
         self.state = BlockState.IDLE

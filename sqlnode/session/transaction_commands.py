@@ -6,6 +6,7 @@ Source: PostgreSQL, src/backend/access/transam/xact.c (BeginTransactionBlock and
 from pgwire.errors import (
     ActiveSqlTransaction,
     NoActiveSqlTransaction,
+    ReadOnlySqlTransaction,
 )
 from sqlnode.session.parameter_table import PARAMETERS
 from sqlnode.session.parameter_values import canonical
@@ -17,8 +18,9 @@ _NO_BLOCK = "there is no transaction in progress"
 
 
 def begin(session: Session, modes: Modes) -> str:
-    """BEGIN, START TRANSACTION."""
+    """BEGIN, START TRANSACTION. Raises: ReadOnlySqlTransaction, ActiveSqlTransaction."""
     block = session.block
+    _check_past(session, modes)
     if block.is_block:
         session.out.notice(
             "WARNING", "there is already a transaction in progress", sqlstate="25001"
@@ -27,6 +29,9 @@ def begin(session: Session, modes: Modes) -> str:
     if not block.statement_count:
         session.begin_clock(session.now_micros())
     block.begin_block(modes)
+    if modes.past is not None:
+        txn = block.ensure()
+        session.engine.keeper.keep(txn.txn_id, txn.read_ts)
     return "BEGIN"
 
 
@@ -123,8 +128,24 @@ def set_transaction(session: Session, modes: Modes) -> str:
         raise ActiveSqlTransaction(
             "cannot set transaction read-write mode inside a read-only transaction"
         )
+    _check_past(session, modes)
     block.set_modes(modes)
     return "SET"
+
+
+def _check_past(session: Session, modes: Modes) -> None:
+    """Refuse AS OF SYSTEM TIME where it comes too late, or to a transaction that may write."""
+    block = session.block
+    past = modes.past or (block.past if block.is_block else None)
+    if past is None:
+        return
+    if modes.read_only is False:
+        raise ReadOnlySqlTransaction("AS OF SYSTEM TIME specified with READ WRITE mode")
+    txn = block.txn
+    if modes.past is None or block.past is modes.past or txn is None:
+        return
+    if (txn.read_ts and not txn.is_past) or txn.has_writes or block.statement_count:
+        raise ActiveSqlTransaction("AS OF SYSTEM TIME must be called before any query")
 
 
 def set_one_mode(session: Session, name: str, values: tuple[str, ...] | None) -> str:

@@ -69,7 +69,7 @@ async def _read_cached(
 ) -> CachedTable:
     """Read a whole table, from the cache if the KV node says that it is unchanged."""
     key, span = table_key(table), codec_of(table).span
-    if txn.has_writes_in(span):
+    if txn.is_past or txn.has_writes_in(span):
         return await scan_table(table, attnums, txn, [span])
     found = cache.get(key)
     wanted = list(attnums)

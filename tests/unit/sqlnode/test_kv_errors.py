@@ -3,6 +3,7 @@
 import pytest
 
 from kvapi import errors as kv
+from kvapi.hlc import from_wall_us
 from sqlnode.catalog.snapshot import build_catalog
 from sqlnode.kv_errors import FROM_KV, sql_error
 from sqlnode.rowexec.table_codec import codec_of
@@ -22,7 +23,8 @@ def test_retryable_errors_say_so(error):
     """Drivers retry by SQLSTATE class 40; what must not be retried must not be in it."""
     state = sql_error(error("m")).sqlstate
     if error.retryable:
-        assert state in ("40001", "40P01", "53000")
+        # 72000: retried inside where a newer snapshot will do; PostgreSQL's own name if not.
+        assert state in ("40001", "40P01", "53000", "72000")
     else:
         assert state not in ("40001", "40P01")
 
@@ -34,3 +36,12 @@ def test_duplicate_keys_are_named():
     assert error.sqlstate == "23505"
     assert error.constraint_name == "t_pkey"
     assert error.detail == "Key (a)=(7) already exists."
+
+
+def test_a_snapshot_that_is_gone_names_the_oldest_time_there_is():
+    """Whoever looks for lost rows could not know how far back he may go."""
+    oldest = from_wall_us(1_700_000_000_000_000)
+    error = sql_error(kv.SnapshotTooOld("m", number=oldest))
+    assert error.sqlstate == "72000"
+    assert error.detail == "The oldest readable time is 2023-11-14 22:13:20.000001+00."
+    assert "gc_ttl" in error.hint
