@@ -6,6 +6,7 @@ Layout, one area for each first byte; integers are big-endian:
     \x01 \x01 kind:u8 id:u32             catalog: descriptor of one object
     \x01 \x02 name                       catalog: role (kvapi/role_record.py)
     \x01 \x03 parent:u32 name            catalog: name of an object in a schema → its id
+    \x01 \x04 id:u32                     catalog: job of an online schema change
     \x02 table:u32 index:u16 columns     rows (index 1 is the primary) and index entries
     \x03 id:u32                          counters: sequences, row ids; id 0: descriptor ids
     \x04 table:u32                       statistics
@@ -20,6 +21,7 @@ _META: Final = b"\x01\x00"
 _DESCRIPTOR: Final = b"\x01\x01"
 _ROLE: Final = b"\x01\x02"
 _NAME: Final = b"\x01\x03"
+_JOB: Final = b"\x01\x04"
 _TABLE: Final = b"\x02"
 _COUNTER: Final = b"\x03"
 _STATS: Final = b"\x04"
@@ -28,6 +30,7 @@ PRIMARY_INDEX_ID: Final = 1
 CATALOG_SPAN: Final = prefix_span(b"\x01")
 DESCRIPTORS_SPAN: Final = prefix_span(_DESCRIPTOR)
 ROLES_SPAN: Final = prefix_span(_ROLE)
+JOBS_SPAN: Final = prefix_span(_JOB)
 
 _U32 = struct.Struct(">I")
 _KIND_ID = struct.Struct(">BI")
@@ -67,6 +70,11 @@ def role_key(name: str) -> bytes:
 def name_key(parent_id: int, name: str) -> bytes:
     """Return the key that reserves an object's name within its parent."""
     return _NAME + _U32.pack(parent_id) + name.encode()
+
+
+def job_key(job_id: int) -> bytes:
+    """Return the key of a job's record (sqlnode/jobs/record.py)."""
+    return _JOB + _U32.pack(job_id)
 
 
 def table_prefix(table_id: int) -> bytes:

@@ -14,12 +14,16 @@ from typing import Any, Final
 
 import sqlnode.catalog.system.all  # noqa: F401 - the system relations register themselves
 from kvapi.client.kv_client import KvClient
+from kvapi.errors import KvError
 from runtime.clock import Clock, SystemClock
 from runtime.tasks import spawn
 from sqlnode.catalog.past import PastCatalogs
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import id_allocator, load_catalog
+from sqlnode.catalog_use import CatalogUse
 from sqlnode.garbage import GarbageCollector
+from sqlnode.jobs.handle import JobTiming
+from sqlnode.jobs.runner import JobRunner
 from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.planner import Plan, make_plan
 from sqlnode.sequences import CounterCache
@@ -56,10 +60,16 @@ class Engine:
         self.garbage = GarbageCollector(kv)
         self.keeper = SnapshotKeeper(kv, after_s=protect_after_s)
         self._transaction_bytes_max = transaction_bytes_max
-        self._random_bytes = random_bytes
+        self.random_bytes = random_bytes
         self._rng = rng or random.SystemRandom()
         self.random = self._rng.random
         self._reloading: asyncio.Task[Any] | None = None
+        self.jobs = JobRunner(
+            self, owner=f"{os.getpid()}-{random_bytes(4).hex()}", timing=JobTiming()
+        )
+        self.catalog_use = CatalogUse(
+            kv, current=lambda: self.catalog.version, reload=lambda: self.reload()
+        )
 
     # time and transactions
 
@@ -73,7 +83,7 @@ class Engine:
             self.keeper.wake()
         return Transaction(
             self.kv,
-            txn_id=self._random_bytes(TXN_ID_BYTES),
+            txn_id=self.random_bytes(TXN_ID_BYTES),
             catalog_version=0 if past_ts else self.catalog.version,
             isolation=isolation,
             read_only=read_only,
@@ -93,14 +103,21 @@ class Engine:
         if self._reloading is None:
             self._reloading = spawn(self._reload(), name="catalog-reload")
             self._reloading.add_done_callback(self._reloaded)
-        await asyncio.shield(self._reloading)
+        failure = await asyncio.shield(self._reloading)
+        if failure is not None:
+            raise failure
 
     def _reloaded(self, _task: "asyncio.Task[Any]") -> None:
         self._reloading = None
 
-    async def _reload(self) -> None:
-        self.catalog = await load_catalog(self.kv)
+    async def _reload(self) -> KvError | None:
+        try:
+            self.catalog = await load_catalog(self.kv)
+        except KvError as error:  # for whoever waits; nobody may, at the end of the process
+            return error
         self.plans.clear()
+        self.catalog_use.settle()
+        return None
 
     # plans
 
@@ -122,6 +139,8 @@ class Engine:
     async def close(self) -> None:
         """Stop what runs in the background."""
         self.keeper.close()
+        await self.jobs.stop()
+        await self.catalog_use.close()
         await self.garbage.close()
 
 
@@ -144,5 +163,6 @@ async def open_engine(
         protect_after_s=protect_after_s,
     )
     engine.garbage.start()
+    engine.jobs.start()
     _log.debug("engine_opened", extra={"tenant_id": tenant_id, "tenant": tenant_name})
     return engine

@@ -1,6 +1,7 @@
 """Keys that nobody can name any more: deleted in small transactions, some time after their drop.
 
-**Model.** DROP and TRUNCATE leave a note `garbage/<id>` in the catalog (docs/adr/0003). This task
+**Model.** DROP and TRUNCATE leave a note `garbage/<id>` in the catalog (docs/adr/0003), an index
+that goes `garbage/<table>/<index>`. This task
 of a SQL process looks for notes when it starts, and again each time DDL made one; it deletes the
 keys of the id in chunks, then the note. Two processes that do the same at once only do it twice.
 """
@@ -65,10 +66,21 @@ class GarbageCollector:
         """Delete all garbage there is; return how many keys went. Raises: KvError."""
         key_count = 0
         for note in await self._keys(_NOTES, limit=CHUNK_KEYS):
-            key_id = int(note[len(layout.meta_key(GARBAGE_PREFIX)) :])
-            key_count += await self._empty(layout.table_span(key_id))
-            dead = [note] if await self._is_alive(key_id) else [layout.sequence_key(key_id), note]
-            await self._delete(dead)
+            name = note[len(layout.meta_key(GARBAGE_PREFIX)) :].decode()
+            key_count += await self._collect(note, *map(int, name.split("/")))
+        return key_count
+
+    async def _collect(self, note: bytes, key_id: int, index_id: int = 0) -> int:
+        """Delete the keys of a dropped table or sequence, or of one index, then the note."""
+        dead = [note]
+        if index_id:
+            span = prefix_span(layout.index_prefix(key_id, index_id))
+        else:
+            span = layout.table_span(key_id)
+            if not await self._is_alive(key_id):
+                dead.append(layout.sequence_key(key_id))
+        key_count = await self._empty(span)
+        await self._delete(dead)
         return key_count
 
     async def _is_alive(self, object_id: int) -> bool:

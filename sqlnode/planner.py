@@ -13,6 +13,7 @@ from pgwire.codecs.registry import REG_TYPES
 from pgwire.errors import SqlError, UndefinedObject
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.jobs.job_rows import JOB_COLUMNS
 from sqlnode.parse.statement import ParsedStatement
 from sqlnode.parse.utility import (
     Begin,
@@ -20,6 +21,7 @@ from sqlnode.parse.utility import (
     Explain,
     FetchCursor,
     Rollback,
+    ShowJobs,
     ShowVariable,
 )
 from sqlnode.plan.bind import bind_statement
@@ -232,6 +234,8 @@ def utility_columns(node: Any) -> Columns:
         case ShowVariable(name=str() as name):
             known = PARAMETERS.get(name)
             return (OutColumn(1, name if known is None else known.name, TEXT),)
+        case ShowJobs():
+            return JOB_COLUMNS
         case Explain():
             return (OutColumn(1, "QUERY PLAN", TEXT),)
         case FetchCursor():

@@ -71,6 +71,7 @@ class Transaction:
         self.isolation = isolation
         self.read_only = read_only
         self.schema_changed = False  # set by DDL: the commit raises the catalog version
+        self.keeps_previous = False  # what was planned against the one before stays valid
         self.statement = ""  # for the detail of a deadlock report
         self.is_finished = False
         self._client = client
@@ -172,10 +173,7 @@ class Transaction:
     async def scan_once(
         self, span: Span, *, read_ts: int, reverse: bool, limit_rows: int, keys_only: bool
     ) -> Block:
-        """Read one block of the store, without buffered writes (for `txn_scan`).
-
-        `read_ts` 0 is the transaction's snapshot, also if that moves while the block is on its way.
-        """
+        """Read one block of the store, without buffered writes; `read_ts` 0: at the snapshot."""
         while True:
             if not read_ts and not self.read_ts:
                 await self._first.begin(self)
@@ -386,6 +384,7 @@ class Transaction:
                 writes=self._buffer.writes,
                 absent_keys=self._buffer.absent_keys,
                 schema_change=self.schema_changed,
+                keeps_previous=self.keeps_previous,
             )
         except BaseException:
             self.locks.has_any = True  # part of it may be staged

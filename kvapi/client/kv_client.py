@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from kvapi.client import operations as ops
+from kvapi.client.catalog_calls import CatalogCalls
 from kvapi.client.commit_resolver import CommitResolver
 from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
@@ -57,6 +58,7 @@ class KvClient:
         self._ties = TxnTies(self._stream)
         locks = LockCalls(self._stream, self._ties, self._long)
         self.lock, self.unlock = locks.lock, locks.unlock
+        self.catalog_use = CatalogCalls(self._stream).catalog_use
         self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
         self._stream.on_unresolved = self._resolver.resolve
         self._router = Router(
@@ -166,11 +168,13 @@ class KvClient:
         limit_bytes: int = 0,
         keys_only: bool = False,
         count_only: bool = False,
+        priority: int = 0,
     ) -> Future[Block]:
         """Read rows of a span; `Block.more` and `Block.resume_span` say how to go on."""
         future, request = self._long(ops.SCAN, len(span.start) + len(span.end))
         request.read_ts = read_ts
         request.catalog_version = catalog_version
+        request.priority = priority
         scan = request.scan
         scan.start, scan.end = span
         scan.reverse = reverse
@@ -200,7 +204,7 @@ class KvClient:
         """Hand over part of a transaction's writes ahead of its commit."""
         return self._stage(txn_id, list(writes.items()))
 
-    def commit(
+    def commit(  # noqa: PLR0913  the operation of the contract, field by field
         self,
         *,
         txn_id: bytes,
@@ -210,6 +214,8 @@ class KvClient:
         writes: Writes,
         absent_keys: Sequence[bytes] = (),
         schema_change: bool = False,
+        keeps_previous: bool = False,
+        priority: int = 0,
     ) -> Future[int]:
         """Validate and write, all or nothing; the result is the commit_ts.
 
@@ -227,7 +233,7 @@ class KvClient:
         def send(rest: Writes) -> Future[int]:
             return self._commit(
                 txn_id,
-                (read_ts, catalog_version, schema_change),
+                (read_ts, catalog_version, schema_change, keeps_previous, priority),
                 (footprint, rest, absent_keys),
                 heads + (size if rest else 0),
             )
@@ -350,7 +356,7 @@ class KvClient:
     def _commit(
         self,
         txn_id: bytes,
-        terms: tuple[int, int, bool],
+        terms: tuple[int, int, bool, bool, int],
         content: tuple[Footprint, Writes, Sequence[bytes]],
         size: int,
     ) -> Future[int]:
@@ -360,10 +366,10 @@ class KvClient:
         future = self._create_future()
         request = self._request(ops.COMMIT, future, size)
         request.txn_id = txn_id
-        request.read_ts, request.catalog_version, is_schema_change = terms
+        request.read_ts, request.catalog_version, *flags, request.priority = terms
         footprint, writes, absent_keys = content
         commit = request.commit
-        commit.schema_change = is_schema_change
+        commit.schema_change, commit.keeps_previous = flags
         commit.absent_keys.extend(absent_keys)
         ops.fill_footprint(commit.footprint, footprint)
         ops.fill_writes(commit.writes, writes.items())

@@ -97,6 +97,10 @@ def _commit_ts(response: kv_pb2.Response, _: kv_pb2.Request) -> int:
     return response.commit.commit_ts
 
 
+def _oldest_version(response: kv_pb2.Response, _: kv_pb2.Request) -> int:
+    return response.catalog_use.oldest_version
+
+
 def _nothing(_: kv_pb2.Response, __: kv_pb2.Request) -> None:
     return None
 
@@ -115,6 +119,7 @@ ROLLBACK: Final = Operation("rollback", _nothing, OnLoss.DONE)
 INCREMENT: Final = Operation("increment", _counter, OnLoss.AMBIGUOUS)
 COUNTER_PEEK: Final = Operation("counter_peek", _counter, OnLoss.RESEND)
 PROTECT: Final = Operation("protect", _nothing, OnLoss.FAIL)
+CATALOG_USE: Final = Operation("catalog_use", _oldest_version, OnLoss.FAIL)
 TXN_STATUS: Final = Operation("txn_status", _txn_state, OnLoss.RESEND)
 
 

@@ -67,6 +67,7 @@ class RequestStream:
 
     def __init__(self, config: ClientConfig, now_s: Callable[[], float]) -> None:
         self.catalog_version = 0
+        self.oldest_catalog_version = 0  # what was planned against it is still accepted
         self.on_catalog_version: Callable[[int], None] | None = None
         self.on_hello: Callable[[Hello], None] | None = None
         self.on_waiting: Callable[[], None] = _ignore  # a request queues without a connection
@@ -218,8 +219,8 @@ class RequestStream:
             frame = kv_pb2.ServerFrame.FromString(body)
         except DecodeError as error:
             raise BadRequest("malformed frame from the KV node") from error
-        if frame.catalog_version > self.catalog_version:
-            self._newer_catalog(frame.catalog_version)
+        if frame.catalog_version >= self.catalog_version:
+            self._note_catalog(frame)
         sent = self._sent
         for response in frame.responses:
             entry = sent.pop(response.id, None)
@@ -269,6 +270,11 @@ class RequestStream:
                     hello.server_epoch,
                 )
             )
+
+    def _note_catalog(self, frame: kv_pb2.ServerFrame) -> None:
+        self.oldest_catalog_version = frame.oldest_catalog_version or frame.catalog_version
+        if frame.catalog_version > self.catalog_version:
+            self._newer_catalog(frame.catalog_version)
 
     def _newer_catalog(self, version: int) -> None:
         self.catalog_version = version

@@ -334,18 +334,20 @@ class Cancel(_message.Message):
     def __init__(self, request_id: _Optional[int] = ...) -> None: ...
 
 class ServerFrame(_message.Message):
-    __slots__ = ("hello", "responses", "catalog_version", "credit_requests", "fatal")
+    __slots__ = ("hello", "responses", "catalog_version", "credit_requests", "fatal", "oldest_catalog_version")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     CREDIT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     FATAL_FIELD_NUMBER: _ClassVar[int]
+    OLDEST_CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     hello: HelloReply
     responses: _containers.RepeatedCompositeFieldContainer[Response]
     catalog_version: int
     credit_requests: int
     fatal: Error
-    def __init__(self, hello: _Optional[_Union[HelloReply, _Mapping]] = ..., responses: _Optional[_Iterable[_Union[Response, _Mapping]]] = ..., catalog_version: _Optional[int] = ..., credit_requests: _Optional[int] = ..., fatal: _Optional[_Union[Error, _Mapping]] = ...) -> None: ...
+    oldest_catalog_version: int
+    def __init__(self, hello: _Optional[_Union[HelloReply, _Mapping]] = ..., responses: _Optional[_Iterable[_Union[Response, _Mapping]]] = ..., catalog_version: _Optional[int] = ..., credit_requests: _Optional[int] = ..., fatal: _Optional[_Union[Error, _Mapping]] = ..., oldest_catalog_version: _Optional[int] = ...) -> None: ...
 
 class HelloReply(_message.Message):
     __slots__ = ("catalog_version", "newest_ts", "credit_requests", "frame_bytes_max", "server_epoch")

@@ -36,12 +36,14 @@ from kvapi.errors import (
 from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION, error_to_proto
 from kvnode.core import Core
+from kvnode.server.catalog_requests import CatalogRequests
 from kvnode.server.outstanding import Cancel, Outstanding
 from kvnode.server.protect_requests import ProtectRequests
 from kvnode.server.range_gate import READS, WRITES, pass_gate
 from kvnode.server.range_requests import RangeRequests
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.write_requests import WriteRequests
+from kvnode.tenants.catalog_use import CatalogUser
 from kvnode.tenants.tenant import Tenant
 
 _log = logging.getLogger(__name__)
@@ -78,6 +80,7 @@ class StreamSession:
         self._frame = kv_pb2.ServerFrame()
         self._frame_bytes = 0
         self._is_receiving = False
+        self._has_news = False  # of the catalog, for a frame even if nothing is answered
         self._backlog: list[
             kv_pb2.Request
         ] = []  # of the frames at hand when the client fell behind
@@ -87,6 +90,7 @@ class StreamSession:
         self.protects = ProtectRequests(self)
         self._handlers = self._reads.handlers() | self._writes.handlers()
         self._handlers |= self.protects.handlers() | RangeRequests(self).handlers()
+        self._handlers["catalog_use"] = CatalogRequests(self).use
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
@@ -201,14 +205,23 @@ class StreamSession:
         if self._flush_handle is not None:
             self._flush_handle.cancel()
             self._flush_handle = None
-        if self.is_closed or not self._frame.responses:
+        if self.is_closed or not (self._frame.responses or self._has_news):
             return
         if self.is_held and self._frame_bytes < _FRAME_SOFT_BYTES:
             return
+        self._has_news = False
         self._frame.catalog_version = self.tenant.catalog_version
+        if (oldest := self.tenant.catalog_use.oldest_valid) < self.tenant.catalog_version:
+            self._frame.oldest_catalog_version = oldest
         self._send(self._frame)
         self._frame = kv_pb2.ServerFrame()
         self._frame_bytes = 0
+
+    def announce_catalog(self) -> None:
+        """Tell the client of the newest catalog version soon, whether or not it asks anything."""
+        self._has_news = True
+        if not self._is_receiving and self._flush_handle is None:
+            self._flush_handle = self.core.loop.call_soon(self.flush)
 
     def fail(self, error: KvError) -> None:
         """End the stream with a fatal error."""
@@ -249,6 +262,7 @@ class StreamSession:
             self._flush_handle.cancel()
         if self._tenant is not None:
             self._tenant.close_streams.pop(self, None)
+            self._tenant.catalog_use.users.pop(self, None)
         else:
             self.core.warm_stream_count -= 1
         self._backlog.clear()
@@ -267,6 +281,7 @@ class StreamSession:
         self._tenant = tenant
         self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
+        tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce_catalog)
         name = frame.hello.client_name[:_CLIENT_NAME_MAX]
         fields = {"stream_id": self.id, "tenant_id": tenant.id, "client": name}
         _log.info("stream_opened", extra=fields)

@@ -161,6 +161,7 @@ class WriteRequests:
                 footprint=footprint,
                 absent_keys=absent_keys,
                 schema_change=message.schema_change,
+                keeps_previous=message.keeps_previous,
                 size_bytes=staged.size_bytes,
             )
             session.track(

@@ -13,6 +13,7 @@ from kvnode.mvcc.formats import TENANT_BYTES
 from kvnode.ranges.descriptor import read_ranges
 from kvnode.ranges.range_map import RangeMap
 from kvnode.storage.engine import Table
+from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import TENANT_ID_MAX, Keyspace
 from kvnode.tenants.records import (
     NEXT_TENANT_ID,
@@ -114,4 +115,5 @@ class TenantRegistry:
             last_delete_ts=now,
             threshold=read_u64(snapshot, threshold_key(keyspace.prefix)),
             ranges=RangeMap(read_ranges(snapshot, keyspace.prefix), own_address=self.own_address),
+            catalog_use=CatalogUse(oldest_valid=catalog_version),
         )

@@ -6,8 +6,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kvapi.errors import KvError, SchemaChanged, SnapshotTooOld, TenantSuspended, TenantUnknown
+from kvapi.errors import KvError, SnapshotTooOld, TenantSuspended, TenantUnknown
 from kvnode.ranges.range_map import RangeMap
+from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.protections import Protections
 from kvnode.tenants.records import TenantRecord
@@ -31,6 +32,7 @@ class Tenant:
     sequenced_catalog_version: int
     last_delete_ts: int
     threshold: int  # snapshots before it are garbage
+    catalog_use: CatalogUse
     ranges: RangeMap = field(default_factory=RangeMap)
     is_dropped: bool = False
     pending: dict[bytes, tuple[int, bool]] = field(default_factory=dict)
@@ -75,7 +77,7 @@ class Tenant:
     def check_catalog(self, planned_version: int) -> None:
         """Refuse what was planned against another catalog. Raises: SchemaChanged."""
         if planned_version and planned_version != self.catalog_version:
-            raise SchemaChanged("the catalog has changed", number=self.catalog_version)
+            self.catalog_use.check(planned_version, self.catalog_version)
 
     def oldest_read(self, default: int) -> int:
         """Return the oldest snapshot that a running scan or a protection needs."""

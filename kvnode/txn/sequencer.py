@@ -53,6 +53,7 @@ class CommitRequest:
     footprint: Footprint = EMPTY_FOOTPRINT
     absent_keys: Sequence[bytes] = ()
     schema_change: bool = False
+    keeps_previous: bool = False
     size_bytes: int = 0
     lock_request: LockRequest | None = field(default=None, init=False)
 
@@ -172,6 +173,8 @@ class Sequencer:
             tenant.last_delete_ts = commit_ts
             tenant.counters.update(dict.fromkeys(request.deletes, (None, commit_ts)))
         if request.schema_change:
+            before = tenant.sequenced_catalog_version
+            tenant.catalog_use.oldest_valid = before if request.keeps_previous else commit_ts
             tenant.sequenced_catalog_version = commit_ts
         self._group.submit(
             CommitOperation(
@@ -194,9 +197,11 @@ class Sequencer:
             raise refusal
         if self._group.is_full:
             raise Throttled("too many writes wait for the disk", number=10)
-        version = tenant.sequenced_catalog_version
-        if request.catalog_version and request.catalog_version != version:
-            raise SchemaChanged("the catalog has changed", number=version)
+        version, planned = tenant.sequenced_catalog_version, request.catalog_version
+        if planned and planned != version:
+            if request.schema_change:  # made of the descriptors of that version
+                raise SchemaChanged("the catalog has changed", number=version)
+            tenant.catalog_use.check(planned, version)
         footprint = request.footprint
         if footprint.keys or footprint.spans:
             if not read_ts:
@@ -233,6 +238,7 @@ class Sequencer:
         if request.schema_change:
             if error is None:
                 tenant.catalog_version = max(tenant.catalog_version, commit_ts)
+                tenant.catalog_use.announce()
             elif tenant.sequenced_catalog_version == commit_ts:
                 tenant.sequenced_catalog_version = tenant.catalog_version
         if error is None:

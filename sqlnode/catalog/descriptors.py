@@ -28,6 +28,14 @@ class Identity(enum.StrEnum):
     BY_DEFAULT = "d"
 
 
+class IndexState(enum.StrEnum):
+    """How far an index is built; see docs/adr/0006."""
+
+    DELETE_ONLY = "delete-only"  # writers remove entries
+    WRITE_ONLY = "write-only"  # writers maintain entries; older rows may lack theirs
+    PUBLIC = "public"  # complete: readers use it
+
+
 class FkAction(enum.StrEnum):
     """What happens to referencing rows; letters as in pg_constraint."""
 
@@ -51,6 +59,7 @@ class ColumnDesc(msgspec.Struct, frozen=True, array_like=True):
     sequence_id: int = 0  # of SERIAL and IDENTITY columns
     hidden: bool = False  # the row id of a table without primary key
     missing: bytes | None = None  # ADD COLUMN … DEFAULT: text form of the value older rows have
+    refuses_null: bool = False  # SET NOT NULL under way: enforced, older rows may have NULL
 
     @property
     def type(self) -> SqlType:
@@ -82,6 +91,7 @@ class IndexDesc(msgspec.Struct, frozen=True, array_like=True):
     constraint: bool = False  # made by PRIMARY KEY or UNIQUE, not by CREATE INDEX
     constraint_oid: int = 0
     method: str = "btree"
+    state: IndexState = IndexState.PUBLIC
 
 
 class CheckDesc(msgspec.Struct, frozen=True, array_like=True):
@@ -91,6 +101,7 @@ class CheckDesc(msgspec.Struct, frozen=True, array_like=True):
     name: str
     sql: str  # deparsed expression without the word CHECK
     columns: tuple[int, ...] = ()
+    validated: bool = True  # else enforced for new rows only
 
 
 class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
@@ -106,6 +117,7 @@ class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
     match_full: bool = False
     deferrable: bool = False
     deferred: bool = False  # INITIALLY DEFERRED
+    validated: bool = True  # else enforced for new rows only
 
 
 class LayoutDesc(msgspec.Struct, frozen=True, array_like=True):
@@ -133,6 +145,7 @@ class TableDesc(msgspec.Struct, frozen=True, array_like=True, tag="table"):
     data_id: int = 0  # TRUNCATE gives a new one: table id of the keys; 0 means `id`
     comment: str | None = None
     dropped_columns: tuple[ColumnDesc, ...] = ()  # so that old layouts stay decodable
+    building: tuple[IndexDesc, ...] = ()  # not public yet: for writers only
 
     @property
     def key_id(self) -> int:

@@ -61,10 +61,13 @@ def descriptor_key(descriptor: Descriptor) -> bytes:
 async def load_catalog(kv: KvClient) -> Catalog:
     """Load the newest catalog whole. Raises: SchemaChanged if it keeps changing meanwhile."""
     for _ in range(_LOAD_TRIES - 1):
+        version = kv.catalog_version
         try:
-            return await _load(kv, kv.catalog_version)
+            catalog = await _load(kv, version)
         except SchemaChanged:
             continue  # the failed answer has brought the newer version with it
+        if kv.catalog_version == version:  # else it may be newer than it says: both are valid
+            return catalog
     return await _load(kv, kv.catalog_version)
 
 
@@ -142,6 +145,10 @@ class CatalogEditor:
                 case _:
                     pass
         self._rebuild({}, {descriptor.id for descriptor in descriptors})
+
+    def discard_index(self, key_id: int, index_id: int) -> None:
+        """Leave note that the keys of one index are garbage once this commits."""
+        self.txn.put(layout.meta_key(f"{GARBAGE_PREFIX}{key_id}/{index_id}"), b"")
 
     def discard_keys(self, key_id: int) -> None:
         """Leave note that the keys of a table id (or counter) are garbage once this commits."""

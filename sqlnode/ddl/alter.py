@@ -24,6 +24,7 @@ from sqlnode.catalog.descriptors import (
 from sqlnode.ddl.columns import make_column
 from sqlnode.ddl.constraints import (
     add_constraint,
+    begin_not_null,
     drop_constraint,
     drop_references,
     require_no_nulls,
@@ -88,7 +89,10 @@ async def _act(context: DdlContext, table: TableDesc, action: Action) -> None:
             _set_default(context, table, action)
         case SetNotNull():
             if action.not_null:
-                await require_no_nulls(context, table, require_column(table, action.name).name)
+                column = require_column(table, action.name)
+                if await begin_not_null(context, table, column):
+                    return
+                await require_no_nulls(context, table, column.name)
             context.editor.put(set_not_null(table, action.name, action.not_null))
         case SetType():
             _check_views(
@@ -183,6 +187,7 @@ async def _drop_column(context: DdlContext, table: TableDesc, action: DropColumn
             layouts=(*table.layouts, _layout(table, columns)),
             dropped_columns=(*table.dropped_columns, column),
             indexes=tuple(i for i in table.indexes if not _has(i.columns, column.attnum)),
+            building=tuple(i for i in table.building if not _has(i.columns, column.attnum)),
             checks=tuple(c for c in table.checks if column.attnum not in c.columns),
             foreign_keys=tuple(k for k in table.foreign_keys if column.attnum not in k.columns),
         )

@@ -1,6 +1,7 @@
 """Constraints: adding them, on empty tables and on full ones, and dropping them."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -18,12 +19,13 @@ from pgwire.errors import (
 )
 from sqlnode.catalog.descriptors import (
     CheckDesc,
+    ColumnDesc,
     ForeignKeyDesc,
     IndexColumn,
     IndexDesc,
     TableDesc,
 )
-from sqlnode.ddl.context import DdlContext, qualified, quote_identifier
+from sqlnode.ddl.context import DdlContext, OnlineChange, qualified, quote_identifier
 from sqlnode.ddl.expressions import comparable, normal_check
 from sqlnode.ddl.indexes import add_index
 from sqlnode.ddl.names import (
@@ -37,6 +39,9 @@ from sqlnode.ddl.names import (
 )
 from sqlnode.ddl.nodes import CheckDef, Constraint, ForeignKeyDef, KeyDef
 from sqlnode.ddl.rewrite import drop_primary_key, rekey
+from sqlnode.jobs.record import JobKind
+
+_ENFORCED: Final = "enforced"  # the first step of a constraint's job
 
 
 async def add_constraint(
@@ -66,19 +71,33 @@ async def _add_check(
     names = [table.column(attnum).name for attnum in attnums]
     only_column = names[0] if len(names) == 1 else ""
     name = definition.name or choose_name(table.name, only_column, "check", constraint_names(table))
-    if not is_empty and await _any_row(context, table, f"NOT ({sql})"):
+    online = not is_empty and await context.goes_online(table)
+    if not is_empty and not online and await _any_row(context, table, f"NOT ({sql})"):
         raise CheckViolation(
             f'check constraint "{name}" of relation "{table.name}" is violated by some row',
             table_name=table.name,
             constraint_name=name,
         )
-    check = CheckDesc(await context.editor.allocate_id(), name, sql, attnums)
+    check = CheckDesc(await context.editor.allocate_id(), name, sql, attnums, validated=not online)
+    if online:
+        context.change = OnlineChange(JobKind.ADD_CHECK, table.id, check.oid, _ENFORCED)
     context.editor.put(msgspec.structs.replace(table, checks=(*table.checks, check)))
 
 
 async def _any_row(context: DdlContext, table: TableDesc, condition: str) -> bool:
     sql = f"SELECT 1 FROM {qualified(context, table)} WHERE {condition} LIMIT 1"
     return bool(await context.inner.query(sql, context.editor.catalog))
+
+
+async def begin_not_null(context: DdlContext, table: TableDesc, column: ColumnDesc) -> bool:
+    """Leave SET NOT NULL to a job if there is something to look at; tell whether it was left."""
+    if column.not_null or not await context.goes_online(table):
+        return False
+    begun = msgspec.structs.replace(column, refuses_null=True)
+    columns = tuple(begun if c is column else c for c in table.columns)
+    context.editor.put(msgspec.structs.replace(table, columns=columns))
+    context.change = OnlineChange(JobKind.SET_NOT_NULL, table.id, column.attnum, _ENFORCED)
+    return True
 
 
 async def require_no_nulls(context: DdlContext, table: TableDesc, column_name: str) -> None:
@@ -181,7 +200,10 @@ async def _add_foreign_key(
         definition.deferrable,
         definition.deferred,
     )
-    if not is_empty:
+    if not is_empty and await context.goes_online(table):
+        key = msgspec.structs.replace(key, validated=False)
+        context.change = OnlineChange(JobKind.ADD_FOREIGN_KEY, table.id, key.oid, _ENFORCED)
+    elif not is_empty:
         await _check_references(context, table, target, key)
     context.editor.put(msgspec.structs.replace(table, foreign_keys=(*table.foreign_keys, key)))
 
@@ -287,6 +309,7 @@ async def _drop_key(
         await drop_primary_key(context, table)
         return
     kept = tuple(other for other in table.indexes if other.index_id != index.index_id)
+    context.editor.discard_index(table.key_id, index.index_id)
     context.editor.put(msgspec.structs.replace(table, indexes=kept))
 
 

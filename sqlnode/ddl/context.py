@@ -1,7 +1,7 @@
 """What a DDL statement works with: the catalog being edited, and SQL run inside its transaction."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,9 @@ from sqlnode.catalog.descriptors import ColumnDesc, TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import CatalogEditor
 from sqlnode.context import ExecContext
+from sqlnode.jobs.record import JobKind
 from sqlnode.plan.logical import Columns
+from sqlnode.rowexec.table_codec import codec_of
 
 
 class InnerSql(Protocol):
@@ -35,6 +37,16 @@ class InnerSql(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class OnlineChange:
+    """What is left to a job: the statement has only begun it."""
+
+    kind: JobKind
+    table_id: int
+    part: int  # as JobRecord.part
+    step: str
+
+
 @dataclass(slots=True)
 class DdlContext:
     """One DDL statement's surroundings."""
@@ -43,6 +55,8 @@ class DdlContext:
     exec: ExecContext
     inner: InnerSql
     text: str = ""  # the statement
+    can_go_online: bool = False  # it is a transaction of its own, and one change
+    change: OnlineChange | None = None
 
     @contextmanager
     def reading(self, fragment: str) -> Iterator[None]:
@@ -63,6 +77,18 @@ class DdlContext:
     @property
     def user(self) -> str:
         return self.exec.session.user
+
+    async def goes_online(self, table: TableDesc) -> bool:
+        """Tell whether a change that looks at every row of a table is left to a job.
+
+        On an empty table it is done at once; that nobody fills it meanwhile is validated.
+        """
+        if not self.can_go_online:
+            return False
+        async with aclosing(self.exec.txn.scan_blocks(codec_of(table).span, limit_rows=1)) as rows:
+            async for _ in rows:
+                return True
+        return False
 
     def notice(self, message: str) -> None:
         """Tell the client something that is no error."""

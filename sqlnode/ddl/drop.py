@@ -168,6 +168,7 @@ def _drop_index(context: DdlContext, node: Drop, name: Name) -> None:
             hint=f"You can drop constraint {index.name} on table {table.name} instead.",
         )
     kept = tuple(other for other in table.indexes if other.index_id != index.index_id)
+    context.editor.discard_index(table.key_id, index.index_id)
     context.editor.put(msgspec.structs.replace(table, indexes=kept))
 
 

@@ -213,7 +213,7 @@ class DdlParser(AlterParser):
             self.identifier()
 
     def _create_index(self, *, unique: bool) -> CreateIndex:
-        self.accept("concurrently")
+        concurrently = self.accept("concurrently")
         if_not_exists = self._if_not_exists()
         name = None if self.peek("on") else self.identifier()
         self.expect("on")
@@ -229,7 +229,7 @@ class DdlParser(AlterParser):
             items.append(self._index_item())
         self.expect_symbol(")")
         self._index_tail()
-        return CreateIndex(table, tuple(items), name, unique, if_not_exists)
+        return CreateIndex(table, tuple(items), name, unique, if_not_exists, concurrently)
 
     def _index_item(self) -> IndexItem:
         if self.peek_symbol("(") or self.look().value == "(":

@@ -1,14 +1,15 @@
-"""Secondary indexes: CREATE INDEX and its backfill inside the creating transaction."""
+"""Secondary indexes: CREATE INDEX, begun for a job or built inside the creating transaction."""
 
 import msgspec
 
 from pgwire.errors import DuplicateTable
-from sqlnode.catalog.descriptors import IndexColumn, IndexDesc, TableDesc
-from sqlnode.ddl.context import DdlContext
+from sqlnode.catalog.descriptors import IndexColumn, IndexDesc, IndexState, TableDesc
+from sqlnode.ddl.context import DdlContext, OnlineChange
 from sqlnode.ddl.expressions import comparable
 from sqlnode.ddl.names import choose_name, find_table, relation_names, require_column
 from sqlnode.ddl.nodes import CreateIndex
 from sqlnode.ddl.rewrite import require_new, table_rows
+from sqlnode.jobs.record import JobKind
 from sqlnode.rowexec.table_codec import codec_of
 
 
@@ -43,6 +44,17 @@ async def add_index(
     context: DdlContext, table: TableDesc, index: IndexDesc, *, is_empty: bool
 ) -> None:
     """Add a secondary index and fill it from the rows there are. Raises: UniqueViolation."""
+    if not is_empty and await context.goes_online(table):
+        begun = msgspec.structs.replace(index, state=IndexState.DELETE_ONLY)
+        context.editor.put(
+            msgspec.structs.replace(
+                table, building=(*table.building, begun), next_index_id=table.next_index_id + 1
+            )
+        )
+        context.change = OnlineChange(
+            JobKind.CREATE_INDEX, table.id, index.index_id, str(IndexState.DELETE_ONLY)
+        )
+        return
     changed = msgspec.structs.replace(
         table, indexes=(*table.indexes, index), next_index_id=table.next_index_id + 1
     )

@@ -117,13 +117,14 @@ def relation_names(catalog: Catalog, schema_id: int) -> set[str]:
     taken = {name for owner, name in catalog.relations if owner == schema_id}
     for table in catalog.tables():
         if table.schema_id == schema_id:
-            taken.update(index.name for index in visible_indexes(table))
+            taken.update(index.name for index in (*visible_indexes(table), *table.building))
     return taken
 
 
 def constraint_names(table: TableDesc) -> set[str]:
     """Return the names of a table's constraints."""
-    keys = (index.name for index in visible_indexes(table) if index.constraint)
+    indexes = (*visible_indexes(table), *table.building)
+    keys = (index.name for index in indexes if index.constraint)
     checks = (check.name for check in table.checks)
     references = (key.name for key in table.foreign_keys)
     return {*keys, *checks, *references}

@@ -130,6 +130,7 @@ class CreateIndex:
     name: str | None = None
     unique: bool = False
     if_not_exists: bool = False
+    concurrently: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sqlnode.catalog.descriptors import IndexDesc, LayoutDesc, TableDesc
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.hidden_key import HIDDEN_ATTNUM, hidden_primary, hidden_row_id
 from sqlnode.ddl.key_text import key_detail
+from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.table_codec import codec_of
 
 Row = tuple[Any, ...]
@@ -98,7 +99,7 @@ def write_rows(
         if table.primary.primary:
             require_new(table, table.primary, key, row, seen)
         txn.put(key, codec.encode_row(row))
-        for index in codec.indexes:
+        for index in (*codec.indexes, *RowWriter(table).building.filled):
             entry_key, entry_value = index.entry(row)
             if index.is_exclusive(row):
                 require_new(table, index.desc, entry_key, row, seen)

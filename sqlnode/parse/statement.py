@@ -154,6 +154,7 @@ _COMMANDS: Final[dict[str, Callable[[DataCommandParser], Any]]] = {
     "reset": DataCommandParser.reset_command,
     "show": DataCommandParser.show_command,
     "begin": _begin,
+    "cancel": DataCommandParser.cancel_command,
     "start": _start,
     "commit": DataCommandParser.commit,
     "end": DataCommandParser.commit,

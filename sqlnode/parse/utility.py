@@ -41,6 +41,22 @@ class ShowVariable:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowJobs:
+    """SHOW JOBS, or SHOW JOB id."""
+
+    kind: ClassVar[str] = "SHOW"
+    job_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelJob:
+    """CANCEL JOB id."""
+
+    kind: ClassVar[str] = "CANCEL JOB"
+    job_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionModes:
     """What BEGIN and SET TRANSACTION say; None: not said. isolation in lower case."""
 

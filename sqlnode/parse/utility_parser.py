@@ -9,6 +9,7 @@ from sqlnode.parse.query_syntax import PastTime, TableRef
 from sqlnode.parse.tokens import TokenKind
 from sqlnode.parse.utility import (
     Begin,
+    CancelJob,
     Commit,
     Discard,
     Grant,
@@ -24,6 +25,7 @@ from sqlnode.parse.utility import (
     SetConstraints,
     SetTransaction,
     SetVariable,
+    ShowJobs,
     ShowVariable,
     TransactionModes,
     Unlisten,
@@ -138,8 +140,12 @@ class UtilityParser(DmlParser):
         """Take RESET after the word itself."""
         return ResetVariable(self._special_name())
 
-    def show_command(self) -> ShowVariable:
+    def show_command(self) -> ShowVariable | ShowJobs:
         """Take SHOW after the word itself."""
+        if self.accept("jobs"):
+            return ShowJobs()
+        if self.accept("job"):
+            return ShowJobs(self.integer())
         return ShowVariable(self._special_name())
 
     def _special_name(self) -> str | None:
@@ -152,6 +158,11 @@ class UtilityParser(DmlParser):
         if self.accept("session", "authorization"):
             return "session_authorization"
         return self.variable_name()
+
+    def cancel_command(self) -> CancelJob:
+        """Take CANCEL after the word itself."""
+        self.expect("job")
+        return CancelJob(self.integer())
 
     # Transactions
 

@@ -144,7 +144,7 @@ class DeleteRows:
             full = [row[:width] for row in rows]
             if returned.wanted:
                 await returned.add(rows, ctx)
-            self._writer.delete(full, ctx)
+            await self._writer.delete(full, ctx)
             if references is not None:
                 await references.deleted(self._table, full)
             count += len(rows)

@@ -233,7 +233,7 @@ class Referential:
     async def _delete_children(self, key: ForeignKey, gone: list[Values]) -> None:
         rows = await self._locked_children(key, gone, EXCLUSIVE)
         if rows:
-            RowWriter(key.child).delete(rows, self._ctx)
+            await RowWriter(key.child).delete(rows, self._ctx)
             await self.deleted(key.child, rows)
 
     async def _reset_children(self, key: ForeignKey, gone: list[Values], action: FkAction) -> None:

@@ -20,7 +20,9 @@ class RowChecks:
         self, table: TableDesc, checks: Sequence[tuple[str, Scalar]], layout: Layout
     ) -> None:
         self._table = table
-        self._not_null = [n for n, column in enumerate(table.columns) if column.not_null]
+        self._not_null = [
+            n for n, column in enumerate(table.columns) if column.not_null or column.refuses_null
+        ]
         # PostgreSQL runs checks in the order of their names.
         self._checks = [
             (name, compile_scalar(condition, layout)) for name, condition in sorted_checks(checks)

@@ -3,6 +3,8 @@
 **Model.** Every new key of a unique index is announced with `require_absent`, so that the commit
 refuses it if another transaction was first, whatever the isolation level. Where the client expects
 the error now, the keys are read as well, all of a batch with one MultiGet.
+
+Indexes under construction are maintained as their state says, see building_indexes.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from kvapi.errors import KeyExists
 from sqlnode.catalog.descriptors import TableDesc
+from sqlnode.rowexec.building_indexes import BuildingIndexes
 from sqlnode.rowexec.constraint_errors import ConstraintErrors
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.index_codec import IndexCodec, SecondaryIndexCodec
@@ -29,7 +32,9 @@ class RowWriter:
         self.table = table
         self.codec: TableCodec = codec_of(table)
         self._has_hidden_key = self.codec.row_id_position in self.codec.primary.positions
-        self._unique = tuple(index for index in self.codec.indexes if index.desc.unique)
+        self.building = BuildingIndexes(self.codec)
+        self._filled = (*self.codec.indexes, *self.building.filled)
+        self._unique = tuple(index for index in self._filled if index.desc.unique)
 
     def errors(self, ctx: "ExecContext") -> ConstraintErrors:
         """Return the builder of this table's errors."""
@@ -56,8 +61,8 @@ class RowWriter:
             for key, index, _ in of_row:
                 self.require_absent(key, index, row, ctx)
             txn.put(codec.row_key(row), codec.encode_row(row))
-            for key, value in codec.entries(row):
-                txn.put(key, value)
+            for index in self._filled:
+                txn.put(*index.entry(row))
 
     async def require_new(self, claims: list[Claim], ctx: "ExecContext") -> None:
         """Look whether the keys exist, unless the commit is about to. Raises: UniqueViolation."""
@@ -75,9 +80,11 @@ class RowWriter:
         except KeyExists:
             raise self.errors(ctx).unique(index, index.values(row)) from None
 
-    def delete(self, rows: Iterable[Row], ctx: "ExecContext") -> None:
+    async def delete(self, rows: Sequence[Row], ctx: "ExecContext") -> None:
         """Delete locked rows."""
         txn, codec = ctx.txn, self.codec
+        if self.building:
+            await self.building.remove(rows, ctx)
         for row in rows:
             txn.delete(codec.row_key(row))
             for key, _ in codec.entries(row):
@@ -100,6 +107,7 @@ class Moves:
             for index in codec.indexes
             if self.changes_key or not attnums.isdisjoint(index.attnums)
         )
+        self._building = writer.building.changed_by(attnums, changes_key=self.changes_key)
 
     async def update(self, pairs: Sequence[tuple[Row, Row]], ctx: "ExecContext") -> None:
         """Replace locked old rows by new ones. Raises: UniqueViolation.
@@ -107,7 +115,9 @@ class Moves:
         What goes is deleted first, so that rows of one batch may exchange keys.
         """
         codec, txn = self._writer.codec, ctx.txn
-        if self.changes_key or self._indexes:
+        if self._building:
+            await self._building.remove([old for old, _ in pairs], ctx)
+        if self.changes_key or self._indexes or self._building:
             await self._move(pairs, ctx)
         else:
             for _, new in pairs:
@@ -131,6 +141,11 @@ class Moves:
                         claims.append((key, index, new))
                 if (key, value) != (gone, gone_value):
                     puts.append((key, value))
+            for index in self._building.filled:  # the old entries are gone already
+                key, value = index.entry(new)
+                if index.is_exclusive(new):
+                    claims.append((key, index, new))
+                puts.append((key, value))
         await writer.require_new(claims, ctx)
         claimed: dict[bytes, Claim] = {}
         for claim in claims:

@@ -36,6 +36,9 @@ class TableCodec:
         self.indexes = tuple(
             SecondaryIndexCodec(table, index, self.primary) for index in table.indexes
         )
+        self.building = tuple(
+            SecondaryIndexCodec(table, index, self.primary) for index in table.building
+        )
         self._stored = _stored_columns(table)
         self.layouts = {
             layout.version: RowLayout(
@@ -75,7 +78,7 @@ class TableCodec:
         """Return an index's codec by id, the primary one included."""
         if index_id == self.primary.desc.index_id:
             return self.primary
-        return next(index for index in self.indexes if index.desc.index_id == index_id)
+        return next(i for i in (*self.indexes, *self.building) if i.desc.index_id == index_id)
 
     def entry_codec(self, desc: IndexDesc) -> SecondaryIndexCodec:
         """Return the codec of an index that the descriptor does not list yet, for its backfill."""

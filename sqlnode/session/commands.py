@@ -19,6 +19,7 @@ from sqlnode.session.copy_command import run_copy
 from sqlnode.session.describe import described_columns
 from sqlnode.session.explain import explain
 from sqlnode.session.run_ddl import run_ddl
+from sqlnode.session.run_job import cancel_job, job_rows
 from sqlnode.session.session import Session
 from sqlnode.session.transaction_block import Modes
 
@@ -35,7 +36,7 @@ async def run_utility(
         result = handler(session, node)
         return await result if isinstance(result, Awaitable) else result
     match node:
-        case u.ShowVariable() | u.Explain():
+        case u.ShowVariable() | u.ShowJobs() | u.Explain():
             rows = await utility_rows(session, node)
             _send_rows(session, plan.columns, rows, formats, is_simple=is_simple)
             return node.kind
@@ -66,6 +67,8 @@ async def utility_rows(session: Session, node: Any) -> Rows:
     """Return the rows of SHOW or EXPLAIN."""
     if isinstance(node, u.Explain):
         return [(line,) for line in await explain(session, node)]
+    if isinstance(node, u.ShowJobs):
+        return await job_rows(session, node)
     if node.name is None:
         return session.parameters.all()
     return [(session.parameters.show(node.name),)]
@@ -242,6 +245,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[Session, Any], Any]]] = {
     u.RollbackToSavepoint: lambda session, node: transaction_commands.rollback_to(
         session, node.name
     ),
+    u.CancelJob: cancel_job,
     u.Copy: run_copy,
     u.Prepare: prepared_commands.prepare_command,
     u.Deallocate: prepared_commands.deallocate,

@@ -1,4 +1,4 @@
-"""DDL inside a session's transaction."""
+"""DDL inside a session's transaction, or begun there and left to a job."""
 
 import re
 from dataclasses import replace
@@ -9,15 +9,23 @@ from sqlnode.catalog.snapshot import Catalog
 from sqlnode.context import ExecContext
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.execute import execute_ddl
-from sqlnode.ddl.nodes import Ddl
+from sqlnode.ddl.nodes import AddConstraint, AlterTable, CreateIndex, Ddl, SetNotNull
 from sqlnode.session.inner_sql import EngineSql
+from sqlnode.session.run_job import run_job
 from sqlnode.session.session import Session
+from sqlnode.session.transaction_commands import forbid_block
 
 
 async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     """Run one DDL statement, read from `text`; return its tag. Raises: SqlError, KvError."""
     block = session.block
-    block.ensure()
+    if isinstance(node, CreateIndex) and node.concurrently:
+        forbid_block(session, "CREATE INDEX CONCURRENTLY")
+    online = session.is_whole and _is_one_change(node)
+    if online:
+        block.begin_serializable()  # what the statement finds is still so when it commits
+    else:
+        block.ensure()
     if block.is_read_only:
         word = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).upper()
         raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
@@ -27,4 +35,18 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     def inner_context(catalog: Catalog) -> ExecContext:
         return replace(context, catalog=catalog)
 
-    return await execute_ddl(DdlContext(editor, context, EngineSql(inner_context), text), node)
+    ddl = DdlContext(editor, context, EngineSql(inner_context), text, can_go_online=online)
+    tag = await execute_ddl(ddl, node)
+    if ddl.change is not None:
+        await run_job(session, ddl.change, text)
+    return tag
+
+
+def _is_one_change(node: Any) -> bool:
+    """Tell whether a statement is a single change of a kind that jobs can carry out."""
+    if isinstance(node, AlterTable) and len(node.actions) == 1:
+        (action,) = node.actions
+        return isinstance(action, AddConstraint) or (
+            isinstance(action, SetNotNull) and action.not_null
+        )
+    return isinstance(node, CreateIndex)

@@ -47,10 +47,14 @@ class Session:
         self.out = Output(link)
         self.guard = StatementGuard(asyncio.get_running_loop())
         self.parameters = Parameters(_fixed(engine, hello), hello.parameters)
-        self.block = TransactionBlock(self.parameters, self._begin, lambda: engine.catalog)
+        self.block = TransactionBlock(
+            self.parameters, self._begin, lambda: engine.catalog, engine.catalog_use.settle
+        )
+        engine.catalog_use.add(self.block)
         self.sequences = SessionSequences(engine.counters, lambda: self.block.catalog)
         self.statements: dict[str, PreparedStatement] = {}
         self.portals: dict[str, Portal] = {}
+        self.is_whole = False  # the running statement is a transaction of its own
         self.encoders = Encoders()
         self.info = SessionInfo(
             user=hello.user,

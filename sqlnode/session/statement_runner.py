@@ -37,6 +37,7 @@ async def run_statement(
     Raises: SqlError, KvError.
     """
     block, out = session.block, session.out
+    session.is_whole = is_whole
     if block.txn is None and session.engine.is_catalog_stale:
         await session.engine.reload()
     start = out.mark()
@@ -93,7 +94,7 @@ async def commit(session: Session) -> None:
     block = session.block
     leaves_garbage = block.is_catalog_edited
     has_writes = block.txn is not None and block.txn.has_writes
-    if has_writes and block.statement_count and session.engine.is_catalog_stale:
+    if has_writes and block.statement_count and _is_outdated(session):
         await follow_schema(session, None)
     if has_writes and block.txn is not None and block.txn.deferred.pending:
         try:
@@ -110,6 +111,15 @@ async def commit(session: Session) -> None:
         session.engine.garbage.notify()
     if session.portals:
         await session.close_portals()
+
+
+def _is_outdated(session: Session) -> bool:
+    """Tell whether the KV node no longer accepts the running transaction's catalog version."""
+    engine = session.engine
+    version = session.block.catalog_version_used
+    return (
+        version != engine.kv.catalog_version and version < engine.kv.stream.oldest_catalog_version
+    )
 
 
 async def rollback(session: Session) -> None:

@@ -76,8 +76,13 @@ class TransactionBlock:
     """The state of one session's transaction."""
 
     def __init__(
-        self, parameters: Parameters, begin: Begin, catalog: Callable[[], Catalog]
+        self,
+        parameters: Parameters,
+        begin: Begin,
+        catalog: Callable[[], Catalog],
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
+        """Begin idle; `ended` is called whenever a transaction is over."""
         self.state = BlockState.IDLE
         self.txn: Transaction | None = None
         self.editor: CatalogEditor | None = None
@@ -87,6 +92,7 @@ class TransactionBlock:
         self._parameters = parameters
         self._begin = begin
         self._current_catalog = catalog
+        self._ended = ended
         self._catalog: Catalog | None = None
         self._modes = Modes()
         self._mark: ParameterMark | None = None
@@ -110,6 +116,11 @@ class TransactionBlock:
         if self.editor is not None:
             return self.editor.catalog
         return self._catalog or self._current_catalog()
+
+    @property
+    def catalog_version_used(self) -> int:
+        """The catalog version that the running transaction is planned against, 0 without one."""
+        return 0 if self.txn is None else self.txn.catalog_version
 
     @property
     def is_catalog_edited(self) -> bool:
@@ -165,6 +176,17 @@ class TransactionBlock:
             self._catalog = self._current_catalog()
             self.txn = self._begin(isolation, self.is_read_only or read_only)
         return self.txn
+
+    def begin_serializable(self) -> Transaction:
+        """Begin a transaction for one statement, serializable whatever the session's level is.
+
+        Requires: nothing ran in the present one.
+        """
+        self.txn = None
+        txn = self.ensure()
+        if txn.isolation != "serializable":
+            txn = self.txn = self._begin("serializable", self.is_read_only)
+        return txn
 
     def begin_block(self, modes: Modes) -> None:
         """BEGIN. Requires: no block is open. An implicit transaction becomes the block."""
@@ -304,12 +326,14 @@ class TransactionBlock:
         self.txn = None
         self.editor = None
         self._catalog = None if self.past is None else self.past.catalog
+        self._ended()
 
     def _finish(self, *, is_committed: bool) -> None:
         self.state = BlockState.IDLE
         self.txn = None
         self.editor = None
         self._catalog = None
+        self._ended()
         self.statement_count = 0
         if self.touched:
             self.touched = set()

@@ -32,6 +32,8 @@ class FakeKvStore:
     def __init__(self):
         self.newest_ts = 1000
         self.catalog_version = 1
+        self.kept = (0, 0)  # the version that stays valid beside a newer one
+        self.streams = []
         self.versions = defaultdict(list)  # key -> [(commit_ts, value or None)], oldest first
         self.counters = {}
         self.outcomes = {}  # txn_id -> commit_ts
@@ -39,6 +41,12 @@ class FakeKvStore:
         self.locks = {}  # key -> txn_id
         self.waiters = []  # FakeStream lock requests: (stream, request, deadline handle)
         self.request_counts = defaultdict(int)
+
+    @property
+    def oldest_valid(self):
+        """The oldest catalog version that requests may name."""
+        before, newest = self.kept
+        return before if newest == self.catalog_version else self.catalog_version
 
     def read(self, key, read_ts):
         for commit_ts, value in reversed(self.versions.get(key, ())):
@@ -83,7 +91,10 @@ class FakeKvStore:
                 self._write(key, None)
         self.outcomes[txn_id] = self.newest_ts
         if commit.schema_change:
-            self.catalog_version = self.newest_ts
+            before, self.catalog_version = self.catalog_version, self.newest_ts
+            self.kept = (before, self.newest_ts) if commit.keeps_previous else (0, 0)
+            for stream in self.streams:
+                stream.announce()
         return self.newest_ts
 
     def _write(self, key, value):
@@ -125,6 +136,12 @@ class FakeStream:
         self._loop = loop
         self._staged = defaultdict(list)
         self._txns = set()
+        self.used_version = store.catalog_version
+        store.streams.append(self)
+
+    def announce(self):
+        """Send the newest catalog version unasked."""
+        self._send(self._frame([]))
 
     def handle(self, requests):
         """Answer a frame's requests, in one frame but for those that wait."""
@@ -134,7 +151,9 @@ class FakeStream:
             self.store.request_counts[op] += 1
             response = kv_pb2.Response(id=request.id)
             try:
-                if request.catalog_version not in (0, self.store.catalog_version):
+                if request.catalog_version and not (
+                    self.store.oldest_valid <= request.catalog_version <= self.store.catalog_version
+                ):
                     raise SchemaChanged("planned before", number=self.store.catalog_version)
                 if getattr(self, f"_{op}")(request, response) is False:
                     continue
@@ -146,13 +165,22 @@ class FakeStream:
     def close(self):
         """Free what the stream held."""
         self.store.waiters = [w for w in self.store.waiters if w[0] is not self]
+        if self in self.store.streams:
+            self.store.streams.remove(self)
         for txn_id in self._txns:
             self.store.free(txn_id)
 
     def _answer(self, responses):
         if responses:
-            version = self.store.catalog_version
-            self._send(kv_pb2.ServerFrame(responses=responses, catalog_version=version))
+            self._send(self._frame(responses))
+
+    def _frame(self, responses):
+        store = self.store
+        return kv_pb2.ServerFrame(
+            responses=responses,
+            catalog_version=store.catalog_version,
+            oldest_catalog_version=store.oldest_valid,
+        )
 
     def _read_ts(self, request):
         return request.read_ts or self.store.newest_ts
@@ -260,6 +288,14 @@ class FakeStream:
                 del locks[key]
         self.store.free(b"")  # those who waited look again
         response.done.SetInParent()
+
+    def _catalog_use(self, request, response):
+        store = self.store
+        self.used_version = request.catalog_use.oldest_version or self.used_version
+        oldest = min(stream.used_version for stream in store.streams)
+        if oldest >= store.catalog_version:
+            store.kept = (0, 0)
+        response.catalog_use.oldest_version = max(oldest, store.oldest_valid)
 
     def _increment(self, request, response):
         response.counter.value, response.counter.is_called = self.store.increment(request.increment)
