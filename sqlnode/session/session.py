@@ -151,8 +151,8 @@ class Session:
             commit_follows=commit_follows,
         )
 
-    def _begin(self, isolation: Isolation, read_only: bool) -> Transaction:
-        txn = self.engine.begin(isolation, read_only)
+    def _begin(self, isolation: Isolation, read_only: bool, past_ts: int = 0) -> Transaction:
+        txn = self.engine.begin(isolation, read_only, past_ts)
         txn.locks.session = self.lock_session
         return txn
 

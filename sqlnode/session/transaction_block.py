@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, cast
+from typing import Final, Protocol, cast
 
 from pgwire.errors import InvalidSavepointSpecification, ProgramLimitExceeded
 from sqlnode.catalog.snapshot import Catalog
@@ -68,8 +68,12 @@ class SavepointMark:
     catalog: Catalog | None  # as edited then; None: not edited yet
 
 
-Begin = Callable[..., Transaction]
-"""Begin a transaction: isolation level, True for read only, a past snapshot if it has one."""
+class Begin(Protocol):
+    """Begin a transaction; `past_ts` 0 is the present."""
+
+    def __call__(
+        self, isolation: Isolation, read_only: bool, past_ts: int = 0, /
+    ) -> Transaction: ...
 
 
 class TransactionBlock:

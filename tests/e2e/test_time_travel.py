@@ -348,6 +348,35 @@ def test_one_transaction_has_one_time(connection, pets):
     connection.execute("COMMIT")
 
 
+def test_the_past_outlives_the_node(pets_stack):
+    """A report would end with each restart of the KV node, or go on with other rows."""
+    stack, connection, at = pets_stack
+    connection.execute(f"BEGIN AS OF SYSTEM TIME {at}")
+    old = [("Tom",), ("Rex",)]
+    assert rows(connection, "SELECT name FROM pet ORDER BY id") == old
+    stack.kill_and_wait("kvnode")
+    assert rows(connection, "SELECT name FROM pet ORDER BY id") == old
+    connection.execute("COMMIT")
+    sql = f"SELECT name FROM pet AS OF SYSTEM TIME {at} ORDER BY id"
+    assert rows(connection, sql) == old
+    connection.execute("DROP TABLE pet")
+    stack.kill_and_wait("kvnode")
+    assert rows(connection, sql) == old
+
+
+@pytest.fixture
+def pets_stack():
+    """A stack of its own, to be hurt, and what `pets` returns."""
+    with Stack() as stack:
+        stack.create_tenant("acme")
+        with stack.connect("acme") as connection:
+            connection.execute("CREATE TABLE pet (id int PRIMARY KEY, name text)")
+            connection.execute("INSERT INTO pet VALUES (1, 'Tom'), (2, 'Rex')")
+            at = moment(connection)
+            connection.execute("UPDATE pet SET name = upper(name)")
+            yield stack, connection, at
+
+
 def test_gc_ttl_is_an_operators_setting(stack, tenant, connection, pets):
     """History would be gone when it is wanted, or fill the disk."""
     stack.insula("tenant", "set", tenant, "gc_ttl=2h")
@@ -395,6 +424,29 @@ def read_while_all_rows_change(stack, begin):
         assert read == [(k, 0) for k in range(1, ROW_COUNT + 1)]
         reader.execute("COMMIT")
     return True
+
+
+def test_a_report_to_a_slow_client_outlives_gc_ttl():
+    """A dump over a thin line would break off as soon as gc_ttl has passed."""
+    with Stack(config=SHORT.format(protect_s_max=3600.0, protect_after_s=0.3)) as stack:
+        stack.create_tenant("acme")
+        with stack.connect("acme") as writer, stack.connect("acme") as reader:
+            writer.execute("CREATE TABLE t (k int PRIMARY KEY, v int, pad text)")
+            for part in range(8):
+                writer.execute(
+                    "INSERT INTO t SELECT g, 0, repeat('x', 6000) "
+                    f"FROM generate_series({part * 1000 + 1}, {part * 1000 + 1000}) g"
+                )
+            lines = 0
+            with reader.cursor().copy("COPY (SELECT v, pad FROM t) TO STDOUT") as copy:
+                for row in copy:
+                    lines += bytes(row).startswith(b"0\t")
+                    if lines == 1:
+                        deadline_s, n = time.monotonic() + 4, 0
+                        while time.monotonic() < deadline_s:
+                            n += 1
+                            writer.execute(f"UPDATE t SET v = {n} WHERE k % 10 = {n % 10}")
+            assert lines == 8_000
 
 
 def protected_count(stack):
