@@ -18,6 +18,7 @@ from kvnode.tenants.registry import TenantRegistry
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.counter_steps import CounterSteps
 from kvnode.txn.group_commit import GroupCommit, Operation, Writer
+from kvnode.txn.intents import Intents
 from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.operations import SystemOperation
 from kvnode.txn.sequencer import Sequencer
@@ -69,7 +70,7 @@ class Core:
         self.epoch = clock.now_ns()
         self.stats = StreamStats()
         self.is_draining = False
-        self.staged_bytes = 0  # uncommitted writes of all streams
+        self.staged_bytes = 0  # chunks of large transactions under way, of all streams
         self.request_bytes = 0  # of requests that wait, of all streams
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
@@ -80,7 +81,8 @@ class Core:
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
         )
-        self.sequencer = Sequencer(self.timeline, self.locks, self.group)
+        self.intents = Intents(self.timeline, self.locks, self.group, config=config, loop=loop)
+        self.sequencer = Sequencer(self.timeline, self.locks, self.group, self.intents)
         self.counters = CounterSteps(self.timeline, self.group)
         self.tenants = TenantRegistry(
             self.timeline,
@@ -89,6 +91,7 @@ class Core:
         )
         self.reads = ReadScheduler(loop, clock, self.timeline, quantum_s=config.quantum_s)
         self._next_stream_id = 0
+        self.intents.load(self.tenants.load)
 
     def set_address(self, address: str) -> None:
         """Say under which address range descriptors name this node; before the first stream."""

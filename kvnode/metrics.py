@@ -38,8 +38,8 @@ class KvnodeMetrics(Collector):
             yield GaugeMetricFamily(f"insula_kvnode_{name}", text, value=value)
 
     def _counters(self) -> list[tuple[str, str, int]]:
-        stats, group = self._core.stats, self._core.group
-        sequencer = self._core.sequencer
+        core = self._core
+        stats, group, sequencer = core.stats, core.group, core.sequencer
         return [
             ("requests", "Requests received.", stats.requests),
             ("request_errors", "Requests answered with an error.", stats.errors),
@@ -53,6 +53,17 @@ class KvnodeMetrics(Collector):
             ("commit_conflicts", "Commits refused by validation.", sequencer.conflict_count),
             ("write_batches", "Atomic writes to the store, each one sync.", group.batch_count),
             ("write_operations", "Operations in those writes.", group.operation_count),
+            ("intents_moved", "Intents of committed layers moved.", core.intents.mover.moved_count),
+            (
+                "intents_discarded",
+                "Intents that never committed, removed.",
+                core.intents.mover.discarded_count,
+            ),
+            (
+                "transactions_lapsed",
+                "Large transactions rolled back for want of heartbeats.",
+                core.intents.lapsed_count,
+            ),
             (
                 "versions_collected",
                 "Old versions removed.",
@@ -72,11 +83,12 @@ class KvnodeMetrics(Collector):
             ("streams", "Open streams.", core.stats.stream_count),
             ("writes_queued", "Writes that are not durable yet.", core.group.queued_count),
             ("writes_queued_max", "Bound of the former.", core.group.queue_operations_max),
-            ("staged_bytes", "Uncommitted writes held for transactions.", core.staged_bytes),
+            ("staged_bytes", "Writes that are being staged.", core.staged_bytes),
+            ("staged_bytes_max", "Bound of the former.", core.config.staged_bytes_node_max),
             (
-                "staged_bytes_max",
-                "Bound of the former; large transactions are refused beyond it.",
-                core.config.staged_bytes_node_max,
+                "intents_bytes",
+                "Staged writes not moved or discarded yet.",
+                sum(tenant.layers.size_bytes for tenant in core.tenants.loaded()),
             ),
             ("ranges", "Ranges in memory.", self._keeper.range_count()),
             ("reads_running", "Long reads between two steps.", len(core.reads)),

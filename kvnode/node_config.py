@@ -14,8 +14,11 @@ class NodeConfig:
     streams_max: int = 10_000
     block_bytes_max: int = 4 << 20  # of one scan's answer
     block_rows_max: int = 100_000
-    staged_bytes_max: int = 1 << 30  # uncommitted writes held for one stream
-    staged_bytes_node_max: int = 2 << 30  # all streams together; then large ones are refused
+    commit_bytes_max: int = 1 << 30  # writes of one stream's commits under way
+    staged_bytes_max: int = 64 << 20  # chunks of one stream that are being staged
+    staged_bytes_node_max: int = 512 << 20  # all streams together
+    intents_bytes_tenant_max: int = 16 << 30  # staged writes of one tenant, on disk
+    heartbeat_lapse_s: float = 10.0  # a large transaction not heard of for so long is rolled back
     request_bytes_max: int = 64 << 20  # keys of one stream's requests that wait for their answers
     request_bytes_node_max: int = 512 << 20  # all streams together
     reads_max: int = 16  # scans and multi-gets of one stream under way at once; others wait

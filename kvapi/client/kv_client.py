@@ -11,7 +11,7 @@ might overwrite what others wrote since.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from kvapi.client import operations as ops
@@ -19,10 +19,12 @@ from kvapi.client.catalog_calls import CatalogCalls
 from kvapi.client.commit_resolver import CommitResolver
 from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
+from kvapi.client.counter_calls import CounterCalls
 from kvapi.client.lock_calls import LockCalls
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
-from kvapi.client.results import Block, Counter, Got, Hello, MultiGot, RangeInfo, TxnState
+from kvapi.client.results import Block, Got, Hello, MultiGot, RangeInfo, TxnState
 from kvapi.client.router import Router
+from kvapi.client.staging import Staging
 from kvapi.client.txn_ties import TxnTies, broken_error
 from kvapi.errors import BadRequest, KvError
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
@@ -42,7 +44,7 @@ class MonotonicClock(Protocol):
         ...
 
 
-class KvClient:
+class KvClient(CounterCalls):
     """One stream to one KV node, and to others that hold ranges of the tenant (`router.py`).
 
     Belongs to the event loop that it was made on.
@@ -59,6 +61,7 @@ class KvClient:
         locks = LockCalls(self._stream, self._ties, self._long)
         self.lock, self.unlock = locks.lock, locks.unlock
         self.catalog_use = CatalogCalls(self._stream).catalog_use
+        self._staging = Staging(self._stream, self._ties, config)
         self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
         self._stream.on_unresolved = self._resolver.resolve
         self._router = Router(
@@ -91,6 +94,7 @@ class KvClient:
     async def close(self) -> None:
         """End the connection; what is outstanding fails."""
         await self._router.close()
+        self._staging.close()
         await self._connection.close()
         await self._resolver.close()
 
@@ -135,10 +139,23 @@ class KvClient:
 
     # --- reads --------------------------------------------------------------------------------
 
-    def get(self, key: bytes, *, read_ts: int = 0, catalog_version: int = 0) -> Future[Got]:
+    # With `txn_id` a read sees what the transaction has staged, up to its layer `layer_max`.
+
+    def get(
+        self,
+        key: bytes,
+        *,
+        read_ts: int = 0,
+        catalog_version: int = 0,
+        txn_id: bytes = b"",
+        layer_max: int = 0,
+    ) -> Future[Got]:
         """Read one key. Cancelling is not told to the node: the answer is on its way already."""
         future = self._create_future()
-        request = self._request(ops.GET, future, len(key))
+        if txn_id:
+            request = self._own(ops.GET_OWN, future, len(key), (txn_id, layer_max))
+        else:
+            request = self._request(ops.GET, future, len(key))
         request.get.key = key
         if read_ts:
             request.read_ts = read_ts
@@ -147,11 +164,21 @@ class KvClient:
         return future
 
     def multi_get(
-        self, keys: Sequence[bytes], *, read_ts: int = 0, catalog_version: int = 0
+        self,
+        keys: Sequence[bytes],
+        *,
+        read_ts: int = 0,
+        catalog_version: int = 0,
+        txn_id: bytes = b"",
+        layer_max: int = 0,
     ) -> Future[MultiGot]:
         """Read several keys at one snapshot."""
         future = self._create_future()
-        request = self._request(ops.MULTI_GET, future, ops.keys_bytes(keys))
+        if txn_id:
+            size = ops.keys_bytes(keys)
+            request = self._own(ops.MULTI_GET_OWN, future, size, (txn_id, layer_max))
+        else:
+            request = self._request(ops.MULTI_GET, future, ops.keys_bytes(keys))
         request.read_ts = read_ts
         request.catalog_version = catalog_version
         request.multi_get.keys.extend(keys)
@@ -169,9 +196,16 @@ class KvClient:
         keys_only: bool = False,
         count_only: bool = False,
         priority: int = 0,
+        txn_id: bytes = b"",
+        layer_max: int = 0,
     ) -> Future[Block]:
         """Read rows of a span; `Block.more` and `Block.resume_span` say how to go on."""
-        future, request = self._long(ops.SCAN, len(span.start) + len(span.end))
+        if txn_id and self._ties.is_broken(txn_id):
+            return self._failed(broken_error())
+        operation = ops.SCAN_OWN if txn_id else ops.SCAN
+        future, request = self._long(operation, len(span.start) + len(span.end))
+        if txn_id:
+            request.txn_id, request.layer_max = txn_id, layer_max
         request.read_ts = read_ts
         request.catalog_version = catalog_version
         request.priority = priority
@@ -200,9 +234,25 @@ class KvClient:
         ops.fill_footprint(request.refresh.footprint, footprint)
         return future
 
-    def stage(self, *, txn_id: bytes, writes: Writes) -> Future[None]:
-        """Hand over part of a transaction's writes ahead of its commit."""
-        return self._stage(txn_id, list(writes.items()))
+    def stage(
+        self,
+        *,
+        txn_id: bytes,
+        writes: Writes,
+        absent_keys: Collection[bytes] = (),
+        layer: int = 1,
+        statement: str = "",
+    ) -> Future[None]:
+        """Write part of a transaction ahead of its commit, durably, in chunks; it locks its rows.
+
+        `absent_keys` are some of those written. Fails with KeyExists, Deadlock, RequestTooLarge,
+        WriteConflict (the heartbeat lapsed), ConnectionLost, …: a part may be staged then.
+        """
+        return self._staging.stage(txn_id, writes, absent_keys, layer=layer, statement=statement)
+
+    def unstage(self, *, txn_id: bytes, layer: int) -> Future[None]:
+        """Drop what the transaction staged in the layers from `layer` on."""
+        return self._staging.unstage(txn_id, layer)
 
     def commit(  # noqa: PLR0913  the operation of the contract, field by field
         self,
@@ -227,24 +277,26 @@ class KvClient:
             return self._failed(BadRequest("a commit needs a transaction id"))
         if schema_change:  # so that the catalog's version as of any time can be told
             writes = {**writes, CATALOG_CHANGED_KEY: b""}
-        size = ops.writes_bytes(writes)
         heads = ops.footprint_bytes(footprint) + ops.keys_bytes(absent_keys)
 
-        def send(rest: Writes) -> Future[int]:
+        def send(rest: Writes, absent: Sequence[bytes]) -> Future[int]:
             return self._commit(
                 txn_id,
                 (read_ts, catalog_version, schema_change, keeps_previous, priority),
-                (footprint, rest, absent_keys),
-                heads + (size if rest else 0),
+                (footprint, rest, absent),
+                heads + ops.writes_bytes(rest),
             )
 
-        if size <= self._stream.send_bytes_max // 2:
-            return send(writes)
-        return self._loop.create_task(self._commit_staged(txn_id, writes, send), name="kv-commit")
+        if not self._staging.must_stage(writes):
+            return send(writes, absent_keys)
+        return self._loop.create_task(
+            self._commit_staged(txn_id, writes, absent_keys, send), name="kv-commit"
+        )
 
     def rollback(self, *, txn_id: bytes) -> Future[None]:
         """Free the transaction's locks and staged writes; safe to call twice."""
         future = self._create_future()
+        self._staging.forget(txn_id)
         if self._ties.forget(txn_id):
             self._router.forget(txn_id)
             future.set_result(None)  # the end of the stream freed them
@@ -272,59 +324,6 @@ class KvClient:
         request.txn_status.txn_id = txn_id
         return future
 
-    # --- counters -----------------------------------------------------------------------------
-
-    def increment(
-        self,
-        key: bytes,
-        *,
-        by: int = 1,
-        count: int = 1,
-        start: int = 1,
-        bounds: tuple[int, int] | None = None,
-        cycle: bool = False,
-        catalog_version: int = 0,
-    ) -> Future[Counter]:
-        """Take `count` steps of a counter, durably; the result holds the last.
-
-        A counter that does not exist hands out `start` first. Fails with CounterExhausted,
-        CommitAmbiguous.
-        """
-        future = self._create_future()
-        request = self._request(ops.INCREMENT, future, len(key))
-        request.catalog_version = catalog_version
-        increment = request.increment
-        increment.key = key
-        increment.by = by
-        increment.start = start
-        increment.count = count
-        increment.cycle = cycle
-        if bounds is not None:
-            increment.has_bounds = True
-            increment.min, increment.max = bounds
-        return future
-
-    def counter_peek(self, key: bytes, *, start: int = 1) -> Future[Counter]:
-        """Read a counter without changing it; `start` is told of one that does not exist."""
-        future = self._create_future()
-        request = self._request(ops.COUNTER_PEEK, future, len(key))
-        increment = request.increment
-        increment.key = key
-        increment.start = start
-        increment.peek = True
-        return future
-
-    def counter_set(self, key: bytes, value: int, *, is_called: bool = True) -> Future[Counter]:
-        """Set a counter; the next step gives `value` again unless `is_called`."""
-        future = self._create_future()
-        request = self._request(ops.INCREMENT, future, len(key))
-        increment = request.increment
-        increment.key = key
-        increment.start = value
-        increment.set = True
-        increment.is_called = is_called
-        return future
-
     def ranges(self, start: bytes = b"", *, limit: int = 0) -> Future[list[RangeInfo]]:
         """Ask which ranges the tenant has, from the one that holds `start` on."""
         future = self._create_future()
@@ -343,15 +342,16 @@ class KvClient:
         future.on_cancel = self._stream.cancel
         return future, request
 
-    def _stage(self, txn_id: bytes, writes: list[tuple[bytes, bytes | None]]) -> Future[None]:
-        if self._ties.is_broken(txn_id):
-            return self._failed(broken_error())
-        self._ties.tie(txn_id)
-        size = sum(ops.write_bytes(key, value) for key, value in writes)
-        future, request = self._long(ops.STAGE, size)
-        request.txn_id = txn_id
-        ops.fill_writes(request.stage.writes, writes)
-        return future
+    def _own(
+        self, operation: ops.Operation, future: AnyFuture, size: int, of: tuple[bytes, int]
+    ) -> kv_pb2.Request:
+        """Start a read that sees the staged writes of its transaction."""
+        if self._ties.is_broken(of[0]):
+            future.set_exception(broken_error())
+            return kv_pb2.Request()
+        request = self._request(operation, future, size)
+        request.txn_id, request.layer_max = of
+        return request
 
     def _commit(
         self,
@@ -363,6 +363,7 @@ class KvClient:
         if self._ties.is_broken(txn_id):
             return self._failed(broken_error())
         self._ties.untie(txn_id)
+        self._staging.forget(txn_id)
         future = self._create_future()
         request = self._request(ops.COMMIT, future, size)
         request.txn_id = txn_id
@@ -376,11 +377,14 @@ class KvClient:
         return future
 
     async def _commit_staged(
-        self, txn_id: bytes, writes: Writes, send: Callable[[Writes], Future[int]]
+        self,
+        txn_id: bytes,
+        writes: Writes,
+        absent_keys: Sequence[bytes],
+        send: Callable[[Writes, Sequence[bytes]], Future[int]],
     ) -> int:
-        for chunk in ops.chunks(writes, self._stream.send_bytes_max // 2):
-            await self._stage(txn_id, chunk)
-        return await send({})
+        await self._staging.stage(txn_id, writes, absent_keys, layer=0, statement="COMMIT")
+        return await send({}, [key for key in absent_keys if key not in writes])
 
     def _route(self, is_awake: bool) -> Sequence[bytes]:
         """Send requests through the router, or straight to the stream; return who is tied."""

@@ -110,10 +110,16 @@ MULTI_GET: Final = Operation("multi_get", _multi_got, OnLoss.RESEND)
 SCAN: Final = Operation("scan", _whole_block, OnLoss.RESEND)
 SCAN_PART: Final = Operation("scan", _block, OnLoss.RESEND)
 RANGES: Final = Operation("ranges", _ranges, OnLoss.RESEND)
+# Reads that see staged writes of their transaction, which a new connection does not have.
+GET_OWN: Final = GET._replace(on_loss=OnLoss.FAIL)
+MULTI_GET_OWN: Final = MULTI_GET._replace(on_loss=OnLoss.FAIL)
+SCAN_OWN: Final = SCAN._replace(on_loss=OnLoss.FAIL)
 LOCK: Final = Operation("lock", _multi_got, OnLoss.FAIL)
 UNLOCK: Final = Operation("unlock", _nothing, OnLoss.DONE)
 REFRESH: Final = Operation("refresh", _read_ts, OnLoss.FAIL)
 STAGE: Final = Operation("stage", _nothing, OnLoss.FAIL)
+UNSTAGE: Final = Operation("unstage", _nothing, OnLoss.FAIL)
+HEARTBEAT: Final = Operation("heartbeat", _nothing, OnLoss.DONE)
 COMMIT: Final = Operation("commit", _commit_ts, OnLoss.RESOLVE)
 ROLLBACK: Final = Operation("rollback", _nothing, OnLoss.DONE)
 INCREMENT: Final = Operation("increment", _counter, OnLoss.AMBIGUOUS)
@@ -162,18 +168,3 @@ def write_bytes(key: bytes, value: bytes | None) -> int:
 def writes_bytes(writes: Mapping[bytes, bytes | None]) -> int:
     """Return an upper bound of the writes' size on the wire."""
     return sum(write_bytes(key, value) for key, value in writes.items())
-
-
-def chunks(
-    writes: Mapping[bytes, bytes | None], chunk_bytes_max: int
-) -> list[list[tuple[bytes, bytes | None]]]:
-    """Cut writes into lists of about `chunk_bytes_max` bytes; one write is never cut."""
-    result: list[list[tuple[bytes, bytes | None]]] = [[]]
-    size = 0
-    for key, value in writes.items():
-        size += write_bytes(key, value)
-        if size > chunk_bytes_max and result[-1]:
-            result.append([])
-            size = write_bytes(key, value)
-        result[-1].append((key, value))
-    return result

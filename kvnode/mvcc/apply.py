@@ -7,6 +7,8 @@ from typing import Final
 
 from kvnode.mvcc.formats import (
     GARBAGE_KEYS_MAX,
+    GARBAGE_PART_MAX,
+    TENANT_BYTES,
     TOMBSTONE,
     TS_BYTES,
     VERSION_MARK_BYTES,
@@ -57,7 +59,7 @@ def apply_writes(
     while keys := sorted(islice(written, _KEYS_PER_STEP)):
         old = txn.get_many(Table.LIVE, keys)
         if old:
-            _retire(txn, tenant, old, change)
+            retire(txn, tenant, old, change)
             superseded += old
         rows = [(key, stamp + puts[key]) for key in keys]
         txn.put_many(Table.LIVE, rows)
@@ -66,7 +68,7 @@ def apply_writes(
     deleted = iter(deletes)
     while keys := sorted(islice(deleted, _KEYS_PER_STEP)):
         old = txn.get_many(Table.LIVE, keys)
-        _retire(txn, tenant, old, change)
+        retire(txn, tenant, old, change)
         superseded += old
         txn.put_many(Table.HISTORY, [(history_key(key, commit_ts), TOMBSTONE) for key in old])
         change.history_bytes += sum(len(key) + len(TOMBSTONE) for key in old)
@@ -74,10 +76,21 @@ def apply_writes(
             txn.delete(Table.LIVE, key)
         for key in keys:
             txn.delete(Table.COUNTERS, key)
-    for part, first in enumerate(range(0, len(superseded), GARBAGE_KEYS_MAX)):
+    list_garbage(txn, tenant, commit_ts, superseded)
+    return change
+
+
+def list_garbage(txn: WriteTxn, tenant: bytes, commit_ts: int, superseded: list[bytes]) -> None:
+    """Note which keys the commit superseded, beside what is noted of it already."""
+    if not superseded:
+        return
+    row = txn.seek_before(Table.GARBAGE, garbage_key(tenant, commit_ts, GARBAGE_PART_MAX))
+    first_part = 0
+    if row is not None and row[0].startswith(tenant + ts_bytes(commit_ts)):
+        first_part = int.from_bytes(row[0][TENANT_BYTES + TS_BYTES :], "big") + 1
+    for part, first in enumerate(range(0, len(superseded), GARBAGE_KEYS_MAX), start=first_part):
         keys = superseded[first : first + GARBAGE_KEYS_MAX]
         txn.put(Table.GARBAGE, garbage_key(tenant, commit_ts, part), pack_keys(keys))
-    return change
 
 
 def apply_outcome(txn: WriteTxn, *, tenant: bytes, txn_id: bytes, commit_ts: int) -> None:
@@ -86,7 +99,7 @@ def apply_outcome(txn: WriteTxn, *, tenant: bytes, txn_id: bytes, commit_ts: int
     txn.put(Table.TXNS, txn_expiry_key(tenant, commit_ts), txn_id)
 
 
-def _retire(txn: WriteTxn, tenant: bytes, old: Mapping[bytes, bytes], change: Sizes) -> None:
+def retire(txn: WriteTxn, tenant: bytes, old: Mapping[bytes, bytes], change: Sizes) -> None:
     """Keep live rows that are about to be replaced as history."""
     txn.put_many(Table.HISTORY, history_rows(tenant, old))
     size = sum(len(key) + len(stored) - TS_BYTES for key, stored in old.items())

@@ -8,6 +8,9 @@ subtracted from 2**64-1, so that the newest comes first.
     GARBAGE   tenant · commit_ts · part u32              → (length u16 · key)*, superseded by it
     TXNS      tenant · 'i' · txn_id                      → commit_ts
               tenant · 'e' · commit_ts                   → txn_id
+    INTENTS   layer (tenant · layer_no u64) · key        → 00 (delete)  or  01 · value
+    LAYERS    tenant · 'l' · layer_no                    → txn_no u64 · is_dropped u8 · bytes u64
+              tenant · 't' · txn_no                      → commit_ts, of a committed transaction
     COUNTERS  key                                        → value i64 · is_called u8
 
 **Invariants.** The escape (00 → 00 FF) keeps order and makes no history key a prefix of another
@@ -34,6 +37,11 @@ _LENGTH: Final = struct.Struct(">H")
 _COUNTER: Final = struct.Struct(">qB")
 _SUFFIX_BYTES: Final = len(_END) + TS_BYTES
 HISTORY_OVERHEAD_BYTES: Final = _SUFFIX_BYTES
+_LAYER_NO: Final = struct.Struct(">Q")
+_LAYER_RECORD: Final = struct.Struct(">QBQ")
+LAYER_BYTES: Final = TENANT_BYTES + _LAYER_NO.size  # fewer than the history adds: every key fits
+LAYER_RECORDS: Final = b"l"
+TXN_RECORDS: Final = b"t"
 
 
 def ts_bytes(ts: int) -> bytes:
@@ -137,3 +145,36 @@ def unpack_counter(stored: bytes) -> tuple[int, bool]:
     """Return (value, is_called) of a COUNTERS value."""
     value, is_called = _COUNTER.unpack(stored)
     return value, bool(is_called)
+
+
+def layer_prefix(tenant: bytes, layer_no: int) -> bytes:
+    """Return what the keys of all intents of a layer start with."""
+    return tenant + _LAYER_NO.pack(layer_no)
+
+
+def layer_key(tenant: bytes, layer_no: int) -> bytes:
+    """Return the key of a layer's record."""
+    return tenant + LAYER_RECORDS + _LAYER_NO.pack(layer_no)
+
+
+def txn_record_key(tenant: bytes, txn_no: int) -> bytes:
+    """Return the key of the record of a transaction that had layers when it committed."""
+    return tenant + TXN_RECORDS + _LAYER_NO.pack(txn_no)
+
+
+def split_record_key(stored: bytes) -> tuple[bytes, int]:
+    """Return (kind, number) of a key of LAYERS."""
+    return stored[TENANT_BYTES : TENANT_BYTES + 1], _LAYER_NO.unpack_from(stored, TENANT_BYTES + 1)[
+        0
+    ]
+
+
+def pack_layer(txn_no: int, *, is_dropped: bool, size_bytes: int) -> bytes:
+    """Return a layer's record."""
+    return _LAYER_RECORD.pack(txn_no, is_dropped, size_bytes)
+
+
+def unpack_layer(stored: bytes) -> tuple[int, bool, int]:
+    """Return (txn_no, is_dropped, bytes) of a layer's record."""
+    txn_no, is_dropped, size_bytes = _LAYER_RECORD.unpack(stored)
+    return txn_no, bool(is_dropped), size_bytes

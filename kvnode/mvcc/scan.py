@@ -4,7 +4,7 @@
 nothing was deleted since, the rows are the answer as they stand, and no old version is ever
 touched. Otherwise the step merges in what the history knows: for a version that is too new, one
 seek; for keys that are gone, one walk over the distinct keys of the step's stretch, each found by
-seeks, however many versions it has.
+seeks, however many versions it has. Layers (`overlay.py`) are laid over the result.
 
 **Invariants.** A step looks at a bounded number of rows, live and deleted. Between steps no
 snapshot is held: any snapshot that still has the history at `read_ts` gives the same rows.
@@ -20,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from kvnode.mvcc.formats import (
+    LAYER_BYTES,
     TENANT_BYTES,
+    TOMBSTONE,
     TS_BYTES,
     after_versions,
     history_bound,
@@ -28,6 +30,7 @@ from kvnode.mvcc.formats import (
     split_history_key,
     ts_bytes,
 )
+from kvnode.mvcc.overlay import Overlay, layer_bound
 from kvnode.mvcc.point_read import read_history
 from kvnode.storage.engine import Row, Snapshot, Table
 
@@ -108,8 +111,8 @@ class ScanRun:
         self._start, self._end = self.spec.start, self.spec.end
         self.done = self._start >= self._end
 
-    def step(self, snapshot: Snapshot, *, deleted_since: bool) -> None:
-        """Read on for about a millisecond."""
+    def step(self, snapshot: Snapshot, *, deleted_since: bool, overlay: Overlay = ()) -> None:
+        """Read on for about a millisecond; `overlay` are the layers that the reader sees."""
         spec = self.spec
         wanted = min(self._rows_next, spec.limit_rows - self.row_count)
         rows, wanted = self._live_rows(snapshot, wanted)
@@ -119,6 +122,8 @@ class ScanRun:
             rows, low, high, is_last = self._merge(
                 snapshot, rows, low, high, is_last, deleted_since
             )
+        if overlay:
+            rows, low, high, is_last = self._lay_over(snapshot, overlay, rows, low, high, is_last)
         self._take(rows)
         if spec.reverse:
             self._end = low
@@ -187,6 +192,37 @@ class ScanRun:
         merged = sorted(row for row in visible.items() if low <= row[0] < high)
         return (merged[::-1] if reverse else merged), low, high, is_last
 
+    def _lay_over(
+        self,
+        snapshot: Snapshot,
+        overlay: Overlay,
+        rows: list[Row],
+        low: bytes,
+        high: bytes,
+        is_last: bool,
+    ) -> tuple[list[Row], bytes, bytes, bool]:
+        """Return the rows with the layers over them, and the stretch that all of them cover."""
+        reverse = self.spec.reverse
+        intents: list[tuple[bytes, list[Row]]] = []
+        for prefix, commit_ts in overlay:
+            found, cut = _layer_rows(snapshot, prefix, low, high, self._rows_next, reverse=reverse)
+            if cut:
+                is_last = False
+                low, high = (cut, high) if reverse else (low, cut)
+            if found:
+                intents.append((ts_bytes(commit_ts), found))
+        if not intents:
+            return rows, low, high, is_last
+        merged = dict(rows)
+        for stamp, found in reversed(intents):
+            for key, intent in found:
+                if intent == TOMBSTONE:
+                    merged.pop(key, None)
+                else:
+                    merged[key] = stamp + intent[1:]
+        inside = sorted(row for row in merged.items() if low <= row[0] < high)
+        return (inside[::-1] if reverse else inside), low, high, is_last
+
     def _take(self, rows: list[Row]) -> None:
         spec = self.spec
         if self.row_count + len(rows) >= spec.limit_rows:
@@ -234,6 +270,24 @@ def _some(rows: Iterator[Row], wanted: int) -> tuple[list[Row], int]:
         if size >= _STEP_BYTES:
             return taken, len(taken)
     return taken, wanted
+
+
+def _layer_rows(
+    snapshot: Snapshot, prefix: bytes, low: bytes, high: bytes, wanted: int, *, reverse: bool
+) -> tuple[list[Row], bytes]:
+    """Return intents of [low, high) under the tenant's keys, and where they were cut off."""
+    start, end = layer_bound(prefix, low), layer_bound(prefix, high)
+    if reverse:
+        rows, wanted = _some(snapshot.rows_before(Table.INTENTS, end), wanted)
+        inside = [row for row in rows if row[0] >= start]
+    else:
+        rows, wanted = _some(snapshot.rows_from(Table.INTENTS, start), wanted)
+        inside = [row for row in rows if row[0] < end]
+    tenant = prefix[:TENANT_BYTES]
+    found = [(tenant + key[LAYER_BYTES:], intent) for key, intent in inside]
+    if not found or len(inside) < wanted:
+        return found, b""
+    return found, found[-1][0] if reverse else found[-1][0] + b"\x00"
 
 
 def _add_old(visible: dict[bytes, bytes], snapshot: Snapshot, key: bytes, read_ts: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import BadRequest, RequestTooLarge
 from kvapi.pb import kv_pb2
+from kvnode.mvcc.overlay import find_intent
 from kvnode.mvcc.point_read import ABSENT, read_key
 from kvnode.server.lock_bounds import check_lock_bounds
 from kvnode.server.read_requests import fill_values
@@ -54,6 +55,10 @@ class LockRequests:
                 self._core.locks.release(owner)
         self._owners.clear()
 
+    def remember(self, owner: Owner) -> None:
+        """Take note that `owner` may hold locks."""
+        self._owners[owner] = None
+
     def forget(self, owner: Owner) -> None:
         """Take note that `owner` has ended; its locks are freed by whoever ended it."""
         self._owners.pop(owner, None)
@@ -68,6 +73,7 @@ class LockRequests:
         if request.catalog_version:
             tenant.check_catalog(request.catalog_version)
         owner = self._owner(request)
+        self._core.intents.find(tenant, owner)  # it is alive, or lapsed
         lock, table = request.lock, self._core.locks.table
         check_lock_bounds(table, self._owners, owner, len(lock.keys), self._core.config)
         acquiring = self._request(owner, lock)
@@ -153,11 +159,15 @@ class LockRequests:
             return
         timeline = self._core.timeline
         snapshot, read_ts = timeline.snapshot(), timeline.durable_ts
-        deleted_since = session.tenant.last_delete_ts > read_ts
+        tenant = session.tenant
+        deleted_since = tenant.last_delete_ts > read_ts
+        own = tenant.layers.holding.get(lock.owner)
+        layers = tenant.layers.seen_by(own, read_ts)
         versions = [
             ABSENT
             if key in lock.skipped
-            else read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
+            else (find_intent(snapshot, layers, key) if layers else None)
+            or read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
             for key in lock.keys
         ]
         limit = self._core.config.frame_bytes_max // 2

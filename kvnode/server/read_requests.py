@@ -7,17 +7,20 @@ cost as much as the read.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kvapi.errors import InternalError, KvError, RequestTooLarge
+from kvapi.errors import InternalError, KvError, RequestTooLarge, WriteConflict
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
 from kvnode.mvcc.formats import TS_BYTES
+from kvnode.mvcc.overlay import Overlay, find_intent, find_intents
 from kvnode.mvcc.point_read import Version, read_history, read_keys
 from kvnode.mvcc.scan import ScanRun, ScanSpec
 from kvnode.server.range_gate import clamp_scan
 from kvnode.storage.engine import Snapshot, Table
 from kvnode.tenants.tenant import Tenant
+from kvnode.txn.layers import StagedTxn
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
@@ -48,6 +51,11 @@ class ReadRequests:
             return
         key = tenant.keyspace.prefix + request.get.key
         snapshot = timeline.snapshot()
+        if request.txn_id or tenant.layers.from_ts <= read_ts:
+            layers = self._layers(request, read_ts)
+            if (version := find_intent(snapshot, layers, key)) is not None:
+                self._answer_version(request.id, read_ts, version)
+                return
         stored = snapshot.get(_LIVE, key)
         response = session.respond(request.id)
         response.read_ts = read_ts
@@ -64,13 +72,31 @@ class ReadRequests:
         elif tenant.last_delete_ts <= read_ts:
             answer.SetInParent()
             return
-        version = read_history(snapshot, key, read_ts=read_ts)
+        self._fill_version(response, read_history(snapshot, key, read_ts=read_ts))
+
+    def _answer_version(self, request_id: int, read_ts: int, version: Version) -> None:
+        response = self._session.respond(request_id)
+        response.read_ts = read_ts
+        self._fill_version(response, version)
+
+    def _fill_version(self, response: kv_pb2.Response, version: Version) -> None:
+        answer = response.value
         answer.SetInParent()
         if version.value is not None:
             answer.value = version.value
             answer.commit_ts = version.commit_ts
             response.cost_bytes = len(version.value)
-            session.add_weight(len(version.value))
+            self._session.add_weight(len(version.value))
+
+    def _own(self, request: kv_pb2.Request) -> StagedTxn | None:
+        """Return what the request's transaction has staged. Raises: WriteConflict."""
+        session = self._session
+        return self._core.intents.find(session.tenant, (session.id, request.txn_id))
+
+    def _layers(self, request: kv_pb2.Request, read_ts: int) -> Overlay:
+        own = self._own(request) if request.txn_id else None
+        layers = self._session.tenant.layers
+        return layers.seen_by(own, read_ts, layer_max=request.layer_max)
 
     def _multi_get(self, request: kv_pb2.Request) -> None:
         tenant = self._session.tenant
@@ -78,8 +104,8 @@ class ReadRequests:
         if not read_ts:
             return
         keys = tenant.keyspace.keys(request.multi_get.keys)
-        read = MultiGetRead(self._session, request.id, keys, read_ts)
-        read.start()
+        own = OwnLayers(self._own(request), request.layer_max) if request.txn_id else None
+        MultiGetRead(self._session, request.id, keys, read_ts, own).start()
 
     def _scan(self, request: kv_pb2.Request) -> None:
         tenant = self._session.tenant
@@ -103,7 +129,8 @@ class ReadRequests:
             keys_only=scan.keys_only,
             count_only=scan.count_only,
         )
-        ScanRead(self._session, request.id, spec, resume_key).start()
+        own = OwnLayers(self._own(request), request.layer_max) if request.txn_id else None
+        ScanRead(self._session, request.id, spec, own, resume_key).start()
 
     def _read_ts(
         self, tenant: Tenant, request: kv_pb2.Request, again: Callable[[kv_pb2.Request], None]
@@ -113,6 +140,10 @@ class ReadRequests:
             tenant.check_catalog(request.catalog_version)
         timeline = self._timeline
         read_ts = request.read_ts
+        if request.txn_id and (own := self._own(request)) is not None and not own.is_quiet:
+            staged = own
+            self._wait(request, again, lambda quiet: self._core.intents.when_quiet(staged, quiet))
+            return 0
         if not read_ts:
             # Before its first commit a store has nothing to show, and 1 is before everything.
             return timeline.durable_ts or 1
@@ -122,13 +153,24 @@ class ReadRequests:
             return read_ts
         if self._core.group.is_idle:
             return read_ts
-        self._wait_durable(request, again)
+        # What is queued now goes to the disk first; what comes later lies above read_ts.
+        self._wait(request, again, lambda durable: self._when_durable(read_ts, durable))
         return 0
 
-    def _wait_durable(
-        self, request: kv_pb2.Request, again: Callable[[kv_pb2.Request], None]
+    def _when_durable(self, read_ts: int, callback: Callable[[], None]) -> None:
+        def durable() -> None:
+            self._timeline.advance(min(read_ts, self._timeline.hlc.newest))
+            callback()
+
+        self._core.group.after_queued(durable)
+
+    def _wait(
+        self,
+        request: kv_pb2.Request,
+        again: Callable[[kv_pb2.Request], None],
+        when: Callable[[Callable[[], None]], None],
     ) -> None:
-        """Read when everything queued now is on disk; what comes later lies above read_ts."""
+        """Read when `when` calls back."""
         session = self._session
         is_cancelled: list[KvError] = []
 
@@ -137,26 +179,39 @@ class ReadRequests:
             if session.outstanding.pop(request.id) is not None:
                 session.answer_error(request.id, error)
 
-        def durable() -> None:
+        def ready() -> None:
             if is_cancelled or session.is_closed:
                 return
             session.outstanding.pop(request.id)
-            self._timeline.advance(min(request.read_ts, self._timeline.hlc.newest))
             try:
                 again(request)
             except KvError as error:
                 session.answer_error(request.id, error)
 
         session.track(request.id, cancel, size_bytes=request.ByteSize())
-        self._core.group.after_queued(durable)
+        when(ready)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLayers:
+    """Whose staged writes a long read sees besides, and up to which layer."""
+
+    txn: StagedTxn | None
+    layer_max: int
 
 
 class _LongRead:
     """A read in steps: bookkeeping that all kinds share."""
 
     def __init__(
-        self, session: StreamSession, request_id: int, read_ts: int, size_bytes: int
+        self,
+        session: StreamSession,
+        request_id: int,
+        read_ts: int,
+        size_bytes: int,
+        own: OwnLayers | None,
     ) -> None:
+        self._own = own
         self._session = session
         self._tenant = session.tenant
         self._request_id = request_id
@@ -210,6 +265,15 @@ class _LongRead:
         """Fill in the answer."""
         raise NotImplementedError
 
+    def _layers(self) -> Overlay:
+        """Return the layers to lay over. Raises: WriteConflict if the read's own are gone."""
+        layers, own = self._tenant.layers, self._own
+        if own is None:
+            return layers.overlay(self._read_ts) if layers.from_ts <= self._read_ts else ()
+        if own.txn is not None and own.txn.is_over:
+            raise WriteConflict("the transaction ended under its read")
+        return layers.seen_by(own.txn, self._read_ts, layer_max=own.layer_max)
+
     def _deleted_since(self) -> bool:
         return self._tenant.last_delete_ts > self._read_ts
 
@@ -242,9 +306,14 @@ class MultiGetRead(_LongRead):
     """Several keys at one snapshot."""
 
     def __init__(
-        self, session: StreamSession, request_id: int, keys: list[bytes], read_ts: int
+        self,
+        session: StreamSession,
+        request_id: int,
+        keys: list[bytes],
+        read_ts: int,
+        own: OwnLayers | None = None,
     ) -> None:
-        super().__init__(session, request_id, read_ts, sum(map(len, keys)))
+        super().__init__(session, request_id, read_ts, sum(map(len, keys)), own)
         self._keys = keys
         self._versions: list[Version] = []
         self._bytes = 0
@@ -253,7 +322,12 @@ class MultiGetRead(_LongRead):
         first = len(self._versions)
         read_ts, deleted_since = self._read_ts, self._deleted_since()
         keys = self._keys[first : first + _KEYS_PER_STEP]
-        for version in read_keys(snapshot, keys, read_ts=read_ts, deleted_since=deleted_since):
+        versions = read_keys(snapshot, keys, read_ts=read_ts, deleted_since=deleted_since)
+        if layers := self._layers():
+            intents = find_intents(snapshot, layers, keys)
+            pairs = zip(keys, versions, strict=True)
+            versions = [intents.get(key, version) for key, version in pairs]
+        for version in versions:
             self._versions.append(version)
             if version.value is not None:
                 self._bytes += len(version.value)
@@ -271,15 +345,20 @@ class ScanRead(_LongRead):
     """A span at one snapshot; it goes on at `resume_key` on another node."""
 
     def __init__(
-        self, session: StreamSession, request_id: int, spec: ScanSpec, resume_key: bytes = b""
+        self,
+        session: StreamSession,
+        request_id: int,
+        spec: ScanSpec,
+        own: OwnLayers | None,
+        resume_key: bytes = b"",
     ) -> None:
-        super().__init__(session, request_id, spec.read_ts, len(spec.start) + len(spec.end))
+        super().__init__(session, request_id, spec.read_ts, len(spec.start) + len(spec.end), own)
         self._run = ScanRun(spec)
         self._resume_key = resume_key
 
     def advance(self, snapshot: Snapshot) -> bool:
         if not self._run.done:
-            self._run.step(snapshot, deleted_since=self._deleted_since())
+            self._run.step(snapshot, deleted_since=self._deleted_since(), overlay=self._layers())
         return self._run.done
 
     def answer(self, response: kv_pb2.Response) -> None:

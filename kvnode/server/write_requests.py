@@ -1,9 +1,8 @@
-"""Refresh, Stage, Commit, Rollback, Increment and TxnStatus of one stream."""
+"""Refresh, Commit, Rollback, Increment and TxnStatus of one stream."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import (
@@ -17,6 +16,8 @@ from kvapi.footprint import Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
 from kvnode.server.lock_requests import LockRequests, txn_id_of
+from kvnode.server.stage_requests import StageRequests
+from kvnode.server.writes import parse_writes
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
 from kvnode.txn.lock_queue import Owner
@@ -27,25 +28,6 @@ if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
 _TXN_ID_BYTES: Final = 16
-_ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one staged row
-
-
-@dataclass(slots=True)
-class _Staged:
-    """Uncommitted writes of one transaction; a key is in one of the two."""
-
-    puts: dict[bytes, bytes] = field(default_factory=dict)
-    deletes: dict[bytes, None] = field(default_factory=dict)
-    size_bytes: int = 0
-
-    def add(self, puts: Iterable[tuple[bytes, bytes]], deletes: Iterable[bytes]) -> None:
-        """Add writes that come after those here."""
-        for key, value in puts:
-            self.puts[key] = value
-            self.deletes.pop(key, None)
-        for key in deletes:
-            self.deletes[key] = None
-            self.puts.pop(key, None)
 
 
 class WriteRequests:
@@ -54,17 +36,17 @@ class WriteRequests:
     def __init__(self, session: StreamSession) -> None:
         self._session = session
         self._core = session.core
-        self._staged: dict[bytes, _Staged] = {}
-        self._staged_bytes = 0
         self._locks = LockRequests(session)
+        self._stages = StageRequests(session, self._locks)
         self._committing: dict[int, CommitRequest] = {}
+        self._written_bytes = 0  # of those
 
     def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
         """Return which operation goes where."""
         return {
             **self._locks.handlers(),
+            **self._stages.handlers(),
             "refresh": self._refresh,
-            "stage": self._stage,
             "commit": self._commit,
             "rollback": self._rollback,
             "increment": self._increment,
@@ -75,9 +57,8 @@ class WriteRequests:
         """Let go of locks and staged writes; commits that are queued go on."""
         for commit in list(self._committing.values()):
             self._core.sequencer.cancel(commit)
+        self._stages.close()
         self._locks.close()
-        for unit in list(self._staged):
-            self._drop_staged(unit)
 
     def _owner(self, txn_id: bytes) -> Owner:
         return (self._session.id, txn_id)
@@ -92,7 +73,11 @@ class WriteRequests:
         footprint = self._footprint(request.refresh.footprint)
         read_ts = max(timeline.durable_ts, request.read_ts)
         changed = find_conflict(
-            tenant.recent, timeline.snapshot(), footprint, read_ts=request.read_ts
+            tenant.recent,
+            timeline.snapshot(),
+            footprint,
+            read_ts=request.read_ts,
+            layers=tenant.layers,
         )
         if changed is not None:
             message = "could not serialize access due to concurrent update"
@@ -100,41 +85,6 @@ class WriteRequests:
         response = session.respond(request.id)
         response.read_ts = read_ts
         response.done.SetInParent()
-
-    def _stage(self, request: kv_pb2.Request) -> None:
-        txn_id = txn_id_of(request)
-        if self._core.sequencer.is_committing(self._owner(txn_id)):
-            raise BadRequest("the transaction is committing")
-        if self._core.staged_bytes >= self._core.config.staged_bytes_node_max:
-            # Not asked of a commit that brings its writes along: small ones always pass.
-            raise Throttled("the KV node holds too many uncommitted writes", number=1000)
-        staged = self._staged.setdefault(txn_id, _Staged())
-        self._add_writes(staged, request.stage.writes)
-        self._session.respond(request.id).done.SetInParent()
-
-    def _add_writes(self, staged: _Staged, writes: kv_pb2.Writes) -> None:
-        if len(writes.put_keys) != len(writes.put_values):
-            raise BadRequest("put_keys and put_values differ in length")
-        keyspace = self._session.tenant.keyspace
-        size = writes.ByteSize()
-        size += (len(writes.put_keys) + len(writes.delete_keys)) * _ROW_OVERHEAD_BYTES
-        limit = self._core.config.staged_bytes_max
-        if self._staged_bytes + size > limit:
-            message = "more uncommitted writes on one stream than [kvnode] staged_bytes_max"
-            raise RequestTooLarge(message, number=limit)
-        puts = keyspace.written_keys(writes.put_keys)
-        deletes = keyspace.keys(writes.delete_keys)
-        if any(len(key) > self._core.engine.key_bytes_max for key in deletes):
-            deletes = keyspace.written_keys(writes.delete_keys)  # raises, naming the key
-        staged.add(zip(puts, writes.put_values, strict=True), deletes)
-        staged.size_bytes += size
-        self._staged_bytes += size
-        self._core.staged_bytes += size
-
-    def _drop_staged(self, unit: bytes) -> None:
-        if (staged := self._staged.pop(unit, None)) is not None:
-            self._staged_bytes -= staged.size_bytes
-            self._core.staged_bytes -= staged.size_bytes
 
     def _commit(self, request: kv_pb2.Request) -> None:
         session, tenant, message = self._session, self._session.tenant, request.commit
@@ -145,8 +95,10 @@ class WriteRequests:
         if self._core.sequencer.is_committing(owner):
             raise BadRequest("the transaction is already committing")
         try:
-            staged = self._staged.setdefault(unit, _Staged())
-            self._add_writes(staged, message.writes)
+            staged = self._stages.find(owner)
+            if staged is not None and not staged.is_quiet:
+                raise BadRequest("a chunk of the transaction is still being staged")
+            written = parse_writes(session, message.writes)
             footprint = self._footprint(message.footprint)
             absent_keys = tenant.keyspace.keys(message.absent_keys)
             commit = CommitRequest(
@@ -155,35 +107,42 @@ class WriteRequests:
                 txn_id=request.txn_id,
                 read_ts=request.read_ts,
                 catalog_version=request.catalog_version,
-                puts=staged.puts,
-                deletes=staged.deletes,
-                answer=lambda ts, error: self._committed(request_id, unit, owner, ts, error),
+                puts=written.puts,
+                deletes=written.deletes,
+                answer=lambda ts, error: self._committed(request_id, unit, ts, error),
                 footprint=footprint,
                 absent_keys=absent_keys,
                 schema_change=message.schema_change,
                 keeps_previous=message.keeps_previous,
-                size_bytes=staged.size_bytes,
+                size_bytes=written.size_bytes,
+                staged=staged,
             )
-            session.track(
-                request_id,
-                lambda _: self._core.sequencer.cancel(commit),
-                size_bytes=message.footprint.ByteSize() + sum(map(len, absent_keys)),
-            )
+            size = message.footprint.ByteSize() + sum(map(len, absent_keys))
+            self._check_bytes(written.size_bytes)
+            cancel = self._core.sequencer.cancel
+            session.track(request_id, lambda _: cancel(commit), size_bytes=size)
         except KvError:
-            self._give_up(unit, owner)
+            self._give_up(owner)
             raise
+        self._written_bytes += written.size_bytes
         self._committing[request_id] = commit
         self._core.sequencer.commit(commit)
 
+    def _check_bytes(self, size_bytes: int) -> None:
+        limit = self._core.config.commit_bytes_max
+        if self._written_bytes + size_bytes > limit:
+            message = "more writes of commits on one stream than [kvnode] commit_bytes_max"
+            raise RequestTooLarge(message, number=limit)
+
     def _committed(
-        self, request_id: int, unit: bytes, owner: Owner, commit_ts: int, error: KvError | None
+        self, request_id: int, unit: bytes, commit_ts: int, error: KvError | None
     ) -> None:
         """Answer; the sequencer frees the locks right after."""
         session = self._session
         session.outstanding.pop(request_id)
-        self._committing.pop(request_id, None)
-        self._locks.forget(owner)
-        self._drop_staged(unit)
+        if (commit := self._committing.pop(request_id, None)) is not None:
+            self._written_bytes -= commit.size_bytes
+        self._locks.forget(self._owner(unit))
         session.protects.end(unit)
         if session.is_closed:
             return
@@ -194,20 +153,19 @@ class WriteRequests:
         response.read_ts = commit_ts
         response.commit.commit_ts = commit_ts
 
-    def _give_up(self, unit: bytes, owner: Owner) -> None:
+    def _give_up(self, owner: Owner) -> None:
         """End a transaction that did not come as far as the sequencer."""
-        self._drop_staged(unit)
+        self._stages.rollback(owner)
         self._locks.release(owner)
 
     def _rollback(self, request: kv_pb2.Request) -> None:
-        txn_id = txn_id_of(request)
-        owner = self._owner(txn_id)
+        owner = self._owner(txn_id_of(request))
         if self._core.sequencer.is_committing(owner):
             raise BadRequest("the transaction is committing")
         for waiting in list(self._core.locks.table.waiting_of(owner)):
             self._core.locks.withdraw(waiting, BadRequest("the transaction was rolled back"))
-        self._give_up(txn_id, owner)
-        self._session.protects.end(txn_id)
+        self._give_up(owner)
+        self._session.protects.end(request.txn_id)
         self._session.respond(request.id).done.SetInParent()
 
     def _increment(self, request: kv_pb2.Request) -> None:

@@ -29,6 +29,8 @@ class Table(enum.StrEnum):
     HISTORY = "history"  # older versions and tombstones
     GARBAGE = "garbage"  # which commit superseded which keys, in time order
     TXNS = "txns"  # outcome of recent transactions
+    INTENTS = "intents"  # staged writes of large transactions, layer by layer
+    LAYERS = "layers"  # whose they are, and which transactions committed
     COUNTERS = "counters"  # sequences and row ids: outside transactions
     SYSTEM = "system"  # tenants and the store's own state
 

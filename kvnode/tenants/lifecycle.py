@@ -220,6 +220,7 @@ class TenantLifecycle:
     async def _remove(self, tenant: Tenant) -> int:
         for close in list(tenant.close_streams.values()):
             close(TenantUnknown("the tenant was dropped"))
+        await self._core.intents.close_tenant(tenant)
         live_count = 0
         for table in Table:
             if table is Table.SYSTEM:

@@ -45,6 +45,7 @@ class Maintenance:
         recent_ts = min(self._ago(core.config.recent_s), core.timeline.durable_ts)
         for tenant in core.tenants.loaded():
             tenant.recent.forget_before(recent_ts)
+            tenant.layers.forget_before(recent_ts)
         oldest_ts = 0
         for prefix in tenants_with(core.timeline.snapshot(), Table.GARBAGE):
             await self._collect(prefix)

@@ -12,6 +12,7 @@ from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.protections import Protections
 from kvnode.tenants.records import TenantRecord
+from kvnode.txn.layers import TenantLayers
 from kvnode.txn.recent_writes import RecentWrites
 
 CounterState = tuple[int, bool]  # value, is_called
@@ -39,6 +40,7 @@ class Tenant:
     counters: dict[bytes, tuple[CounterState | None, int]] = field(default_factory=dict)
     reads: dict[object, int] = field(default_factory=dict)  # running scan → its read_ts
     protections: Protections = field(default_factory=Protections)
+    layers: TenantLayers = field(default_factory=TenantLayers)
     close_streams: dict[object, Callable[[KvError], None]] = field(default_factory=dict)
 
     @property
@@ -57,7 +59,11 @@ class Tenant:
         is_changing = self.sequenced_catalog_version != self.catalog_version
         is_changing = is_changing or self.ranges.is_changing
         return is_changing or bool(
-            self.close_streams or self.reads or self.pending or self.counters
+            self.close_streams
+            or self.reads
+            or self.pending
+            or self.counters
+            or self.layers.is_in_use
         )
 
     def refusal(self) -> KvError | None:

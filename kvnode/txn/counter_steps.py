@@ -8,10 +8,13 @@ from collections.abc import Callable
 
 from kvapi.errors import KvError, Throttled
 from kvnode.mvcc.formats import unpack_counter
+from kvnode.mvcc.overlay import find_intent
+from kvnode.mvcc.point_read import ABSENT
 from kvnode.storage.engine import Table
 from kvnode.tenants.tenant import CounterState, Tenant
 from kvnode.txn.counters import Step, next_value
 from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.layers import NEVER
 from kvnode.txn.operations import CounterOperation
 from kvnode.txn.timeline import Timeline
 
@@ -30,7 +33,10 @@ class CounterSteps:
         """Return a counter's newest state, or None if it does not exist."""
         if (pending := tenant.counters.get(key)) is not None:
             return pending[0]
-        stored = self._timeline.snapshot().get(Table.COUNTERS, key)
+        snapshot, layers = self._timeline.snapshot(), tenant.layers
+        if layers.committed and find_intent(snapshot, layers.overlay(NEVER), key) == ABSENT:
+            return None  # a large transaction has deleted it
+        stored = snapshot.get(Table.COUNTERS, key)
         return unpack_counter(stored) if stored is not None else None
 
     def step(self, tenant: Tenant, key: bytes, step: Step, answer: Answer) -> None:
@@ -53,4 +59,5 @@ class CounterSteps:
                 del tenant.counters[key]
             answer(state if error is None else None, error)
 
-        self._group.submit(CounterOperation(tenant.id, key, *state, on_finish=written))
+        below = tenant.layers.lowest_first()
+        self._group.submit(CounterOperation(tenant.id, key, *state, on_finish=written, below=below))

@@ -6,7 +6,12 @@ writer is busy; when it reports back, the whole queue becomes its next atomic wr
     submit, submit → queue ─┐ (writer idle?) → batch → one engine.write() → durable → answers
                             └── waits while a batch is under way ◄──────────┘
 
-**Invariants.** Batches become durable in the order of submission. `on_durable` runs before any
+Bulk operations (`is_bulk`) have a queue of their own and batches of their own, small ones: a batch
+of ordinary operations and one of bulk take turns. So a commit waits for one bulk batch at most,
+and the bulk goes on however many commits there are.
+
+**Invariants.** Ordinary operations become durable in the order of submission, bulk ones as well;
+between the two there is no order. `on_durable` runs before any
 callback of the batch, and only after the sync. If a write fails for want of room, it fails, and so
 does everything queued behind it, because that was checked against what now never happened; only
 upkeep, which depends on no commit and may make room, is tried once more by itself. If one
@@ -16,6 +21,7 @@ operation is itself at fault, it and what follows it *of the same tenant* fail.
 """
 
 import logging
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
@@ -25,6 +31,7 @@ from kvnode.storage.engine import Engine, StoreNeedsGrowth, WriteTxn
 _log = logging.getLogger(__name__)
 _BATCH_OPERATIONS_MAX: Final = 10_000
 _BATCH_BYTES_MAX: Final = 64 << 20
+_BULK_BYTES_MAX: Final = 256 << 10  # with its sync a millisecond or two; one operation at least
 
 
 class Operation(Protocol):
@@ -77,6 +84,8 @@ class GroupCommit:
         self._on_durable = on_durable
         self._release_snapshots = release_snapshots
         self._queue: list[Operation] = []
+        self._bulk: deque[Operation] = deque()
+        self._was_bulk = False  # the last batch
         self._batch: list[Operation] = []
         self._is_refusing = False
         self.queue_operations_max = queue_operations_max
@@ -86,44 +95,64 @@ class GroupCommit:
     @property
     def is_idle(self) -> bool:
         """Nothing queued and nothing under way."""
-        return not self._batch and not self._queue
+        return not self._batch and not self._queue and not self._bulk
 
     @property
     def is_full(self) -> bool:
         """No room for more until the writer has caught up."""
-        return len(self._queue) >= self.queue_operations_max
+        return len(self._queue) + len(self._bulk) >= self.queue_operations_max
 
     @property
     def queued_count(self) -> int:
         """Operations that are not durable yet."""
-        return len(self._queue) + len(self._batch)
+        return len(self._queue) + len(self._bulk) + len(self._batch)
 
     def submit(self, operation: Operation) -> None:
         """Queue one operation."""
-        self._queue.append(operation)
+        if _is_bulk(operation):
+            self._bulk.append(operation)
+        else:
+            self._queue.append(operation)
         if not self._batch:
             self._start()
 
     def after_queued(self, callback: Callable[[], None]) -> None:
-        """Run `callback` when all that is queued now has its outcome; at once if nothing is."""
-        if self.is_idle:
+        """Run `callback` when all ordinary operations queued now have their outcome."""
+        if not self._batch and not self._queue:
             callback()
         else:
             self._queue.append(_Marker(callback))
 
+    def after_bulk(self, callback: Callable[[], None]) -> None:
+        """Run `callback` when all bulk operations queued now have their outcome."""
+        self.submit(_BulkMarker(callback))
+
     def _start(self) -> None:
+        self._was_bulk = not self._queue or (bool(self._bulk) and not self._was_bulk)
+        self._batch = self._take_bulk() if self._was_bulk else self._take_ordinary()
+        if self._engine.needs_growth():
+            self._grow_and_run()
+        else:
+            self._writer.run(self._batch, self._report)
+
+    def _take_ordinary(self) -> list[Operation]:
         size = count = 0
         for operation in self._queue[:_BATCH_OPERATIONS_MAX]:
             if count and size + operation.size_bytes > _BATCH_BYTES_MAX:
                 break
             size += operation.size_bytes
             count += 1
-        self._batch = self._queue[:count]
+        batch = self._queue[:count]
         del self._queue[:count]
-        if self._engine.needs_growth():
-            self._grow_and_run()
-        else:
-            self._writer.run(self._batch, self._report)
+        return batch
+
+    def _take_bulk(self) -> list[Operation]:
+        batch = [self._bulk.popleft()]
+        size = batch[0].size_bytes
+        while self._bulk and size + self._bulk[0].size_bytes <= _BULK_BYTES_MAX:
+            batch.append(self._bulk.popleft())
+            size += batch[-1].size_bytes
+        return batch
 
     def _report(self, outcome: BatchOutcome) -> None:
         if isinstance(outcome, StoreNeedsGrowth):
@@ -169,9 +198,13 @@ class GroupCommit:
         if self._is_refusing and not all(map(_is_upkeep, durable)):
             self._is_refusing = False
             _log.info("writes_accepted_again")
-        stranded = [o for o in self._queue if o.tenant_id in failed_tenants]
-        self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]
-        if self._queue:
+        stranded = list[Operation]()
+        if failed_tenants:
+            waiting = [*self._queue, *self._bulk]
+            stranded = [o for o in waiting if o.tenant_id in failed_tenants]
+            self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]
+            self._bulk = deque(o for o in self._bulk if o.tenant_id not in failed_tenants)
+        if self._queue or self._bulk:
             self._start()  # before the answers: the disk should not wait for them
         for operation, error in zip(batch, errors, strict=True):
             operation.finish(error)
@@ -179,11 +212,11 @@ class GroupCommit:
             operation.finish(InternalError("an earlier write of this tenant failed"))
 
     def _fail_everything(self, error: KvError) -> None:
-        failed, upkeep = self._batch + self._queue, list[Operation]()
+        failed, upkeep = [*self._batch, *self._queue, *self._bulk], list[Operation]()
         if not all(map(_is_upkeep, self._batch)):
             upkeep = [operation for operation in failed if _is_upkeep(operation)]
             failed = [operation for operation in failed if not _is_upkeep(operation)]
-        self._batch, self._queue = [], upkeep
+        self._batch, self._queue, self._bulk = [], upkeep, deque()
         if not self._is_refusing:  # said once: clients will try again and again
             self._is_refusing = True
             _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
@@ -195,6 +228,10 @@ class GroupCommit:
 
 def _is_upkeep(operation: Operation) -> bool:
     return getattr(operation, "is_upkeep", False)
+
+
+def _is_bulk(operation: Operation) -> bool:
+    return getattr(operation, "is_bulk", False)
 
 
 class _Marker:
@@ -212,6 +249,12 @@ class _Marker:
     def finish(self, error: KvError | None) -> None:
         del error  # whatever became of the others, they have their outcome now
         self._callback()
+
+
+class _BulkMarker(_Marker):
+    """The same among bulk operations."""
+
+    is_bulk = True
 
 
 def write_batch(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:

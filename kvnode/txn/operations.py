@@ -6,16 +6,34 @@ from typing import ClassVar
 
 from kvapi.errors import KvError
 from kvnode.mvcc.apply import apply_outcome, apply_writes
-from kvnode.mvcc.formats import pack_counter
+from kvnode.mvcc.formats import TENANT_BYTES, pack_counter
+from kvnode.mvcc.intents import commit_layers, promote
+from kvnode.mvcc.overlay import Layer
 from kvnode.storage.engine import Table, WriteTxn
 from kvnode.tenants.records import NEWEST_TS, catalog_key, change_sizes, write_u64
 
 Finish = Callable[[KvError | None], None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayersCommit:
+    """What else a transaction with layers writes when it commits."""
+
+    txn_no: int
+    own: Sequence[Layer]
+    dropped: Mapping[int, int]  # layer → bytes
+
+    def apply(self, txn: WriteTxn, tenant: bytes, commit_ts: int, keys: Sequence[bytes]) -> None:
+        """Flip the record; intents on `keys`, which the commit itself writes, are void."""
+        promote(txn, self.own, keys, is_own=True)
+        commit_layers(
+            txn, tenant=tenant, txn_no=self.txn_no, commit_ts=commit_ts, dropped=self.dropped
+        )
+
+
 @dataclass(slots=True, eq=False)
 class CommitOperation:
-    """A sequenced transaction."""
+    """A sequenced transaction. `below`: layers that were committed before it, the lowest first."""
 
     tenant_id: int
     prefix: bytes
@@ -26,8 +44,12 @@ class CommitOperation:
     schema_change: bool
     size_bytes: int
     on_finish: Finish
+    below: Sequence[Layer] = ()
+    layers: LayersCommit | None = None
 
     def apply(self, txn: WriteTxn) -> None:
+        if self.below or self.layers is not None:
+            self._apply_over_layers(txn)
         change = apply_writes(
             txn,
             tenant=self.prefix,
@@ -41,6 +63,14 @@ class CommitOperation:
         if self.schema_change:
             write_u64(txn, catalog_key(self.prefix), self.commit_ts)
         write_u64(txn, NEWEST_TS, self.commit_ts)
+
+    def _apply_over_layers(self, txn: WriteTxn) -> None:
+        """Keep the rule that an intent of a committed layer is newer than all below it."""
+        keys = [*self.puts, *self.deletes]
+        if self.below:
+            change_sizes(txn, self.prefix, promote(txn, self.below, keys))
+        if self.layers is not None:
+            self.layers.apply(txn, self.prefix, self.commit_ts, keys)
 
     def finish(self, error: KvError | None) -> None:
         self.on_finish(error)
@@ -58,8 +88,12 @@ class CounterOperation:
     value: int
     is_called: bool
     on_finish: Finish
+    below: Sequence[Layer] = ()
 
     def apply(self, txn: WriteTxn) -> None:
+        if self.below:  # one of them may delete the counter that was here before
+            change = promote(txn, self.below, [self.key])
+            change_sizes(txn, self.key[:TENANT_BYTES], change)
         packed = pack_counter(self.value, is_called=self.is_called)
         txn.put(Table.COUNTERS, self.key, packed)
 

@@ -26,11 +26,14 @@ from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvnode.mvcc.formats import txn_key
 from kvnode.storage.engine import Table
 from kvnode.tenants.tenant import Tenant
+from kvnode.txn.existing import first_existing
 from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.intents import Intents
+from kvnode.txn.layers import StagedTxn
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Owner
 from kvnode.txn.lock_waits import LockWaits
-from kvnode.txn.operations import CommitOperation
+from kvnode.txn.operations import CommitOperation, LayersCommit
 from kvnode.txn.timeline import Timeline
 from kvnode.txn.validation import find_conflict
 
@@ -55,16 +58,20 @@ class CommitRequest:
     schema_change: bool = False
     keeps_previous: bool = False
     size_bytes: int = 0
+    staged: StagedTxn | None = None
     lock_request: LockRequest | None = field(default=None, init=False)
 
 
 class Sequencer:
     """Takes commits one after the other. Owner: the event loop."""
 
-    def __init__(self, timeline: Timeline, locks: LockWaits, group: GroupCommit) -> None:
+    def __init__(
+        self, timeline: Timeline, locks: LockWaits, group: GroupCommit, intents: Intents
+    ) -> None:
         self._timeline = timeline
         self._locks = locks
         self._group = group
+        self._intents = intents
         self._in_flight: dict[bytes, list[Callable[[], None]]] = {}  # txn → who asks for its state
         self._committing: dict[Owner, CommitRequest] = {}
         self._refused: dict[bytes, float] = {}  # txn → until when (loop's wall seconds)
@@ -81,9 +88,11 @@ class Sequencer:
         assert request.owner not in self._committing, "one commit of a stream's transaction"
         if request.txn_id and txn in self._in_flight:  # another stream's
             request.answer(0, BadRequest("the transaction is already committing"))
-            self._locks.release(request.owner)
+            self._let_go(request, BadRequest("not committed"))
             return
         self._committing[request.owner] = request
+        if request.staged is not None:
+            request.staged.is_committing = True
         if request.txn_id:
             self._in_flight[txn] = []
             if txn in self._refused:
@@ -158,10 +167,14 @@ class Sequencer:
         except KvError as error:
             self._finish(request, 0, error)
             return
-        if not request.puts and not request.deletes and not request.schema_change:
+        staged = request.staged
+        if staged is not None and not staged.kept_layers():
+            staged = None
+        if not request.puts and not request.deletes and not request.schema_change and not staged:
             self._finish(request, request.read_ts or self._timeline.durable_ts, None)
             return
         commit_ts = self._timeline.hlc.now()
+        below = tenant.layers.lowest_first()
         tenant.recent.add(
             commit_ts,
             [*request.puts, *request.deletes],
@@ -176,6 +189,7 @@ class Sequencer:
             before = tenant.sequenced_catalog_version
             tenant.catalog_use.oldest_valid = before if request.keeps_previous else commit_ts
             tenant.sequenced_catalog_version = commit_ts
+        layers = self._sequence_layers(staged, commit_ts) if staged is not None else None
         self._group.submit(
             CommitOperation(
                 tenant_id=tenant.id,
@@ -187,7 +201,20 @@ class Sequencer:
                 schema_change=request.schema_change,
                 size_bytes=request.size_bytes,
                 on_finish=lambda error: self._written(request, commit_ts, error),
+                below=below,
+                layers=layers,
             )
+        )
+
+    def _sequence_layers(self, staged: StagedTxn, commit_ts: int) -> LayersCommit:
+        tenant = staged.tenant
+        tenant.layers.sequence(staged, commit_ts)
+        if staged.has_deletes:
+            tenant.last_delete_ts = commit_ts
+        return LayersCommit(
+            txn_no=staged.no,
+            own=[layer.seen(0) for layer in staged.kept_layers()],
+            dropped={layer.no: layer.size_bytes for layer in staged.layers if layer.is_dropped},
         )
 
     def _check(self, request: CommitRequest) -> None:
@@ -208,24 +235,16 @@ class Sequencer:
                 raise BadRequest("a footprint needs the read_ts of its reads")
             tenant.check_readable(read_ts)
             snapshot = self._timeline.snapshot()
-            changed = find_conflict(tenant.recent, snapshot, footprint, read_ts=read_ts)
+            changed = find_conflict(
+                tenant.recent, snapshot, footprint, read_ts=read_ts, layers=tenant.layers
+            )
             if changed is not None:
                 message = "could not serialize access due to concurrent update"
                 raise WriteConflict(message, key=tenant.keyspace.strip(changed))
-        if (existing := self._existing(tenant, request.absent_keys)) is not None:
+        snapshot = self._timeline.snapshot()
+        existing = first_existing(snapshot, tenant, request.absent_keys, own=request.staged)
+        if existing is not None:
             raise KeyExists("the key exists", key=tenant.keyspace.strip(existing))
-
-    def _existing(self, tenant: Tenant, keys: Sequence[bytes]) -> bytes | None:
-        """Return the first of `keys` that exists, queued writes included."""
-        if not keys:
-            return None
-        live, pending = self._timeline.snapshot().get_many(Table.LIVE, keys), tenant.pending
-        if not live and not pending:
-            return None
-        for key in keys:
-            if pending[key][1] if key in pending else key in live:
-                return key
-        return None
 
     def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
         tenant = request.tenant
@@ -249,6 +268,12 @@ class Sequencer:
         self._committing.pop(request.owner, None)
         asking = self._in_flight.pop(request.tenant.prefix + request.txn_id, ())
         request.answer(commit_ts, error)
-        self._locks.release(request.owner)
+        self._let_go(request, error)
         for ask in asking:
             ask()
+
+    def _let_go(self, request: CommitRequest, error: KvError | None) -> None:
+        """End the transaction's hold on its keys."""
+        if request.staged is not None:
+            self._intents.ended(request.staged, error)
+        self._locks.release(request.owner)

@@ -187,7 +187,7 @@ class FakeStream:
 
     def _get(self, request, response):
         response.read_ts = self._read_ts(request)
-        value, commit_ts = self.store.read(request.get.key, response.read_ts)
+        value, commit_ts = self._seen(request, request.get.key, response.read_ts)
         response.value.SetInParent()
         if value is not None:
             response.value.value = value
@@ -197,7 +197,7 @@ class FakeStream:
         response.read_ts = self._read_ts(request)
         found = []
         for key in keys or request.multi_get.keys:
-            value, commit_ts = self.store.read(key, response.read_ts)
+            value, commit_ts = self._seen(request, key, response.read_ts)
             present = key not in skipped and value is not None
             found.append(SKIPPED if key in skipped else FOUND if present else ABSENT)
             response.values.values.append(value if present else b"")
@@ -207,6 +207,10 @@ class FakeStream:
     def _scan(self, request, response):
         scan, response.read_ts = request.scan, self._read_ts(request)
         rows = self.store.rows(Span(scan.start, scan.end), response.read_ts)
+        own = self._own(request)
+        if own:
+            merged = dict(rows) | {k: v for k, v in own.items() if Span(*_span(scan)).contains(k)}
+            rows = sorted((k, v) for k, v in merged.items() if v is not None)
         if scan.reverse:
             rows.reverse()
         limit = min(scan.limit_rows or BLOCK_ROWS_MAX, BLOCK_ROWS_MAX)
@@ -241,7 +245,8 @@ class FakeStream:
         if timer:
             timer.cancel()
         store.locks.update({k: request.txn_id for k in lock.keys if k not in busy})
-        self._multi_get(kv_pb2.Request(), response, keys=lock.keys, skipped=busy)
+        own = kv_pb2.Request(txn_id=request.txn_id)
+        self._multi_get(own, response, keys=lock.keys, skipped=busy)
         return None
 
     def lock(self, request, timer):
@@ -267,13 +272,44 @@ class FakeStream:
         response.read_ts = self.store.newest_ts
         response.done.SetInParent()
 
+    def _own(self, request):
+        """Return what the request's transaction has staged: key -> value, or None for a delete."""
+        own = {}
+        for layer, writes in self._staged.get(request.txn_id, ()) if request.txn_id else ():
+            if not request.layer_max or layer <= request.layer_max:
+                own.update(zip(writes.put_keys, writes.put_values, strict=True))
+                own.update(dict.fromkeys(writes.delete_keys))
+        return own
+
+    def _seen(self, request, key, read_ts):
+        own = self._own(request)
+        return (own[key], 0) if key in own else self.store.read(key, read_ts)
+
     def _stage(self, request, response):
+        stage = request.stage
         self._txns.add(request.txn_id)
-        self._staged[request.txn_id].append(request.stage.writes)
+        for key in stage.absent_keys:
+            own = kv_pb2.Request(txn_id=request.txn_id)
+            if self._seen(own, key, self.store.newest_ts)[0] is not None:
+                raise KeyExists("exists", key=key)
+        staged = self._staged[request.txn_id]
+        top = staged[-1][0] if staged else 1
+        if stage.layer and stage.layer < top:
+            raise BadRequest("a chunk for a layer that has others above it")
+        staged.append((stage.layer or top, stage.writes))
+        response.done.SetInParent()
+
+    def _unstage(self, request, response):
+        staged = self._staged[request.txn_id]
+        self._staged[request.txn_id] = [s for s in staged if s[0] < request.unstage.layer]
+        response.done.SetInParent()
+
+    def _heartbeat(self, request, response):
         response.done.SetInParent()
 
     def _commit(self, request, response):
-        response.commit.commit_ts = self.store.commit(request, self._staged.pop(request.txn_id, []))
+        staged = [writes for _, writes in self._staged.pop(request.txn_id, [])]
+        response.commit.commit_ts = self.store.commit(request, staged)
         self.store.free(request.txn_id)
 
     def _rollback(self, request, response):
@@ -310,6 +346,10 @@ class FakeStream:
 
     def _None(self, request, response):
         raise BadRequest("request without an operation")
+
+
+def _span(scan):
+    return scan.start, scan.end
 
 
 def _pack(items):

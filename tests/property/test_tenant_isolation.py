@@ -271,11 +271,11 @@ async def oversized(loop):
 
     await asyncio.sleep(node.config.warm_s_max + 0.1)
     assert transport.is_closed
-    small = SimNode(loop, config=NodeConfig(staged_bytes_max=1000))
+    small = SimNode(loop, config=NodeConfig(commit_bytes_max=1000))
     stream = small.stream(await small.create("one"))
     writes = kv_pb2.Writes(put_keys=[b"k"], put_values=[b"v" * 2000])
     with pytest.raises(RequestTooLarge):
-        await stream.request(txn_id=b"t" * 16, stage=kv_pb2.Stage(writes=writes))
+        await stream.request(txn_id=b"t" * 16, commit=kv_pb2.Commit(writes=writes))
 
 
 def test_oversized_and_slow_clients_are_cut_off():

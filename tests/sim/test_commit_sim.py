@@ -43,15 +43,15 @@ async def transfer(client, rng, txn_id, attempts, done):
     puts = {source: b"%d" % (balances[0] - amount), target: b"%d" % (balances[1] + amount)}
     attempts[txn_id] = True
     if rng.random() < 0.3:
-        await stream.request(
-            txn_id=txn_id, stage=kv_pb2.Stage(writes=writes({b"r" + txn_id: b"1"}))
-        )
-        puts_now = puts
+        receipt = [b"r" + txn_id]
+        staged = kv_pb2.Stage(writes=writes({b"r" + txn_id: b"1"}), absent_keys=receipt)
+        await stream.request(txn_id=txn_id, stage=staged)
+        commit = kv_pb2.Commit(footprint=footprint, writes=writes(puts))
     else:
-        puts_now = puts | {b"r" + txn_id: b"1"}
-    commit = kv_pb2.Commit(
-        footprint=footprint, writes=writes(puts_now), absent_keys=[b"r" + txn_id]
-    )
+        puts[b"r" + txn_id] = b"1"
+        commit = kv_pb2.Commit(
+            footprint=footprint, writes=writes(puts), absent_keys=[b"r" + txn_id]
+        )
     answer = await stream.request(txn_id=txn_id, read_ts=read_ts, commit=commit)
     done[txn_id] = answer.commit.commit_ts
 

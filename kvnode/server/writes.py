@@ -1,0 +1,36 @@
+"""Writes of a request: from the message to the store's keys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kvapi.errors import BadRequest
+from kvapi.pb import kv_pb2
+
+if TYPE_CHECKING:
+    from kvnode.server.stream_session import StreamSession
+
+_ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one row
+
+
+class Written(NamedTuple):
+    """Puts and deletes; a key is in one of the two."""
+
+    puts: dict[bytes, bytes]
+    deletes: dict[bytes, None]
+    size_bytes: int
+
+
+def parse_writes(session: StreamSession, writes: kv_pb2.Writes) -> Written:
+    """Return the writes of a message. Raises: BadRequest, KeyTooLong."""
+    if len(writes.put_keys) != len(writes.put_values):
+        raise BadRequest("put_keys and put_values differ in length")
+    keyspace = session.tenant.keyspace
+    puts = dict(zip(keyspace.written_keys(writes.put_keys), writes.put_values, strict=True))
+    deletes = dict.fromkeys(keyspace.keys(writes.delete_keys))
+    if any(len(key) > session.core.engine.key_bytes_max for key in deletes):
+        keyspace.written_keys(writes.delete_keys)  # raises, naming the key
+    for key in puts.keys() & deletes.keys() if deletes else ():
+        del puts[key]
+    rows = len(writes.put_keys) + len(writes.delete_keys)
+    return Written(puts, deletes, writes.ByteSize() + rows * _ROW_OVERHEAD_BYTES)

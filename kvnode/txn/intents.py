@@ -1,0 +1,396 @@
+"""Large transactions: staging, layers, heartbeats, and what becomes of them after a crash.
+
+**Model.** A chunk takes its keys' locks, is checked, and goes through group commit as intents; from
+then on the intents are the locks. The commit flips one record (`Sequencer`), after which
+`LayerMover` takes the intents to where versions live. Chunks of one transaction are taken strictly
+one after the other, however many are under way.
+
+    stage → locks → check → staging ──durable──→ intent ──commit──→ moved
+                                                   └──rollback, lapse, crash──→ discarded
+
+**Invariants.** Nothing of a transaction commits without its record; a restart discards every layer
+without one. A transaction that lapsed never commits. What is staged is never kept in memory beyond
+the chunks under way.
+
+**Concurrency.** Owner: the event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from kvapi.errors import (
+    BadRequest,
+    KeyExists,
+    KvError,
+    RequestTooLarge,
+    TenantUnknown,
+    Throttled,
+    WriteConflict,
+)
+from kvnode.mvcc.collect import tenants_with
+from kvnode.mvcc.formats import TENANT_BYTES, layer_prefix
+from kvnode.mvcc.intents import Place
+from kvnode.node_config import NodeConfig
+from kvnode.storage.engine import Table
+from kvnode.tenants.tenant import Tenant
+from kvnode.txn.existing import first_existing
+from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.layer_loading import load_layers
+from kvnode.txn.layer_mover import LayerMover
+from kvnode.txn.layer_operations import StageOperation
+from kvnode.txn.layers import Layer, StagedTxn, StageRequest, Staging
+from kvnode.txn.lock_queue import LockRequest, Owner
+from kvnode.txn.lock_waits import LockWaits
+from kvnode.txn.timeline import Timeline
+
+_log = logging.getLogger(__name__)
+_LAYERS_MAX: Final = 1000  # of one transaction
+_LAPSED_MAX: Final = 10_000
+_LAPSED: Final = "the transaction's heartbeat lapsed: it was rolled back"
+
+
+class Intents:
+    """All large transactions of the store; the lock table asks it who has an intent."""
+
+    def __init__(
+        self,
+        timeline: Timeline,
+        locks: LockWaits,
+        group: GroupCommit,
+        *,
+        config: NodeConfig,
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._timeline = timeline
+        self._locks = locks
+        self._group = group
+        self._config = config
+        self._loop = loop
+        self.mover = LayerMover(group, loop)
+        self._tenants: dict[bytes, Tenant] = {}  # that have transactions holding intents
+        self._lapsed: dict[Owner, None] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._next_no = 1
+        self.lapsed_count = 0
+
+    # --- what the lock table asks ---------------------------------------------------------------
+
+    def owner_of(self, key: bytes) -> Owner | None:
+        """Return whose intent is on `key`."""
+        tenant = self._tenants.get(key[:TENANT_BYTES])
+        if tenant is None:
+            return None
+        if (staging := tenant.layers.staging.get(key)) is not None:
+            return staging.owner
+        snapshot = self._timeline.snapshot()
+        for owner, txn in tenant.layers.holding.items():
+            if next(txn.locks(snapshot, [key]), None) is not None:
+                return owner
+        return None
+
+    def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
+        """Return those of `keys` on which another owner than `owner` has an intent."""
+        tenant = self._tenants.get(keys[0][:TENANT_BYTES]) if keys else None
+        if tenant is None:
+            return []
+        layers = tenant.layers
+        held: dict[bytes, None] = {}
+        if layers.staging:
+            for key in keys:
+                entry = layers.staging.get(key)
+                if entry is not None and entry.owner != owner:
+                    held[key] = None
+        snapshot = self._timeline.snapshot()
+        for holder, txn in layers.holding.items():
+            if holder != owner:
+                held.update(dict.fromkeys(txn.locks(snapshot, keys)))
+        return list(held)
+
+    # --- staging --------------------------------------------------------------------------------
+
+    def find(self, tenant: Tenant, owner: Owner) -> StagedTxn | None:
+        """Return the open transaction of `owner`, which shows that it is alive.
+
+        Raises: WriteConflict if it lapsed.
+        """
+        if owner in self._lapsed:
+            raise WriteConflict(_LAPSED)
+        txn = tenant.layers.holding.get(owner)
+        if txn is not None:
+            txn.seen_s = self._loop.time()
+        return txn
+
+    def stage(self, request: StageRequest) -> None:
+        """Stage a chunk; the outcome goes to `request.answer`. Raises: KvError."""
+        tenant, layers = request.tenant, request.tenant.layers
+        if layers.size_bytes + request.size_bytes > self._config.intents_bytes_tenant_max:
+            limit = self._config.intents_bytes_tenant_max
+            message = "more staged writes of one tenant than [kvnode] intents_bytes_tenant_max"
+            raise RequestTooLarge(message, number=limit)
+        txn = self.find(tenant, request.owner) or self._open(request)
+        txn.queue.append(request)
+        self._advance(txn)
+
+    def cancel(self, request: StageRequest, error: KvError) -> None:
+        """Give up a chunk that waits; one that is being written goes on."""
+        txn = request.tenant.layers.holding.get(request.owner)
+        if txn is None or request not in txn.queue:
+            return
+        if request.lock_request is not None and not request.lock_request.is_settled:
+            self._locks.withdraw(request.lock_request, error)
+        elif request in txn.queue:
+            txn.queue.remove(request)
+            request.answer(error)
+
+    def _open(self, request: StageRequest) -> StagedTxn:
+        tenant = request.tenant
+        for other in tenant.layers.holding.values():
+            if other.txn_id == request.txn_id:
+                raise BadRequest("the transaction has staged on another stream")
+        no = self._new_no()
+        txn = StagedTxn(no, tenant, request.owner, request.txn_id, self._loop.time())
+        tenant.layers.holding[request.owner] = txn
+        self._tenants[tenant.prefix] = tenant
+        self._locks.table.intents = self
+        if self._timer is None:
+            self._set_timer()
+        return txn
+
+    def _advance(self, txn: StagedTxn) -> None:
+        """Take queued chunks, until one has to wait for a lock."""
+        if txn.is_advancing:
+            return
+        txn.is_advancing = True
+        while txn.queue and self._step(txn, txn.queue[0]):
+            pass
+        txn.is_advancing = False
+        self._tell_quiet(txn)
+
+    def _step(self, txn: StagedTxn, request: StageRequest) -> bool:
+        """Bring the first chunk on; tell whether it is done with."""
+        lock = request.lock_request
+        if lock is not None and not lock.is_settled:
+            return False
+        error = lock.error if lock is not None else None
+        if error is not None and error.key:
+            error.key = txn.tenant.keyspace.strip(error.key)
+        if error is None and txn.is_over:
+            error = BadRequest("the transaction was rolled back")
+        if error is not None:
+            return self._refuse(txn, request, error)
+        if lock is None and (error := _check_layer(txn, request)) is not None:
+            return self._refuse(txn, request, error)
+        keys = [*request.puts, *request.deletes]
+        missing = self._locks.table.not_exclusive(txn.owner, keys)
+        if missing:
+            lock = LockRequest(txn.owner, sorted(missing), statement=request.statement)
+            request.lock_request = lock
+            self._locks.acquire(lock, lambda _: self._advance(txn))
+            return lock.is_settled
+        existing = first_existing(
+            self._timeline.snapshot(), request.tenant, request.absent_keys, own=txn
+        )
+        if existing is not None:
+            exists = KeyExists("the key exists", key=txn.tenant.keyspace.strip(existing))
+            txn.queue.popleft()
+            self._group.after_queued(lambda: request.answer(exists))
+        elif self._group.is_full:
+            return self._refuse(txn, request, Throttled("too many writes wait", number=10))
+        else:
+            txn.queue.popleft()
+            self._write(txn, request, keys)
+        return True
+
+    def _refuse(self, txn: StagedTxn, request: StageRequest, error: KvError) -> bool:
+        txn.queue.popleft()
+        request.answer(error)
+        return True
+
+    def _write(self, txn: StagedTxn, request: StageRequest, keys: list[bytes]) -> None:
+        layers = txn.tenant.layers
+        layer = txn.top()
+        if layer is None or layer.number < request.number:
+            layer_no = self._new_no() if txn.layers else txn.no
+            layer = Layer(layer_no, request.number, layer_prefix(txn.tenant.prefix, layer_no))
+            txn.layers.append(layer)
+        layer.size_bytes += request.size_bytes
+        layers.size_bytes += request.size_bytes
+        txn.has_deletes |= bool(request.deletes)
+        if keys:
+            layer.widen(keys)
+        owner = txn.owner
+        for written, is_put in ((request.puts, True), (request.deletes, False)):
+            if written:
+                layers.staging.update(dict.fromkeys(written, Staging(owner, request, is_put)))
+        txn.unwritten += 1
+        self._group.submit(
+            StageOperation(
+                tenant_id=txn.tenant.id,
+                place=Place(txn.tenant.prefix, layer.no, txn.no, is_last=False),
+                puts=request.puts,
+                deletes=request.deletes,
+                layer_bytes=layer.size_bytes,
+                size_bytes=request.size_bytes,
+                on_finish=lambda error: self._written(txn, request, keys, error),
+            )
+        )
+
+    def _written(
+        self, txn: StagedTxn, request: StageRequest, keys: list[bytes], error: KvError | None
+    ) -> None:
+        txn.unwritten -= 1
+        staging = txn.tenant.layers.staging
+        for key in keys:
+            if (entry := staging.get(key)) is not None and entry.request is request:
+                del staging[key]  # else a later chunk holds it as well
+        if error is None and not txn.is_over:
+            self._locks.table.hand_to_intents(txn.owner, keys)
+        request.answer(error)
+        self._tell_quiet(txn)
+
+    # --- the transaction's course ---------------------------------------------------------------
+
+    def unstage(self, txn: StagedTxn, number: int) -> None:
+        """Drop the layers from `number` on; their intents lock on. Requires: the txn is quiet."""
+        for layer in txn.layers:
+            if layer.number >= number:
+                layer.is_dropped = True
+
+    def when_quiet(self, txn: StagedTxn, callback: Callable[[], None]) -> None:
+        """Run `callback` when no chunk waits or is being written."""
+        if txn.is_quiet:
+            callback()
+        else:
+            txn.waiting.append(callback)
+
+    def rollback(self, tenant: Tenant, owner: Owner) -> None:
+        """Give up what `owner` has staged, if anything; the caller frees its locks afterwards."""
+        self._lapsed.pop(owner, None)
+        txn = tenant.layers.holding.get(owner)
+        if txn is not None:
+            self._end(txn)
+            self._discard(txn, txn.layers)
+
+    def ended(self, txn: StagedTxn, error: KvError | None) -> None:
+        """Take note of a commit's outcome; the caller frees the locks afterwards."""
+        if error is not None or not txn.commit_ts:
+            if txn.commit_ts:
+                txn.tenant.layers.unsequence(txn)
+            self._end(txn)
+            self._discard(txn, txn.layers)
+            return
+        self._end(txn)
+        dropped = [layer for layer in txn.layers if layer.is_dropped]
+        txn.layers = txn.kept_layers()
+        txn.is_durable = True
+        self._discard(txn, dropped)
+
+    def close_stream(self, tenant: Tenant, stream_id: int) -> None:
+        """Roll back what the stream's transactions have staged; commits on their way go on."""
+        for owner, txn in list(tenant.layers.holding.items()):
+            if _stream_of(owner) == stream_id and not txn.is_committing:
+                self.rollback(tenant, owner)
+        for owner in [owner for owner in self._lapsed if _stream_of(owner) == stream_id]:
+            del self._lapsed[owner]
+
+    async def close_tenant(self, tenant: Tenant) -> None:
+        """Return when nothing will be written for `tenant` any more, which is being dropped."""
+        tenant.layers.is_closed = True
+        done = asyncio.Event()
+        self._group.after_bulk(done.set)
+        await done.wait()
+
+    def _end(self, txn: StagedTxn) -> None:
+        """Let go of the transaction's hold on its keys."""
+        txn.is_over = True
+        layers = txn.tenant.layers
+        layers.holding.pop(txn.owner, None)
+        for key in [key for key, entry in layers.staging.items() if entry.owner == txn.owner]:
+            del layers.staging[key]
+        for request in list(txn.queue):
+            lock = request.lock_request
+            if lock is not None and not lock.is_settled:
+                self._locks.withdraw(lock, BadRequest("the transaction was rolled back"))
+        if not layers.holding:
+            self._tenants.pop(txn.tenant.prefix, None)
+        if not self._tenants:
+            self._locks.table.intents = None
+            if self._timer is not None:
+                self._timer.cancel()
+                self._timer = None
+
+    def _discard(self, txn: StagedTxn, dropped: Iterable[Layer]) -> None:
+        layers = txn.tenant.layers
+        layers.discarding.extend((txn, layer) for layer in dropped)
+        self.mover.wake(txn.tenant)
+
+    def _tell_quiet(self, txn: StagedTxn) -> None:
+        while txn.waiting and txn.is_quiet:
+            txn.waiting.pop(0)()
+
+    # --- heartbeats -----------------------------------------------------------------------------
+
+    def _set_timer(self) -> None:
+        self._timer = self._loop.call_later(self._config.heartbeat_lapse_s / 4, self._look)
+
+    def _look(self) -> None:
+        """Roll back what has not been heard of."""
+        self._timer = None
+        oldest_s = self._loop.time() - self._config.heartbeat_lapse_s
+        for tenant in list(self._tenants.values()):
+            for txn in list(tenant.layers.holding.values()):
+                if txn.seen_s < oldest_s and not txn.is_committing and not txn.unwritten:
+                    self._lapse(txn)
+        if self._tenants and self._timer is None:
+            self._set_timer()
+
+    def _lapse(self, txn: StagedTxn) -> None:
+        self.lapsed_count += 1
+        fields = {"tenant_id": txn.tenant.id, "layer_count": len(txn.layers)}
+        _log.info("transaction_lapsed", extra=fields)
+        for waiting in list(self._locks.table.waiting_of(txn.owner)):
+            self._locks.withdraw(waiting, WriteConflict(_LAPSED))
+        self.rollback(txn.tenant, txn.owner)
+        while len(self._lapsed) >= _LAPSED_MAX:
+            del self._lapsed[next(iter(self._lapsed))]
+        self._lapsed[txn.owner] = None
+        self._locks.release(txn.owner)
+
+    # --- after a restart ------------------------------------------------------------------------
+
+    def load(self, load_tenant: Callable[[int], Tenant]) -> None:
+        """Go on with what the store holds: committed layers are moved, others discarded."""
+        snapshot = self._timeline.snapshot()
+        for prefix in tenants_with(snapshot, Table.LAYERS):
+            try:
+                tenant = load_tenant(int.from_bytes(prefix, "big"))
+            except TenantUnknown:
+                continue
+            self._next_no = max(self._next_no, load_layers(snapshot, tenant) + 1)
+            if tenant.record.is_dropping:
+                tenant.layers.is_closed = True
+            self.mover.wake(tenant)
+
+    def _new_no(self) -> int:
+        no = self._next_no
+        self._next_no = no + 1
+        return no
+
+
+def _check_layer(txn: StagedTxn, request: StageRequest) -> KvError | None:
+    """Decide which layer the chunk belongs to; return why it cannot."""
+    top = txn.top()
+    request.number = request.number or (top.number if top is not None else 1)
+    if top is not None and request.number == top.number:
+        return None
+    if any(layer.number >= request.number for layer in txn.layers):
+        return BadRequest("a chunk for a layer that was dropped or has others above it")
+    if len(txn.layers) >= _LAYERS_MAX:
+        return RequestTooLarge("the transaction has too many layers", number=_LAYERS_MAX)
+    return None
+
+
+def _stream_of(owner: Owner) -> object:
+    return owner[0] if isinstance(owner, tuple) else None

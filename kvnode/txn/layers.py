@@ -1,0 +1,278 @@
+"""Large transactions of one tenant as the running node knows them: their layers, not their rows.
+
+**Model.** A `StagedTxn` owns a stack of `Layer`s, whose intents are in the store. It goes
+
+    open ──commit──→ committed ──moved, layer by layer──→ gone, its extent remembered for a while
+      └──rollback──→ its layers are discarded
+
+**Invariants.** An intent locks its key while its transaction holds, dropped layers included, until
+the commit is durable or the rollback is done. `committed` is in the order of commit. `from_ts` is
+the oldest commit that readers have to lay over the versions, and beyond all timestamps if there is
+none.
+
+**Concurrency.** Owner: the event loop.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from kvapi.errors import KvError
+from kvapi.footprint import Footprint
+from kvapi.spans import Span, merged
+from kvnode.mvcc.overlay import Layer as SeenLayer
+from kvnode.mvcc.overlay import find_intents, first_intent
+from kvnode.mvcc.point_read import Version
+from kvnode.storage.engine import Snapshot
+from kvnode.txn.lock_queue import LockRequest, Owner
+
+if TYPE_CHECKING:
+    from kvnode.tenants.tenant import Tenant
+
+NEVER: Final = 1 << 63
+
+
+@dataclass(slots=True, eq=False)
+class Layer:
+    """One stretch of a transaction's staged writes. `number` is the client's."""
+
+    no: int
+    number: int
+    prefix: bytes
+    size_bytes: int = 0
+    is_dropped: bool = False
+    low: bytes = b""  # first and last key
+    high: bytes = b""
+
+    def seen(self, commit_ts: int) -> SeenLayer:
+        """Return the layer as readers see it."""
+        return SeenLayer(self.prefix, commit_ts)
+
+    def widen(self, keys: Sequence[bytes]) -> None:
+        """Take note of staged keys."""
+        first, last = min(keys), max(keys)
+        self.low = min(self.low, first) if self.low else first
+        self.high = max(self.high, last)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class StageRequest:
+    """A chunk to stage; keys are the store's. `answer` is called once."""
+
+    tenant: Tenant
+    owner: Owner
+    txn_id: bytes
+    number: int
+    puts: dict[bytes, bytes]
+    deletes: list[bytes]
+    absent_keys: Sequence[bytes]
+    statement: str
+    size_bytes: int
+    answer: Callable[[KvError | None], None]
+    lock_request: LockRequest | None = None
+
+
+class Staging(NamedTuple):
+    """A key of a chunk that is being written."""
+
+    owner: Owner
+    request: StageRequest
+    is_put: bool
+
+
+class Extent:
+    """Where a transaction's moved intents went: the stretches of keys, one for each quantum."""
+
+    __slots__ = ("commit_ts", "highs", "lows")
+
+    def __init__(self, commit_ts: int) -> None:
+        self.commit_ts = commit_ts
+        self.lows: list[bytes] = []
+        self.highs: list[bytes] = []
+
+    def add(self, low: bytes, high: bytes) -> None:
+        """Add a stretch; one that overlaps others becomes one with them."""
+        start, end = bisect_left(self.highs, low), bisect_right(self.lows, high)
+        if start < end:
+            low, high = min(low, self.lows[start]), max(high, self.highs[end - 1])
+        self.lows[start:end] = [low]
+        self.highs[start:end] = [high]
+
+    def overlaps(self, span: Span) -> Iterator[Span]:
+        """Yield the parts of `span` that may have been written."""
+        for at in range(bisect_left(self.highs, span.start), len(self.lows)):
+            if self.lows[at] >= span.end:
+                break
+            yield Span(max(self.lows[at], span.start), min(self.highs[at] + b"\x00", span.end))
+
+
+@dataclass(slots=True, eq=False)
+class StagedTxn:
+    """A transaction with layers, the lowest first."""
+
+    no: int
+    tenant: Tenant
+    owner: Owner
+    txn_id: bytes
+    seen_s: float  # when it last gave a sign of life
+    layers: list[Layer] = field(default_factory=list)
+    queue: deque[StageRequest] = field(default_factory=deque)
+    is_advancing: bool = False
+    unwritten: int = 0  # chunks on their way to the disk
+    waiting: list[Callable[[], None]] = field(default_factory=list)  # for quiet
+    has_deletes: bool = False
+    is_committing: bool = False
+    commit_ts: int = 0
+    is_durable: bool = False
+    is_stacked: bool = False
+    is_over: bool = False
+    extent: Extent | None = None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no chunk waits or is being written."""
+        return not self.queue and not self.unwritten
+
+    def top(self) -> Layer | None:
+        """Return the topmost layer that was not dropped."""
+        return next((layer for layer in reversed(self.layers) if not layer.is_dropped), None)
+
+    def kept_layers(self) -> list[Layer]:
+        """Return the layers that commit with the transaction, the lowest first."""
+        return [layer for layer in self.layers if not layer.is_dropped]
+
+    def own_overlay(self, layer_max: int = 0) -> list[SeenLayer]:
+        """Return what the transaction itself sees, up to the client's `layer_max` (0: all)."""
+        return [
+            layer.seen(0)
+            for layer in reversed(self.layers)
+            if not layer.is_dropped and (not layer_max or layer.number <= layer_max)
+        ]
+
+    def intents_on(self, snapshot: Snapshot, keys: Sequence[bytes]) -> dict[bytes, Version]:
+        """Return what the transaction has staged on those of `keys` that it did."""
+        found: dict[bytes, Version] = {}
+        for layer in reversed(self.layers):
+            if not layer.is_dropped:
+                inside = [
+                    key for key in keys if layer.low <= key <= layer.high and key not in found
+                ]
+                found |= find_intents(snapshot, [layer.seen(0)], inside)
+        return found
+
+    def locks(self, snapshot: Snapshot, keys: Sequence[bytes]) -> Iterator[bytes]:
+        """Yield those of `keys` that have an intent, of a dropped layer as well."""
+        for layer in self.layers:
+            inside = [key for key in keys if layer.low <= key <= layer.high]
+            yield from find_intents(snapshot, [layer.seen(0)], inside)
+
+
+class TenantLayers:
+    """All of one tenant."""
+
+    __slots__ = (
+        "committed",
+        "discarding",
+        "from_ts",
+        "holding",
+        "is_closed",
+        "is_moving",
+        "moved",
+        "size_bytes",
+        "staging",
+    )
+
+    def __init__(self) -> None:
+        self.holding: dict[Owner, StagedTxn] = {}  # open, or their commit is not durable yet
+        self.staging: dict[bytes, Staging] = {}  # keys of chunks under way
+        self.committed: list[StagedTxn] = []
+        self.discarding: deque[tuple[StagedTxn, Layer]] = deque()
+        self.moved: list[Extent] = []
+        self.from_ts = NEVER
+        self.size_bytes = 0
+        self.is_moving = False  # an operation of this tenant's upkeep is on its way
+        self.is_closed = False  # the tenant is being dropped: no more of those
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether anything here has to stay in memory."""
+        return bool(self.holding or self.staging or self.committed or self.discarding)
+
+    def sequence(self, txn: StagedTxn, commit_ts: int) -> None:
+        """Take note that the transaction commits at `commit_ts`, the newest so far."""
+        kept = txn.kept_layers()
+        txn.commit_ts, txn.is_stacked = commit_ts, len(kept) > 1
+        txn.extent = Extent(commit_ts)
+        self.committed.append(txn)
+        self.from_ts = self.committed[0].commit_ts
+
+    def unsequence(self, txn: StagedTxn) -> None:
+        """Take that back, or note that nothing of the transaction is left to move."""
+        self.committed.remove(txn)
+        self.from_ts = self.committed[0].commit_ts if self.committed else NEVER
+
+    def overlay(self, read_ts: int) -> list[SeenLayer]:
+        """Return the committed layers that a reader at `read_ts` sees, the topmost first."""
+        return [
+            layer.seen(txn.commit_ts)
+            for txn in reversed(self.committed)
+            if txn.commit_ts <= read_ts
+            for layer in reversed(txn.kept_layers())
+        ]
+
+    def seen_by(
+        self, own: StagedTxn | None, read_ts: int, *, layer_max: int = 0
+    ) -> list[SeenLayer]:
+        """Return what a reader at `read_ts` sees, its transaction's own layers on top."""
+        below = self.overlay(read_ts) if self.from_ts <= read_ts else []
+        return below if own is None else own.own_overlay(layer_max) + below
+
+    def lowest_first(self) -> list[SeenLayer]:
+        """Return all committed layers in the order in which they are moved."""
+        return self.overlay(NEVER)[::-1] if self.committed else []
+
+    def changed_key(
+        self, snapshot: Snapshot, footprint: Footprint, *, since_ts: int
+    ) -> bytes | None:
+        """Return a key of the footprint in a layer that committed after `since_ts`, or None.
+
+        What has been moved already is not looked at: see `moved_parts`.
+        """
+        for txn in self.committed:
+            if txn.commit_ts <= since_ts:
+                continue
+            kept = txn.kept_layers()
+            seen = [layer.seen(0) for layer in kept]
+            if found := find_intents(snapshot, seen, footprint.keys):
+                return next(iter(found))
+            prefixes = [layer.prefix for layer in kept]
+            for span in merged(list(footprint.spans)):
+                if (key := first_intent(snapshot, prefixes, span)) is not None:
+                    return key
+        return None
+
+    def moved_parts(self, footprint: Footprint, *, since_ts: int) -> Footprint:
+        """Return the parts of a footprint that intents moved after `since_ts` may have changed."""
+        keys: set[bytes] = set()
+        spans: list[Span] = []
+        for extent in self.extents(since_ts):
+            for key in footprint.keys:
+                if next(extent.overlaps(Span(key, key + b"\x00")), None) is not None:
+                    keys.add(key)
+            for span in footprint.spans:
+                spans.extend(extent.overlaps(span))
+        return Footprint(sorted(keys), merged(spans))
+
+    def extents(self, since_ts: int) -> list[Extent]:
+        """Return where what committed after `since_ts` has been moved to so far."""
+        moving = [txn.extent for txn in self.committed if txn.extent is not None]
+        return [one for one in (*self.moved, *moving) if one.commit_ts > since_ts and one.lows]
+
+    def forget_before(self, ts: int) -> None:
+        """Let go of the extents of commits before `ts`."""
+        if self.moved:
+            self.moved = [extent for extent in self.moved if extent.commit_ts >= ts]
