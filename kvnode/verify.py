@@ -12,6 +12,8 @@ only the form is checked.
     GARBAGE   each entry names a version that exists, and what it superseded; there are as many
               entries as superseded versions, so each of those will be collected
     TXNS      each outcome can be found by its transaction and by its time
+    INTENTS   belong to a layer; those of a committed one are newer than the live version
+    LAYERS    are records of a layer, or of a transaction that committed
     COUNTERS  belong to a tenant
     SYSTEM    names and records point at each other; sizes are the sum of the rows
 """
@@ -23,18 +25,25 @@ from typing import Final
 
 from kvnode.mvcc.apply import Sizes
 from kvnode.mvcc.formats import (
+    LAYER_BYTES,
+    LAYER_RECORD_BYTES,
+    LAYER_RECORDS,
     TENANT_BYTES,
     TOMBSTONE,
     TS_BYTES,
+    TXN_RECORDS,
     VALUE,
     history_key,
     history_stem,
+    layer_key,
     split_history_key,
     ts_bytes,
     txn_expiry_key,
     txn_key,
+    txn_record_key,
     unpack_counter,
     unpack_keys,
+    unpack_layer,
 )
 from kvnode.storage.engine import Row, Snapshot, StoreCorrupt, Table
 from kvnode.tenants.records import (
@@ -104,6 +113,8 @@ class _Verifier:
             Table.HISTORY: self._check_history,
             Table.GARBAGE: self._check_garbage,
             Table.TXNS: self._check_txns,
+            Table.LAYERS: self._check_layers,
+            Table.INTENTS: self._check_intents,
             Table.COUNTERS: self._check_counters,
         }
         reports = []
@@ -261,6 +272,42 @@ class _Verifier:
             self._check_ts(key, int.from_bytes(value if is_outcome else rest, "big"))
             if self._snapshot.get(Table.TXNS, other) != rest:
                 self._problem(key, "is not found the other way")
+
+    def _check_layers(self) -> None:
+        for key, value in self._rows(Table.LAYERS):
+            self._sums_of(key)
+            kind, is_layer = key[TENANT_BYTES : TENANT_BYTES + 1], False
+            if kind == LAYER_RECORDS:
+                is_layer = len(value) == LAYER_RECORD_BYTES
+            elif kind == TXN_RECORDS and len(value) == TS_BYTES:
+                self._check_ts(key, int.from_bytes(value, "big"))
+                continue
+            if not is_layer:
+                self._problem(key, "is no record of a layer or its transaction")
+
+    def _check_intents(self) -> None:
+        layer, commit_ts = b"", 0
+        for key, value in self._rows(Table.INTENTS):
+            self._sums_of(key)
+            if value[:1] not in _MARKS:
+                self._problem(key, "is no intent")
+            if key[:LAYER_BYTES] != layer:
+                layer, commit_ts = key[:LAYER_BYTES], self._layer_commit(key)
+            live = self._snapshot.get(Table.LIVE, key[:TENANT_BYTES] + key[LAYER_BYTES:])
+            if commit_ts and live is not None:
+                if int.from_bytes(live[:TS_BYTES], "big") > commit_ts:
+                    self._problem(key, "is older than the live version")
+
+    def _layer_commit(self, key: bytes) -> int:
+        """Return when the layer of an intent committed; 0 if it did not."""
+        tenant, layer_no = key[:TENANT_BYTES], int.from_bytes(key[TENANT_BYTES:LAYER_BYTES], "big")
+        record = self._snapshot.get(Table.LAYERS, layer_key(tenant, layer_no))
+        if record is None or len(record) != LAYER_RECORD_BYTES:
+            self._problem(key, "belongs to no layer")
+            return 0
+        txn_no, is_dropped, _ = unpack_layer(record)
+        stored = self._snapshot.get(Table.LAYERS, txn_record_key(tenant, txn_no))
+        return 0 if is_dropped or stored is None else int.from_bytes(stored, "big")
 
     def _check_counters(self) -> None:
         for key, value in self._rows(Table.COUNTERS):

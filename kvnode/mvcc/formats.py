@@ -39,6 +39,7 @@ _SUFFIX_BYTES: Final = len(_END) + TS_BYTES
 HISTORY_OVERHEAD_BYTES: Final = _SUFFIX_BYTES
 _LAYER_NO: Final = struct.Struct(">Q")
 _LAYER_RECORD: Final = struct.Struct(">QBQ")
+LAYER_RECORD_BYTES: Final = _LAYER_RECORD.size
 LAYER_BYTES: Final = TENANT_BYTES + _LAYER_NO.size  # fewer than the history adds: every key fits
 LAYER_RECORDS: Final = b"l"
 TXN_RECORDS: Final = b"t"

@@ -177,17 +177,14 @@ def _move(
     change.key_count += len(puts)
     if is_stacked:
         _remove_lower_tombstones(txn, commit_ts, puts, old, change)
-    superseded = list(old)
     for key, intent in writes:
         if intent == TOMBSTONE:
-            if key in lower and _has_history(txn, key, commit_ts):
-                superseded.append(key)
-                _put_tombstone(txn, key, commit_ts, change)
-            elif key in old:
+            # What a lower layer superseded is listed as garbage already.
+            if key in old or (key in lower and _is_value_below(txn, key, commit_ts)):
                 _put_tombstone(txn, key, commit_ts, change)
             txn.delete(Table.LIVE, key)
             txn.delete(Table.COUNTERS, key)
-    list_garbage(txn, tenant, commit_ts, superseded)
+    list_garbage(txn, tenant, commit_ts, list(old))
     return change
 
 
@@ -205,7 +202,7 @@ def _put_tombstone(txn: WriteTxn, key: bytes, commit_ts: int, change: Sizes) -> 
     change.history_bytes += len(key) + len(TOMBSTONE)
 
 
-def _has_history(txn: WriteTxn, key: bytes, commit_ts: int) -> bool:
+def _is_value_below(txn: WriteTxn, key: bytes, commit_ts: int) -> bool:
     wanted = history_key(key, commit_ts)
     row = txn.seek(Table.HISTORY, wanted)
-    return row is not None and row[0][:-TS_BYTES] == wanted[:-TS_BYTES]
+    return row is not None and row[0][:-TS_BYTES] == wanted[:-TS_BYTES] and row[1] != TOMBSTONE

@@ -12,11 +12,15 @@ from kvnode.mvcc.formats import (
     VALUE,
     garbage_key,
     history_key,
+    layer_key,
+    layer_prefix,
     pack_counter,
     pack_keys,
     ts_bytes,
     txn_expiry_key,
+    txn_record_key,
 )
+from kvnode.mvcc.intents import Place, commit_layers, stage
 from kvnode.storage.engine import Table
 from kvnode.storage.lmdb_engine import LmdbEngine
 from kvnode.storage.memory_engine import MemoryEngine
@@ -53,6 +57,11 @@ def fill(engine):
             apply_outcome(txn, tenant=ACME, txn_id=b"t%d" % commit_ts, commit_ts=commit_ts)
         write_u64(txn, NEWEST_TS, 5)
         txn.put(Table.COUNTERS, A, pack_counter(7, is_called=True))
+        place = Place(ACME, layer_no=1, txn_no=1, is_last=True)
+        stage(txn, place, puts={B: b"staged"}, deletes=[], layer_bytes=1)
+        commit_layers(txn, tenant=ACME, txn_no=1, commit_ts=5, dropped={})
+        place = Place(ACME, layer_no=2, txn_no=2, is_last=True)
+        stage(txn, place, puts={}, deletes=[B], layer_bytes=1)
         change_sizes(txn, ACME, collect_versions(txn, tenant=ACME, threshold=2).change)
 
 
@@ -68,7 +77,8 @@ def test_a_sound_store(engine):
     reports = verify_store(engine.snapshot())
     assert problems_of(reports) == []
     counts = {report.table: report.row_count for report in reports}
-    assert counts == {"system": 5, "live": 1, "history": 5, "garbage": 2, "txns": 10, "counters": 1}
+    versions = {"live": 1, "history": 5, "garbage": 2, "intents": 2, "layers": 3}
+    assert counts == versions | {"system": 5, "txns": 10, "counters": 1}
 
 
 DAMAGES = {
@@ -93,6 +103,12 @@ DAMAGES = {
     "listed for collection": lambda txn: txn.delete(Table.GARBAGE, garbage_key(ACME, 5, 0)),
     "not found the other way": lambda txn: txn.delete(Table.TXNS, txn_expiry_key(ACME, 3)),
     "is no outcome": lambda txn: txn.put(Table.TXNS, ACME + b"x", b""),
+    "is no intent": lambda txn: txn.put(Table.INTENTS, layer_prefix(ACME, 1) + b"x", b"\x07"),
+    "belongs to no layer": lambda txn: txn.delete(Table.LAYERS, layer_key(ACME, 2)),
+    "is no record of a layer": lambda txn: txn.put(Table.LAYERS, layer_key(ACME, 2), b""),
+    "is older than the live": lambda txn: txn.put(
+        Table.LAYERS, txn_record_key(ACME, 1), ts_bytes(3)
+    ),
     "is no counter": lambda txn: txn.put(Table.COUNTERS, A, b"1"),
     "points elsewhere": lambda txn: txn.delete(Table.SYSTEM, name_key("acme")),
     "without record": lambda txn: txn.delete(Table.SYSTEM, record_key(ACME)),
