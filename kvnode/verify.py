@@ -294,9 +294,8 @@ class _Verifier:
             if key[:LAYER_BYTES] != layer:
                 layer, commit_ts = key[:LAYER_BYTES], self._layer_commit(key)
             live = self._snapshot.get(Table.LIVE, key[:TENANT_BYTES] + key[LAYER_BYTES:])
-            if commit_ts and live is not None:
-                if int.from_bytes(live[:TS_BYTES], "big") > commit_ts:
-                    self._problem(key, "is older than the live version")
+            if commit_ts and live is not None and live[:TS_BYTES] > ts_bytes(commit_ts):
+                self._problem(key, "is older than the live version")
 
     def _layer_commit(self, key: bytes) -> int:
         """Return when the layer of an intent committed; 0 if it did not."""
