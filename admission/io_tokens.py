@@ -1,0 +1,141 @@
+"""How much may be written: tokens of bytes, refit every 15 seconds to how the disk is doing.
+
+**Model.** A token is one byte that reaches the disk. A commit of n bytes writes more than that,
+since LMDB writes whole pages and the path to them; the *amplification* is fitted from pages and
+bytes. What the disk can do is seen in the latency of commits: `score` is the smoothed mean latency
+over `latency_max_s`, and `rate` the bytes per second it really took lately.
+
+    score < 0.5       no limit
+    0.5 ≤ score < 1   (3 − 2·score) · rate      from twice down to once what it took
+    1 ≤ score < 2     (3 − score) / 2 · rate    from once down to half
+    2 ≤ score         rate / 2
+
+The bucket of elastic writes fills at `elastic_part` of that, and every write is taken from both: so
+elastic writes wait first, and get at most that part when nobody else writes.
+
+**Invariants.** The limit never falls below `bytes_per_s_min`: a disk whose every sync is slow would
+else be throttled to nothing, although fewer bytes do not make it quicker. New limits go in
+half-way, so that two odd intervals do not swing it.
+
+**Source.** CockroachDB, pkg/util/admission/io_load_listener.go; there the score is the number of
+files in LSM level 0, which LMDB does not have.
+"""
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from admission.tiers import TieredTokens
+
+_SMOOTH: Final = 0.5
+_AMPLIFICATION_MAX: Final = 100.0
+
+
+class IoTier(IntEnum):
+    """Who writes."""
+
+    REGULAR = 0
+    ELASTIC = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class IoConfig:
+    """Sizes in bytes."""
+
+    latency_max_s: float = 0.020  # mean latency of a commit at which the disk counts as full
+    bytes_per_s_min: float = 1 << 20
+    elastic_part: float = 0.5
+    page_bytes: int = 4096
+    refit_s: float = 15.0
+    burst_s: float = 0.25
+    debt_s: float = 0.5
+
+    def __post_init__(self) -> None:
+        if min(self.latency_max_s, self.bytes_per_s_min) <= 0 or not 0 < self.elastic_part <= 1:
+            raise ValueError("latency_max_s, bytes_per_s_min > 0 and 0 < elastic_part <= 1")
+
+
+@dataclass(slots=True)
+class IoSample:
+    """What the writer did since the last refit."""
+
+    commit_count: int = 0
+    latency_sum_s: float = 0.0
+    bytes: int = 0  # of keys and values
+    pages: int = 0  # written to disk
+
+    def add(self, *, latency_s: float, size_bytes: int, pages: int) -> None:
+        """Count one commit of the store."""
+        self.commit_count += 1
+        self.latency_sum_s += latency_s
+        self.bytes += size_bytes
+        self.pages += pages
+
+
+class IoTokens:
+    """The granter of writes. Times are the caller's monotonic seconds."""
+
+    def __init__(self, config: IoConfig, *, now_s: float) -> None:
+        self._config = config
+        self.score = 0.0
+        self.amplification = 1.0
+        self._rate = 0.0  # bytes per second that reached the disk, smoothed
+        self._limit = math.inf
+        self._tokens = TieredTokens(
+            [math.inf, math.inf], burst_s=config.burst_s, debt_s=config.debt_s
+        )
+        self._tokens.fill(now_s)
+        self._refit_s = now_s
+
+    @property
+    def limit(self) -> float:
+        """Bytes per second that may reach the disk; infinite while it has room."""
+        return self._limit
+
+    def try_take(self, tier: IoTier, size_bytes: int, *, now_s: float) -> bool:
+        """Take tokens for a write of `size_bytes` if there are any for `tier`."""
+        self._tokens.fill(now_s)
+        if not self._tokens.may_take(tier):
+            return False
+        self._tokens.take(size_bytes * self.amplification)
+        return True
+
+    def wait_s(self, tier: IoTier) -> float:
+        """Return how long until `tier` has tokens, if nobody takes any."""
+        return self._tokens.wait_s(tier)
+
+    def is_refit_due(self, now_s: float) -> bool:
+        """Tell whether `refit` wants to be called."""
+        return now_s - self._refit_s >= self._config.refit_s
+
+    def refit(self, sample: IoSample, *, now_s: float) -> None:
+        """Fit limit and amplification to what happened since the last refit."""
+        elapsed_s, self._refit_s = now_s - self._refit_s, now_s
+        if elapsed_s <= 0:
+            return
+        config = self._config
+        latency_s = sample.latency_sum_s / max(1, sample.commit_count)
+        self.score = _smooth(self.score, latency_s / config.latency_max_s)
+        written = sample.pages * config.page_bytes
+        if sample.bytes:
+            raw = min(max(written / sample.bytes, 1.0), _AMPLIFICATION_MAX)
+            self.amplification = _smooth(self.amplification, raw)
+        self._rate = _smooth(self._rate, written / elapsed_s)
+        self._limit = self._next_limit()
+        self._tokens.fill(now_s)
+        self._tokens.set_rates([self._limit, self._limit * config.elastic_part])
+
+    def _next_limit(self) -> float:
+        score = self.score
+        if score < 0.5:
+            return math.inf
+        part = 3 - 2 * score if score < 1 else max(0.5, (3 - score) / 2)
+        wanted = part * self._rate
+        if self._limit != math.inf:
+            wanted = _smooth(self._limit, wanted)
+        return max(wanted, self._config.bytes_per_s_min)
+
+
+def _smooth(old: float, new: float) -> float:
+    return old + _SMOOTH * (new - old)

@@ -1,0 +1,72 @@
+"""Tokens with several levels of privilege: the less privileged run dry first.
+
+**Model.** One bucket for each tier, all filled continuously, the more privileged ones faster.
+Whatever is taken is taken from every bucket; one may take as long as the bucket of one's own tier
+is not empty. So a tier can use what is left below it, never the other way round.
+
+**Invariants.** A more privileged bucket never holds less. At most `burst_s` seconds of refill are
+saved, and `debt_s` owed: neither idleness nor one dear piece of work is remembered for long.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+
+class TieredTokens:
+    """Buckets by tier, 0 being the most privileged. Times are the caller's monotonic seconds."""
+
+    def __init__(self, rates: Sequence[float], *, burst_s: float, debt_s: float) -> None:
+        assert burst_s > 0, "an empty bucket lets nobody pass"
+        assert debt_s > 0, "what work really cost is known too late to allow no debt"
+        self._burst_s = burst_s
+        self._debt_s = debt_s
+        self._filled_s: float | None = None
+        self._rates: list[float] = []
+        self.levels = [math.inf] * len(rates)
+        self.set_rates(rates)  # starts full
+        self.taken = 0.0  # in all, ever
+
+    @property
+    def rates(self) -> Sequence[float]:
+        """Tokens per second of each tier; infinite where there is no limit."""
+        return self._rates
+
+    def set_rates(self, rates: Sequence[float]) -> None:
+        """Change the refill from now on."""
+        assert len(rates) == len(self.levels), "one rate for each tier"
+        assert all(low <= high for high, low in pairwise(rates)), "privilege is a higher rate"
+        assert rates[-1] > 0, "a tier without refill never passes again"
+        self._rates = list(rates)
+        self._clamp()
+
+    def fill(self, now_s: float) -> None:
+        """Add what has dripped in since the last call."""
+        if self._filled_s is not None and (elapsed_s := now_s - self._filled_s) > 0:
+            self.levels = [
+                level + rate * elapsed_s
+                for level, rate in zip(self.levels, self._rates, strict=True)
+            ]
+            self._clamp()
+        self._filled_s = now_s
+
+    def may_take(self, tier: int) -> bool:
+        """Tell whether work of `tier` may go now."""
+        return self.levels[tier] > 0
+
+    def take(self, amount: float) -> None:
+        """Charge `amount`, which may be negative: a correction."""
+        self.taken += amount
+        self.levels = [level - amount for level in self.levels]
+        self._clamp()
+
+    def wait_s(self, tier: int) -> float:
+        """Return how long until work of `tier` may go, if nothing else goes before."""
+        return 0.0 if self.levels[tier] > 0 else -self.levels[tier] / self._rates[tier]
+
+    def _clamp(self) -> None:
+        floor = -self._debt_s * self._rates[0]  # the same for all, or privilege could turn round
+        self.levels = [
+            min(max(level, floor), self._burst_s * rate)
+            for level, rate in zip(self.levels, self._rates, strict=True)
+        ]

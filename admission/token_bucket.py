@@ -1,0 +1,178 @@
+"""A tenant's budget of request units per second: the half that owns the balance.
+
+**Model.** The balance fills at `rate_ru_per_s` up to `burst_ru_max`. Each SQL process of the tenant
+holds tokens of its own (`token_client.py`) and asks for more before they run out. What the balance
+holds is granted at once. What it does not is *trickled*: granted now, to be used evenly over the
+period to come, at the process's part of the refill:
+
+    part     demand of the process over the demand of all that asked lately
+    rate     part · (refill − debt / period), but no less than part · refill / 20
+    debt     what the balance is below zero, without the trickles that are still to come
+
+So a tenant at its limit runs evenly at it, instead of in bursts: a period handed out in advance is
+no debt, and what was used beyond is paid back smoothly.
+
+**Invariants.** Whatever is granted, or was borrowed while this half was away, is taken off the
+balance once: a request that comes again with the number of the last one gets the same answer and
+changes nothing. All state is one plain record, to be stored before the answer leaves.
+
+**Source.** CockroachDB, RFC 20210604 (distributed token bucket) and
+pkg/ccl/multitenantccl/tenantcostserver; the parts by demand are in the RFC only.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+_SHARING_PERIODS: Final = 5.0  # without a word: then others get its part
+_REMEMBERED_S: Final = 3600.0  # so long a request may be repeated without being counted again
+_RATE_PART_MIN: Final = 0.05  # of the refill, however deep the debt
+_FALLBACK_BALANCE_S: Final = 3600.0  # the balance is spread over an hour of absence
+_WAITER_PART: Final = 0.25  # of the refill: what one waiting statement adds to the demand
+_CLIENTS_MAX: Final = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequest:
+    """What a SQL process asks."""
+
+    client_id: int
+    sequence: int  # of this client, rising; the same again for a retry
+    wanted_ru: float
+    consumed_ru: float = 0.0  # since the last request that was answered
+    borrowed_ru: float = 0.0  # of that, used without a grant
+    demand_ru_per_s: float = 0.0  # smoothed
+    waiting: float = 0.0  # statements that wait for tokens, smoothed
+    period_s: float = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenGrant:
+    """What it gets."""
+
+    sequence: int
+    at_once_ru: float = 0.0
+    trickle_ru: float = 0.0  # to be used evenly, with what is left of the last trickle,
+    trickle_s: float = 0.0  # over so long
+    fallback_ru_per_s: float = 0.0  # to go on with if nobody answers
+
+
+@dataclass(slots=True, kw_only=True)
+class ClientRecord:
+    """What the bucket remembers of one SQL process."""
+
+    demand: float
+    seen_s: float
+    grant: TokenGrant
+    trickle_ru_per_s: float = 0.0  # it gets, with what was left of earlier grants
+    trickle_ends_s: float = 0.0
+
+    def coming_ru(self, now_s: float) -> float:
+        """Return what its trickle still brings."""
+        return self.trickle_ru_per_s * max(0.0, self.trickle_ends_s - now_s)
+
+
+@dataclass(slots=True, kw_only=True)
+class BucketRecord:
+    """Everything there is to store. Times are wall seconds."""
+
+    rate_ru_per_s: float
+    burst_ru_max: float
+    balance_ru: float
+    updated_s: float
+    consumed_ru: float = 0.0  # in all, for the bill
+    clients: dict[int, ClientRecord] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.rate_ru_per_s <= 0 or self.burst_ru_max < 0:
+            raise ValueError("rate_ru_per_s must be > 0 and burst_ru_max >= 0")
+
+
+class TokenBucket:
+    """The balance of one tenant."""
+
+    def __init__(self, record: BucketRecord) -> None:
+        self.record = record
+
+    def set_limits(self, *, rate_ru_per_s: float, burst_ru_max: float, now_s: float) -> None:
+        """Change the limits from now on: a lower burst cuts the balance, a lower rate the debt."""
+        self._refill(now_s)
+        record = self.record
+        balance_ru = min(record.balance_ru, burst_ru_max)
+        if balance_ru < 0:  # what was handed out at the old rate would take long at the new one
+            balance_ru *= min(1.0, rate_ru_per_s / record.rate_ru_per_s)
+        self.record = BucketRecord(
+            rate_ru_per_s=rate_ru_per_s,
+            burst_ru_max=burst_ru_max,
+            balance_ru=balance_ru,
+            updated_s=record.updated_s,
+            consumed_ru=record.consumed_ru,
+            clients=record.clients,
+        )
+
+    def request(self, request: TokenRequest, *, now_s: float) -> TokenGrant:
+        """Grant tokens, now or over the coming period. The record must be stored before it counts.
+
+        A request that is older than the last one gets the answer of the last one.
+        """
+        record = self.record
+        known = record.clients.get(request.client_id)
+        if known is not None and request.sequence <= known.grant.sequence:
+            return known.grant
+        self._refill(now_s)
+        record.consumed_ru += request.consumed_ru
+        record.balance_ru -= request.borrowed_ru
+        client = self._client(request, now_s)
+        grant = client.grant = self._grant(request, client, now_s)
+        record.balance_ru -= grant.at_once_ru + grant.trickle_ru
+        return grant
+
+    def _refill(self, now_s: float) -> None:
+        record = self.record
+        filled = record.balance_ru + record.rate_ru_per_s * max(0.0, now_s - record.updated_s)
+        record.balance_ru = min(filled, record.burst_ru_max)
+        record.updated_s = now_s
+
+    def _client(self, request: TokenRequest, now_s: float) -> ClientRecord:
+        """Return the record of the asking process, its demand noted; forget who is long gone."""
+        clients = self.record.clients
+        for client_id in [i for i, c in clients.items() if now_s - c.seen_s > _REMEMBERED_S]:
+            del clients[client_id]
+        if len(clients) >= _CLIENTS_MAX and request.client_id not in clients:
+            del clients[min(clients, key=lambda client_id: clients[client_id].seen_s)]
+        waiting = _WAITER_PART * self.record.rate_ru_per_s * request.waiting
+        client = clients.setdefault(
+            request.client_id,
+            ClientRecord(demand=0.0, seen_s=0.0, grant=TokenGrant(sequence=0)),
+        )
+        client.demand = request.demand_ru_per_s + waiting
+        client.seen_s = now_s
+        return client
+
+    def _part(self, client: ClientRecord, life_s: float) -> float:
+        clients = self.record.clients.values()
+        sharing = [other for other in clients if client.seen_s - other.seen_s <= life_s]
+        total = sum(other.demand for other in sharing)
+        return client.demand / total if total > 0 else 1 / len(sharing)
+
+    def _grant(self, request: TokenRequest, client: ClientRecord, now_s: float) -> TokenGrant:
+        record, period_s = self.record, request.period_s
+        part = self._part(client, _SHARING_PERIODS * period_s)
+        refill = record.rate_ru_per_s * part
+        at_once = min(request.wanted_ru, max(record.balance_ru, 0.0) * part)
+        ahead = sum(other.coming_ru(now_s) for other in record.clients.values())
+        debt = max(0.0, -record.balance_ru - ahead)
+        rate = max(refill - part * debt / period_s, _RATE_PART_MIN * refill)
+        # What is still to come from earlier grants is a part of the new trickle.
+        coming = client.coming_ru(now_s)
+        trickle_ru = max(0.0, min(request.wanted_ru - at_once, rate * period_s - coming))
+        trickle_s = (coming + trickle_ru) / rate if trickle_ru > 0 else 0.0
+        if trickle_ru > 0:
+            client.trickle_ru_per_s, client.trickle_ends_s = rate, now_s + trickle_s
+        spare = max(record.balance_ru - at_once, 0.0)
+        return TokenGrant(
+            sequence=request.sequence,
+            at_once_ru=at_once,
+            trickle_ru=trickle_ru,
+            trickle_s=trickle_s,
+            fallback_ru_per_s=refill + part * spare / _FALLBACK_BALANCE_S,
+        )
