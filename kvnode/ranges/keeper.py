@@ -40,6 +40,7 @@ _STALE_BYTES_SHARE: Final = 16  # of the largest size: less is not worth another
 _REWALK_SHARE: Final = 8  # the range grew by an eighth since
 _WALK_PAUSE_S: Final = 0.002
 _TENANTS_PER_TURN: Final = 100
+_CORRECTED_PER_TICK: Final = 4
 _CHANGES_PER_TICK: Final = 64  # of one tenant
 
 
@@ -51,6 +52,7 @@ class RangeKeeper:
         self._rng = rng
         self._policy = RangePolicy.of(core.config)
         self._lock = asyncio.Lock()
+        self._walk_count = 0
         self.split_count = 0
         self.merge_count = 0
 
@@ -87,8 +89,8 @@ class RangeKeeper:
             async with asyncio.timeout(wait_s_max), self._lock:
                 if len(tenant.ranges.states) > 1:
                     for state in list(tenant.ranges.states):
-                        if state.size is None:
-                            state.size = await self._walk(tenant, state)
+                        if state.size is None or not state.size.is_exact():
+                            await self._walk(tenant, state)
         except TimeoutError:
             pass  # a large tenant: the rest is measured in the background
 
@@ -100,8 +102,8 @@ class RangeKeeper:
         async with self._lock:
             if key is None:
                 for state in tenant.ranges.states:
-                    if state.size is None or not state.size.marks:
-                        state.size = await self._walk(tenant, state)
+                    if len(tenant.ranges.states) == 1 or not (state.size and state.size.marks):
+                        await self._walk(tenant, state)
                 state = max(tenant.ranges.states, key=lambda s: s.size.estimate if s.size else 0)
                 key = self._middle(state)
                 if key is None:
@@ -157,7 +159,18 @@ class RangeKeeper:
         least_bytes = self._policy.bytes_max // _STALE_BYTES_SHARE
         for state in list(tenant.ranges.states):
             if state.size is None or state.size.is_stale(least_bytes):
-                state.size = await self._walk(tenant, state)
+                await self._walk(tenant, state)
+        await self._correct(tenant, least_bytes)
+
+    async def _correct(self, tenant: Tenant, least_bytes: int) -> None:
+        """Measure a few ranges again while their sum is far from what the tenant stores."""
+        states = [state for state in tenant.ranges.states if state.size is not None]
+        total = read_sizes(self._core.timeline.snapshot(), tenant.prefix).live_bytes
+        known = sum(state.size.estimate for state in states if state.size is not None)
+        if abs(total - known) > max(total // _REWALK_SHARE, 4 * least_bytes):
+            states.sort(key=lambda state: state.size.walk_no if state.size is not None else 0)
+            for state in states[:_CORRECTED_PER_TICK]:
+                await self._walk(tenant, state)
 
     async def _change_one(self, tenant: Tenant) -> bool:
         """Split or merge once if it is time; tell whether to look again."""
@@ -209,7 +222,7 @@ class RangeKeeper:
         """Return the key in the middle of the bytes; one walk serves several splits."""
         size, known = state.size, load.size_bytes or 0
         if size is None or known > size.estimate + size.estimate // _REWALK_SHARE:
-            size = state.size = await self._walk(tenant, state)
+            size = await self._walk(tenant, state)
         return self._middle(state) if size.estimate > self._policy.bytes_max else None
 
     def _middle(self, state: RangeState) -> bytes | None:
@@ -222,8 +235,14 @@ class RangeKeeper:
         walk = SizeWalk(Span(start, end), mark_bytes=self._policy.bytes_max // _MARKS)
         while True:
             if walk.step(self._core.timeline.snapshot()):
-                return walk.size
+                break
             await asyncio.sleep(_WALK_PAUSE_S)
+        self._walk_count += 1
+        walk.size.walk_no = self._walk_count
+        if state.size is not None:
+            walk.size.recent_bytes = state.size.recent_bytes  # not seen by the walk, perhaps
+        state.size = walk.size
+        return walk.size
 
     # --- changes ------------------------------------------------------------------------------
 
@@ -232,7 +251,9 @@ class RangeKeeper:
         index = ranges.states.index(state)
         table = split_table(ranges.table, state.descriptor.range_id, key)
         await self._store(tenant, table)
-        sizes = state.size.cut(key) if state.size is not None else (None, None)
+        # Nothing was noted for an only range, so its size is right only just after a walk.
+        is_known = len(ranges.states) > 1 or cause == Cause.SIZE
+        sizes = state.size.cut(key) if state.size is not None and is_known else (None, None)
         halves = [RangeState(table.ranges[index + side], size) for side, size in enumerate(sizes)]
         for half in halves:
             half.inherit(state, 0.5)

@@ -21,6 +21,7 @@ from kvnode.ranges.range_size import RangeSize
 
 _MEMORY_S: Final = 5.0  # rates decay by e in this time
 _RATE_LOWEST: Final = 0.01  # shown as none
+_PERIOD_S: Final = 2.0  # what was written in the period before the last one is surely durable
 _SAMPLED_KEYS: Final = 64  # of one request
 
 
@@ -71,6 +72,7 @@ class RangeMap:
 
     __slots__ = (
         "_rolled_s",
+        "_settled_s",
         "_starts",
         "is_changing",
         "is_partly_elsewhere",
@@ -88,6 +90,7 @@ class RangeMap:
         self.reads = 0  # of a plain map since the last roll; the gate counts for the others
         self.writes = 0
         self._rolled_s: float | None = None
+        self._settled_s = 0.0
         self.adopt(table, [RangeState(descriptor) for descriptor in table.ranges])
 
     def adopt(self, table: RangeTable, states: Sequence[RangeState]) -> None:
@@ -123,6 +126,11 @@ class RangeMap:
             self._rolled_s = now_s
             for state in self.states:
                 state.roll(passed_s)
+        if now_s - self._settled_s >= _PERIOD_S:
+            self._settled_s = now_s
+            for state in self.states:
+                if state.size is not None:
+                    state.size.settle()
 
     # --- lookup -------------------------------------------------------------------------------
 

@@ -2,7 +2,8 @@
 
 **Model.** The walk takes about a millisecond a step and leaves marks: keys that lie evenly in the
 range's bytes. Where it splits is then a lookup. Writes since the walk are added to its result; when
-they could have changed the picture (a quarter of the range) one walks again.
+they could have changed the picture (a quarter of the range) one walks again, some seconds after
+they came: a walk sees only what is durable.
 
 Only the newest versions count: history goes by itself.
 """
@@ -37,8 +38,10 @@ class RangeSize:
     size_bytes: int = 0
     key_count: int = 0
     marks: list[Mark] = field(default_factory=list)
+    walk_no: int = 0  # later walks have higher ones
     written_bytes: int = 0  # since the walk, deletions taken off
-    churn_bytes: int = 0  # since the walk, deletions added
+    settled_bytes: int = 0  # written since the walk and surely durable, deletions added
+    recent_bytes: tuple[int, int] = (0, 0)  # the same of the last two periods: perhaps not durable
 
     @property
     def estimate(self) -> int:
@@ -49,11 +52,22 @@ class RangeSize:
         """Add what a commit wrote; a deleted row counts with the average."""
         deleted = delete_count * (self.size_bytes // self.key_count if self.key_count else 0)
         self.written_bytes += put_bytes - deleted
-        self.churn_bytes += put_bytes + deleted
+        now, before = self.recent_bytes
+        self.recent_bytes = now + put_bytes + deleted, before
+
+    def settle(self) -> None:
+        """Begin a new period: what was written before the last one can be measured now."""
+        now, before = self.recent_bytes
+        self.settled_bytes += before
+        self.recent_bytes = 0, now
 
     def is_stale(self, least_bytes: int) -> bool:
         """Tell whether to measure again."""
-        return self.churn_bytes > max(self.size_bytes // _STALE_SHARE, least_bytes)
+        return self.settled_bytes > max(self.size_bytes // _STALE_SHARE, least_bytes)
+
+    def is_exact(self) -> bool:
+        """Tell whether nothing was written since the walk."""
+        return not self.settled_bytes and self.recent_bytes == (0, 0)
 
     def middle(self, start: bytes) -> Mark | None:
         """Return the mark nearest to the middle of the bytes, above `start`."""
@@ -67,11 +81,12 @@ class RangeSize:
         at = bisect_left(self.marks, key, key=lambda mark: mark.key)
         mark = self.marks[at] if at < len(self.marks) else None
         size, count = (mark[1:]) if mark is not None else (self.size_bytes, self.key_count)
-        left = RangeSize(size, count, self.marks[:at])
+        left = RangeSize(size, count, self.marks[:at], self.walk_no)
         right_marks = [
             Mark(m.key, m.size_bytes - size, m.key_count - count) for m in self.marks[at:]
         ]
-        right = RangeSize(self.size_bytes - size, self.key_count - count, right_marks)
+        right_bytes, right_count = self.size_bytes - size, self.key_count - count
+        right = RangeSize(right_bytes, right_count, right_marks, self.walk_no)
         return left, right
 
     def joined(self, right: "RangeSize") -> "RangeSize":
@@ -85,8 +100,13 @@ class RangeSize:
             size + right.size_bytes,
             count + right.key_count,
             marks,
+            min(self.walk_no, right.walk_no),
             self.written_bytes + right.written_bytes,
-            self.churn_bytes + right.churn_bytes,
+            self.settled_bytes + right.settled_bytes,
+            (
+                self.recent_bytes[0] + right.recent_bytes[0],
+                self.recent_bytes[1] + right.recent_bytes[1],
+            ),
         )
 
 
