@@ -24,13 +24,13 @@ from sqlnode.catalog_use import CatalogUse
 from sqlnode.garbage import GarbageCollector
 from sqlnode.jobs.handle import JobTiming
 from sqlnode.jobs.runner import JobRunner
+from sqlnode.own_writes import STAGE_BYTES
 from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.planner import Plan, make_plan
 from sqlnode.sequences import CounterCache
 from sqlnode.snapshot_keeper import PROTECT_AFTER_S, SnapshotKeeper
 from sqlnode.statements import Statement, read_statements
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
-from sqlnode.write_buffer import WRITES_BYTES_MAX
 
 _log = logging.getLogger(__name__)
 _EPOCH_MICROS: Final = 946_684_800_000_000
@@ -45,7 +45,7 @@ class Engine:
         catalog: Catalog,
         clock: Clock,
         *,
-        transaction_bytes_max: int = WRITES_BYTES_MAX,
+        stage_bytes: int = STAGE_BYTES,
         protect_after_s: float = PROTECT_AFTER_S,
         random_bytes: Callable[[int], bytes] = os.urandom,
         rng: random.Random | None = None,
@@ -59,7 +59,7 @@ class Engine:
         self.plans: LruCache[Plan] = LruCache()
         self.garbage = GarbageCollector(kv)
         self.keeper = SnapshotKeeper(kv, after_s=protect_after_s)
-        self._transaction_bytes_max = transaction_bytes_max
+        self._stage_bytes = stage_bytes
         self.random_bytes = random_bytes
         self._rng = rng or random.SystemRandom()
         self.random = self._rng.random
@@ -88,7 +88,7 @@ class Engine:
             isolation=isolation,
             read_only=read_only,
             read_ts=past_ts,
-            write_bytes_max=self._transaction_bytes_max,
+            stage_bytes=self._stage_bytes,
         )
 
     # catalog
@@ -150,7 +150,7 @@ async def open_engine(
     tenant_id: int = 0,
     tenant_name: str = "",
     clock: Clock | None = None,
-    transaction_bytes_max: int = WRITES_BYTES_MAX,
+    stage_bytes: int = STAGE_BYTES,
     protect_after_s: float = PROTECT_AFTER_S,
 ) -> Engine:
     """Load the tenant's catalog and return its engine. Raises: KvError, SqlError."""
@@ -159,7 +159,7 @@ async def open_engine(
         kv,
         catalog,
         clock or SystemClock(),
-        transaction_bytes_max=transaction_bytes_max,
+        stage_bytes=stage_bytes,
         protect_after_s=protect_after_s,
     )
     engine.garbage.start()

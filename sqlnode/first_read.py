@@ -1,26 +1,23 @@
-"""The first read of a transaction fixes its snapshot; reads that start beside it wait for that."""
+"""The snapshot of a transaction: its first read fixes it; reads that start beside it wait."""
 
 import asyncio
-from typing import Protocol
 
 
-class Snapshot(Protocol):
-    """The transaction, as this gate sees it."""
+class Snapshot:
+    """`read_ts` is 0 until the first read's answer. Shared by all views of one transaction."""
 
-    read_ts: int  # 0 until the first read's answer
-
-
-class FirstRead:
-    """Lets one read at a time out without a snapshot, so that two cannot take different ones."""
-
-    def __init__(self) -> None:
+    def __init__(self, read_ts: int = 0) -> None:
+        self.read_ts = read_ts
         self._answer: asyncio.Future[None] | None = None
 
-    async def begin(self, txn: Snapshot) -> None:
-        """Return when there is a snapshot, or when the caller is to take it and then call `end`."""
-        while not txn.read_ts and self._answer is not None:
+    async def begin(self) -> None:
+        """Return when there is a snapshot, or when the caller is to take it and then call `end`.
+
+        Lets one read at a time out without a snapshot, so that two cannot take different ones.
+        """
+        while not self.read_ts and self._answer is not None:
             await asyncio.shield(self._answer)
-        if not txn.read_ts:
+        if not self.read_ts:
             self._answer = asyncio.get_running_loop().create_future()
 
     def end(self) -> None:

@@ -7,10 +7,11 @@ changed. A locked key cannot change any more, so it needs no validation; hence a
 locks rows without reading them before never fails under contention.
 """
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Sequence
 
 from kvapi.client.results import ABSENT, FOUND, SKIPPED, MultiGot
 from kvapi.errors import WriteConflict
+from sqlnode.own_writes import Recent
 
 
 def halves(keys: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
@@ -19,18 +20,14 @@ def halves(keys: Sequence[bytes]) -> tuple[Sequence[bytes], Sequence[bytes]]:
     return keys[:middle], keys[middle:]
 
 
-def from_buffer(
-    keys: Sequence[bytes], writes: Mapping[bytes, bytes | None], read_ts: int
-) -> MultiGot:
+def from_buffer(keys: Sequence[bytes], writes: Recent, read_ts: int) -> MultiGot:
     """Return the answer for keys that are all locked and written already."""
     values = [writes[key] for key in keys]
     found = bytes([ABSENT if value is None else FOUND for value in values])
     return MultiGot(values, [0] * len(keys), read_ts, found)
 
 
-def with_own_writes(
-    keys: Sequence[bytes], got: MultiGot, writes: Mapping[bytes, bytes | None]
-) -> MultiGot:
+def with_own_writes(keys: Sequence[bytes], got: MultiGot, writes: Recent) -> MultiGot:
     """Return the answer with written values instead of stored ones; skipped rows stay skipped."""
     if not writes or not any(key in writes for key in keys):
         return got

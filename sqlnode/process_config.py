@@ -14,7 +14,7 @@ class SqlProcessConfig:
 
     nice: int = 5  # the KV node and the gateway run at 0
     memory_bytes_max: int = 8 << 30  # private memory of one process (RLIMIT_DATA); 0: no limit
-    transaction_bytes_max: int = 512 << 20  # of writes buffered until their commit
+    stage_bytes: int = 8 << 20  # of writes buffered until they are staged on the KV node
     protect_after_s: float = 5.0  # a snapshot still read then is kept from collection; 0: never
     open_files_max: int = 4_096
     oom_score: int = 500  # ended before the KV node when the machine runs out of memory
@@ -27,10 +27,8 @@ class SqlProcessConfig:
             raise ConfigError(f"oom_score must be 0 to 1000, got {self.oom_score}")
         if self.protect_after_s < 0:
             raise ConfigError(f"protect_after_s must be >= 0, got {self.protect_after_s}")
-        if self.transaction_bytes_max < 1 << 20:
-            raise ConfigError(
-                f"transaction_bytes_max must be at least 1 MiB, got {self.transaction_bytes_max}"
-            )
+        if self.stage_bytes < 1:
+            raise ConfigError(f"stage_bytes must be at least 1, got {self.stage_bytes}")
         if self.forks_per_zygote_max < 1 or self.open_files_max < 64 or self.memory_bytes_max < 0:
             raise ConfigError(
                 "need forks_per_zygote_max >= 1, open_files_max >= 64, memory_bytes_max >= 0"

@@ -36,6 +36,10 @@ class Savepoints(Generic[M]):
         self._txn = txn
         self._stack: list[tuple[str, M, int]] = []
 
+    def newest(self) -> M | None:
+        """Return the mark of the newest savepoint."""
+        return self._stack[-1][1] if self._stack else None
+
     def set(self, name: str) -> None:
         """Set a savepoint here."""
         self._stack.append((name, self._txn.mark(), self._txn.lock_mark()))

@@ -33,7 +33,7 @@ class SqlServing:
         self._client = KvClient(
             options.kv_address, config=ClientConfig(client_name="sqlnode"), clock=SystemClock()
         )
-        self._transaction_bytes_max = options.config.sqlnode.transaction_bytes_max
+        self._stage_bytes = options.config.sqlnode.stage_bytes
         self._protect_after_s = options.config.sqlnode.protect_after_s
         self._engine: Engine | None = None
 
@@ -57,7 +57,7 @@ class SqlServing:
             self._client,
             tenant_id=assign.binding.tenant_id,
             tenant_name=assign.binding.tenant_name,
-            transaction_bytes_max=self._transaction_bytes_max,
+            stage_bytes=self._stage_bytes,
             protect_after_s=self._protect_after_s,
         )
 

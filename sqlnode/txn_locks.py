@@ -5,7 +5,9 @@ validating reads of rows that cannot change any more; and, once there is a savep
 TO has to give up. Giving up is sent without waiting: the stream keeps its order.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Container, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from kvapi.client.kv_client import KvClient
@@ -44,7 +46,8 @@ class TxnLocks:
         self._client = client
         self._txn_id = txn_id
         self._held: dict[bytes, int] = {}  # modes, as bits
-        self._log: list[tuple[bytes, LockMode]] = []
+        self._log: list[tuple[int, bytes, LockMode]] = []  # numbered, rising
+        self._number = 0
 
     def covers(self, key: bytes, mode: LockMode) -> bool:
         """Tell whether a key is held in `mode` or stronger."""
@@ -92,7 +95,8 @@ class TxnLocks:
             return False
         self._held[key] = held | 1 << STRENGTH[mode]
         if self.keeps_log:
-            self._log.append((key, mode))
+            self._number += 1
+            self._log.append((self._number, key, mode))
         return True
 
     def note(self, keys: Sequence[bytes], found: bytes, mode: LockMode) -> list[bytes]:
@@ -106,14 +110,20 @@ class TxnLocks:
     def mark(self) -> int:
         """Return the present position: a savepoint is set here."""
         self.keeps_log = True
-        return len(self._log)
+        return self._number
 
     def give_up_since(self, mark: int) -> list[bytes]:
         """Give up what was locked since `mark`; return the keys that may change again."""
-        taken = self._log[mark:]
+        taken = self._log[bisect_right(self._log, mark, key=itemgetter(0)) :]
         for mode in _MODES:
-            self.give_up([key for key, taken_mode in taken if taken_mode == mode], mode)
-        return [key for key, _ in taken if not self.protects(key)]
+            self.give_up([key for _, key, taken_mode in taken if taken_mode == mode], mode)
+        return [key for _, key, _ in taken if not self.protects(key)]
+
+    def forget(self, keys: Container[bytes]) -> None:
+        """Forget keys that were staged: their intents are locks until the transaction ends."""
+        self._held = {key: held for key, held in self._held.items() if key not in keys}
+        if self._log:
+            self._log = [entry for entry in self._log if entry[1] not in keys]
 
     def give_up(self, keys: Sequence[bytes], mode: LockMode) -> None:
         """Give up locks taken in `mode`, wherever the log has them."""
@@ -126,7 +136,7 @@ class TxnLocks:
                 self._held.pop(key, None)
         gone = set(keys)
         if self._log:
-            self._log = [entry for entry in self._log if entry[1] != mode or entry[0] not in gone]
+            self._log = [entry for entry in self._log if entry[2] != mode or entry[1] not in gone]
         for start in range(0, len(keys), KEYS_PER_REQUEST):
             part = keys[start : start + KEYS_PER_REQUEST]
             freed = self._client.unlock(part, txn_id=self._txn_id, mode=mode)

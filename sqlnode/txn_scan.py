@@ -9,13 +9,21 @@ from typing import Protocol
 from kvapi.client.results import Block
 from kvapi.errors import InternalError
 from kvapi.spans import Span
+from sqlnode.own_writes import Scope
 
 
 class Reader(Protocol):
     """The transaction, as a scan sees it."""
 
     async def scan_once(
-        self, span: Span, *, read_ts: int, reverse: bool, limit_rows: int, keys_only: bool
+        self,
+        span: Span,
+        scope: Scope,
+        *,
+        read_ts: int,
+        reverse: bool,
+        limit_rows: int,
+        keys_only: bool,
     ) -> Block:
         """Read one block at `read_ts`, or at the snapshot."""
         ...
@@ -36,7 +44,7 @@ class Reader(Protocol):
 
 
 async def store_blocks(
-    reader: Reader, span: Span, *, reverse: bool, limit_rows: int, keys_only: bool
+    reader: Reader, span: Span, scope: Scope, *, reverse: bool, limit_rows: int, keys_only: bool
 ) -> AsyncGenerator[Block, None]:
     """Yield the store's blocks; without a limit the next one is asked for while one is used."""
     remaining = limit_rows
@@ -45,7 +53,7 @@ async def store_blocks(
 
     async def read(rest: Span, limit: int) -> Block:
         return await reader.scan_once(
-            rest, read_ts=pinned_ts, reverse=reverse, limit_rows=limit, keys_only=keys_only
+            rest, scope, read_ts=pinned_ts, reverse=reverse, limit_rows=limit, keys_only=keys_only
         )
 
     try:

@@ -1,15 +1,14 @@
-"""A transaction's writes before its commit, with undo for savepoints and failed statements.
+"""The newest of a transaction's writes, with undo for savepoints and failed statements.
 
-Bounded: a transaction that writes more than `bytes_max` is refused with 53400.
+What grows beyond a few MiB moves to the KV node: see own_writes.py.
 """
 
 from bisect import bisect_left
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from kvapi.spans import Span
-from pgwire.errors import ConfigurationLimitExceeded
 
-WRITES_BYTES_MAX: Final = 512 << 20  # unless configured: [sqlnode] transaction_bytes_max
 _ENTRY_BYTES: Final = 100  # of bookkeeping for one write; for `bytes_used`
 _Undo = bytes | tuple[bytes, bytes | None]
 
@@ -22,16 +21,22 @@ class BufferMark(NamedTuple):
     bytes_used: int
 
 
+class Segment(NamedTuple):
+    """What was written between two marks, the last value of each key; which must be new keys."""
+
+    writes: dict[bytes, bytes | None]
+    absent_keys: list[bytes]
+
+
 class WriteBuffer:
     """Puts and deletes by key (None: deleted), and the keys that must not exist at commit.
 
     **Invariants.** `_undo` holds for every change either the key, if it was not in the buffer
     before, or (key, what the buffer held). `_sorted` plus `_fresh` are the keys of `writes`.
-    `bytes_used` counts what `writes` and `_undo` hold; only a single write may exceed `bytes_max`.
+    `bytes_used` counts what `writes` and `_undo` hold.
     """
 
-    def __init__(self, *, bytes_max: int = WRITES_BYTES_MAX) -> None:
-        self.bytes_max = bytes_max
+    def __init__(self) -> None:
         self.writes: dict[bytes, bytes | None] = {}
         self.absent_keys: list[bytes] = []
         self.bytes_used = 0
@@ -43,9 +48,7 @@ class WriteBuffer:
         return bool(self.writes or self.absent_keys)
 
     def set(self, key: bytes, value: bytes | None) -> None:
-        """Put, or delete with None. Raises: ConfigurationLimitExceeded."""
-        if self.bytes_used > self.bytes_max:
-            raise _too_large(self.bytes_max)
+        """Put, or delete with None."""
         writes = self.writes
         if key in writes:
             self._undo.append((key, writes[key]))
@@ -73,6 +76,38 @@ class WriteBuffer:
         del self.absent_keys[mark.absent_count :]
         self.bytes_used = mark.bytes_used
 
+    def segments(self, marks: Sequence[BufferMark]) -> list[Segment]:
+        """Return what was written before, between and after `marks`, which are in order."""
+        bounds = [mark.undo_count for mark in marks]
+        segments = [Segment({}, []) for _ in range(len(marks) + 1)]
+        number, newer = len(marks), dict(self.writes)
+        for index in range(len(self._undo) - 1, -1, -1):
+            while number and index < bounds[number - 1]:
+                number -= 1
+            entry = self._undo[index]
+            key, older = (entry, None) if isinstance(entry, bytes) else entry
+            segments[number].writes.setdefault(key, newer[key])
+            newer[key] = older
+        starts = [0, *(mark.absent_count for mark in marks)]
+        ends = [*(mark.absent_count for mark in marks), len(self.absent_keys)]
+        for segment, start, end in zip(segments, starts, ends, strict=True):
+            segment.absent_keys.extend(self.absent_keys[start:end])
+        return segments
+
+    @classmethod
+    def of(cls, writes: dict[bytes, bytes | None]) -> "WriteBuffer":
+        """Return a buffer of these writes, for reading only."""
+        made = cls()
+        made.writes, made._fresh = writes, list(writes)
+        return made
+
+    def copy(self) -> "WriteBuffer":
+        """Return what is written now, for reading only."""
+        made = WriteBuffer()
+        made.writes = dict(self.writes)
+        made._sorted, made._fresh = list(self._sorted), list(self._fresh)
+        return made
+
     def keys_in(self, span: Span) -> list[bytes]:
         """Return the written and deleted keys inside `span`, in order."""
         if not self.writes:
@@ -85,12 +120,3 @@ class WriteBuffer:
         start = bisect_left(keys, span.start)
         end = bisect_left(keys, span.end) if span.end else len(keys)
         return keys[start:end]
-
-
-def _too_large(bytes_max: int) -> ConfigurationLimitExceeded:
-    return ConfigurationLimitExceeded(
-        f"the transaction writes more than {bytes_max >> 20} MiB",
-        detail="A transaction's writes are kept in memory until it commits.",
-        hint="Commit in smaller parts, or have the operator raise transaction_bytes_max "
-        "in section [sqlnode].",
-    )

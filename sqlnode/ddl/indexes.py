@@ -7,8 +7,9 @@ from sqlnode.catalog.descriptors import IndexColumn, IndexDesc, IndexState, Tabl
 from sqlnode.ddl.context import DdlContext, OnlineChange
 from sqlnode.ddl.expressions import comparable
 from sqlnode.ddl.names import choose_name, find_table, relation_names, require_column
+from sqlnode.ddl.new_keys import require_new
 from sqlnode.ddl.nodes import CreateIndex
-from sqlnode.ddl.rewrite import require_new, table_rows
+from sqlnode.ddl.rewrite import table_rows
 from sqlnode.jobs.record import JobKind
 from sqlnode.rowexec.table_codec import codec_of
 
@@ -67,10 +68,13 @@ async def _backfill(
     context: DdlContext, table: TableDesc, changed: TableDesc, index: IndexDesc
 ) -> None:
     entries = codec_of(table).entry_codec(index)
-    seen: set[bytes] = set()
+    txn = context.exec.txn
     async for batch in table_rows(context, table):
+        claims = [
+            (entries.key_of_row(row), index, row) for row in batch if entries.is_exclusive(row)
+        ]
+        await require_new(context, changed, claims)
         for row in batch:
-            key, value = entries.entry(row)
-            if entries.is_exclusive(row):
-                require_new(changed, index, key, row, seen)
-            context.exec.txn.put(key, value)
+            txn.put(*entries.entry(row))
+        await txn.make_room()
+    await txn.settle()

@@ -9,11 +9,10 @@ from typing import Any
 
 import msgspec
 
-from pgwire.errors import UniqueViolation
 from sqlnode.catalog.descriptors import IndexDesc, LayoutDesc, TableDesc
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.hidden_key import HIDDEN_ATTNUM, hidden_primary, hidden_row_id
-from sqlnode.ddl.key_text import key_detail
+from sqlnode.ddl.new_keys import Claim, require_new
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.table_codec import codec_of
 
@@ -83,39 +82,27 @@ async def copy_rows(
     context: DdlContext, old: TableDesc, new: TableDesc, convert: Callable[[Row], Row]
 ) -> None:
     """Write every row of `old`, converted, with its index entries, under `new`'s keys."""
-    seen: set[bytes] = set()
     async for batch in table_rows(context, old):
-        write_rows(context, new, [convert(row) for row in batch], seen)
+        await write_rows(context, new, [convert(row) for row in batch])
+    await context.exec.txn.settle()
     context.editor.discard_keys(old.key_id)
 
 
-def write_rows(
-    context: DdlContext, table: TableDesc, rows: Sequence[Row], seen: set[bytes]
-) -> None:
-    """Put rows and index entries; `seen` holds the unique keys so far. Raises: UniqueViolation."""
+async def write_rows(context: DdlContext, table: TableDesc, rows: Sequence[Row]) -> None:
+    """Put rows and index entries. Raises: UniqueViolation."""
     codec, txn = codec_of(table), context.exec.txn
+    indexes = (*codec.indexes, *RowWriter(table).building.filled)
+    claims: list[Claim] = []
     for row in rows:
-        key = codec.row_key(row)
         if table.primary.primary:
-            require_new(table, table.primary, key, row, seen)
-        txn.put(key, codec.encode_row(row))
-        for index in (*codec.indexes, *RowWriter(table).building.filled):
-            entry_key, entry_value = index.entry(row)
-            if index.is_exclusive(row):
-                require_new(table, index.desc, entry_key, row, seen)
-            txn.put(entry_key, entry_value)
-
-
-def require_new(table: TableDesc, index: IndexDesc, key: bytes, row: Row, seen: set[bytes]) -> None:
-    """Note a unique key. Raises: UniqueViolation if it was there before."""
-    if key in seen:
-        raise UniqueViolation(
-            f'could not create unique index "{index.name}"',
-            detail=f"Key {key_detail(table, index, row)} is duplicated.",
-            table_name=table.name,
-            constraint_name=index.name,
-        )
-    seen.add(key)
+            claims.append((codec.row_key(row), table.primary, row))
+        claims += [(i.key_of_row(row), i.desc, row) for i in indexes if i.is_exclusive(row)]
+    await require_new(context, table, claims)
+    for row in rows:
+        txn.put(codec.row_key(row), codec.encode_row(row))
+        for index in indexes:
+            txn.put(*index.entry(row))
+    await txn.make_room()
 
 
 async def recompute(
@@ -138,7 +125,6 @@ async def recompute(
         context.editor.catalog,
     )
     positions = [n for n, column in enumerate(new.columns) if column.attnum in expressions]
-    seen: set[bytes] = set()
     async for batch in table_rows(context, old):
         rows = []
         for row in batch:
@@ -146,6 +132,7 @@ async def recompute(
             for position, datum in zip(positions, await compute(row), strict=True):
                 datums[position] = datum
             rows.append(tuple(datums))
-        write_rows(context, fresh, rows, seen)
+        await write_rows(context, fresh, rows)
+    await context.exec.txn.settle()
     context.editor.discard_keys(old.key_id)
     context.editor.put(fresh)

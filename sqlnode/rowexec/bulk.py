@@ -101,6 +101,7 @@ class BulkLoader:
         try:
             await self._write_waiting()
             await self._references.finish()
+            await self._ctx.txn.settle()
         except BaseException:
             self._ctx.txn.undo_to(self._mark)
             raise
@@ -171,7 +172,8 @@ class BulkLoader:
         self._checks.check(rows, self._ctx)
         await self._writer.insert(rows, self._ctx)
         if self._has_keys:
-            self._references.inserted(self._table, rows)
+            await self._references.inserted(self._table, rows)
+        await self._ctx.txn.make_room()
         self.row_count += len(rows)
 
 

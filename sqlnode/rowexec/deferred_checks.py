@@ -45,8 +45,7 @@ async def _check(ctx: "ExecContext", key: ForeignKey, values: list[Values]) -> N
     orphans = ctx.txn.deferred.pending[key.child.id, key.desc.oid]
     present = []
     for wanted in values:
-        found = await references.children(key, [wanted])
-        if not found:
+        if await references.first_child(key, [wanted]) is None:
             continue  # the rows that lacked it have changed, gone or never stayed
         if orphans[wanted]:
             await references.require_parents(key, [wanted], is_orphan=True)

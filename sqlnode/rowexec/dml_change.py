@@ -95,9 +95,11 @@ class UpdateRows:
             await self._moves.update(pairs, ctx)
             if references is not None:
                 await references.updated(self._table, pairs)
+            await ctx.txn.make_room()
             count += len(pairs)
         if references is not None:
             await references.finish()
+        await ctx.txn.settle()
         return count, returned.rows
 
     async def _pairs(self, rows: Sequence[Row], ctx: "ExecContext") -> list[tuple[Row, Row]]:
@@ -147,7 +149,9 @@ class DeleteRows:
             await self._writer.delete(full, ctx)
             if references is not None:
                 await references.deleted(self._table, full)
+            await ctx.txn.make_room()
             count += len(rows)
         if references is not None:
             await references.finish()
+        await ctx.txn.settle()
         return count, returned.rows

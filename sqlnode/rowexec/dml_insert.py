@@ -10,7 +10,12 @@ from sqlnode.plan.logical import Columns
 from sqlnode.plan.scalar import Call
 from sqlnode.plan.statement import Insert
 from sqlnode.rowexec.async_calls import AsyncCalls
-from sqlnode.rowexec.dml_source import SourceCompiler, compile_source, reads_table
+from sqlnode.rowexec.dml_source import (
+    SourceCompiler,
+    compile_source,
+    reads_tables,
+    source_context,
+)
 from sqlnode.rowexec.evals import Eval, Row
 from sqlnode.rowexec.node import BATCH_ROWS
 from sqlnode.rowexec.on_conflict import ConflictWriter
@@ -111,7 +116,7 @@ class InsertRows:
         self._table = bound.table
         layout = row_layout(bound.table, bound.row_columns)
         self._source = compile_source(bound.source, catalog, compiler)
-        self._reads_itself = reads_table(bound.source, bound.table)
+        self._reads_tables = reads_tables(bound.source)
         self._build = RowBuilder(bound)
         self._checks = RowChecks(bound.table, bound.checks, layout)
         self._writer = RowWriter(bound.table)
@@ -152,23 +157,20 @@ class InsertRows:
             shown = rows if computed is None else await computed.extend(rows, ctx)
             if conflicts is None:
                 await self._writer.insert(rows, ctx)
-                references.inserted(self._table, rows)
+                await references.inserted(self._table, rows)
+            await ctx.txn.make_room()
             count += len(rows)
             if self._returning is not None:
                 returned += [self._returning(row, ctx) for row in shown]
         await references.finish()
+        await ctx.txn.settle()
         return count, returned
 
     async def _batches(self, ctx: "ExecContext") -> Any:
-        """Yield batches of at most BATCH_ROWS; a source that is the target is read first."""
-        if self._reads_itself or self._subqueries.by_row:
-            everything = [row async for rows in self._source.run(ctx) for row in rows]
-            if self._subqueries.by_row:  # all of it before the first row is written
-                yield everything
-                return
-            for start in range(0, len(everything), BATCH_ROWS):
-                yield everything[start : start + BATCH_ROWS]
+        """Yield batches of at most BATCH_ROWS; the source does not see what is written."""
+        if self._subqueries.by_row:  # all of it before the first row is written
+            yield [row async for rows in self._source.run(ctx) for row in rows]
             return
-        async for rows in self._source.run(ctx):
+        async for rows in self._source.run(source_context(ctx) if self._reads_tables else ctx):
             for start in range(0, len(rows), BATCH_ROWS):
                 yield rows[start : start + BATCH_ROWS]

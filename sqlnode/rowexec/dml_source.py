@@ -1,10 +1,15 @@
 """Where the rows of a DML statement come from: rowexec if it can, else vecexec.
 
-**Model.** UPDATE and DELETE over one table find, lock and re-check rows here, however many. With
+**Model.** Rows come as they are read: a source may be larger than memory. So that a statement never
+reads what it wrote itself (an index entry it moved would come up again), sources read through
+`source_context`, the transaction as the statement found it.
+
+UPDATE and DELETE over one table find, lock and re-check rows here, however many. With
 FROM or USING the source is any query; its rows are locked afterwards, and if one of them has
 changed since the snapshot the statement fails with 40001: the join cannot be looked at again.
 """
 
+import copy
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +22,8 @@ from sqlnode.plan.scalar import Scalar
 from sqlnode.plan.statement import Query
 from sqlnode.rowexec.conditions import conjuncts
 from sqlnode.rowexec.evals import Row
-from sqlnode.rowexec.node import BATCH_ROWS, Run
+from sqlnode.rowexec.node import BATCH_ROWS, Node, Run
+from sqlnode.rowexec.node import Batches as NodeBatches
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.plan_compiler import with_all_columns
 from sqlnode.rowexec.query import Executable, compile_query
@@ -49,9 +55,16 @@ def compile_source(plan: Plan, catalog: Catalog, compiler: SourceCompiler) -> Ex
         return compiler(query)
 
 
-def reads_table(plan: Plan, table: TableDesc) -> bool:
-    """Tell whether a plan reads `table`; subqueries in scalars may hide a read, so they count."""
-    return any(isinstance(p, Scan) and p.table.id == table.id for p in walk_plans(plan))
+def reads_tables(plan: Plan) -> bool:
+    """Tell whether a plan reads stored rows as it goes; what vecexec runs reads them first."""
+    return any(isinstance(part, Scan) for part in walk_plans(plan))
+
+
+def source_context(ctx: "ExecContext") -> "ExecContext":
+    """Return a context whose reads do not see what the statement writes from now on."""
+    made = copy.copy(ctx)
+    made.txn = ctx.txn.as_statement_began()
+    return made
 
 
 class Targets(Protocol):
@@ -106,15 +119,11 @@ class TableTargets:
         scan = with_all_columns(scan)
         codec = codec_of(scan.table)
         mode = change_mode(scan.table, assigned) if assigned else EXCLUSIVE
-        self._moves = False
         if is_lockable_point(scan, condition):
             self._node: PointLocks | LockedRows = PointLocks(scan, condition, mode)
         else:
             found = TableScan(scan, condition, (), has_limit=False)
-            self._node = LockedRows(found, scan, condition, mode)
-            # A row whose key in the scanned index changes could be met again further on.
-            keys = {*found.path.index.attnums, *codec.primary.attnums}
-            self._moves = not assigned.isdisjoint(keys)
+            self._node = LockedRows(_EvenBatches(found), scan, condition, mode)
         self.layout = dict(self._node.layout)
         for n, column in enumerate(row_columns):
             self.layout[column.id] = codec.position_of.get(column.attnum, n)
@@ -124,14 +133,32 @@ class TableTargets:
         if isinstance(self._node, PointLocks):  # one batch
             yield await self._node.single(Run(ctx))
             return
-        if not self._moves:
-            async with aclosing(self._node.batches(Run(ctx))) as batches:
-                async for rows in batches:
-                    yield rows
-            return
-        everything = [row async for rows in self._node.batches(Run(ctx)) for row in rows]
-        for start in range(0, len(everything), BATCH_ROWS):
-            yield everything[start : start + BATCH_ROWS]
+        # A row whose key in the scanned index changes is not met again further on.
+        run = Run(source_context(ctx))
+        async with aclosing(self._node.batches(run)) as batches:
+            async for rows in batches:
+                yield rows
+
+
+class _EvenBatches:
+    """Batches of just BATCH_ROWS: rows of one batch may exchange keys, wherever blocks end."""
+
+    def __init__(self, source: Node) -> None:
+        self.layout = source.layout
+        self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
+        self._source = source
+
+    async def batches(self, run: Run, limit: int = 0) -> NodeBatches:
+        """Yield the source's rows."""
+        found: list[Row] = []
+        async with aclosing(self._source.batches(run, limit)) as batches:
+            async for rows in batches:
+                found += rows
+                while len(found) >= BATCH_ROWS:
+                    yield found[:BATCH_ROWS]
+                    del found[:BATCH_ROWS]
+        if found:
+            yield found
 
 
 class JoinedTargets:
@@ -167,17 +194,18 @@ class JoinedTargets:
         """Yield locked rows; of several matches for one row the first counts."""
         seen: set[bytes] = set()
         found: list[Row] = []
-        # The source is read to its end first: it must not see what the statement writes.
-        async for rows in self._executable.run(ctx):
+        async for rows in self._executable.run(source_context(ctx)):
             for row in rows:
                 ordered = row if self._is_ordered else tuple([row[n] for n in self._order])
                 key = self._codec.row_key(ordered)
                 if key not in seen:
                     seen.add(key)
                     found.append(ordered)
-        for start in range(0, len(found), BATCH_ROWS):
-            part = found[start : start + BATCH_ROWS]
-            yield await self._locker.lock(part, ctx, _refuse_changed)
+            while len(found) >= BATCH_ROWS:
+                part, found = found[:BATCH_ROWS], found[BATCH_ROWS:]
+                yield await self._locker.lock(part, ctx, _refuse_changed)
+        if found:
+            yield await self._locker.lock(found, ctx, _refuse_changed)
 
 
 def _refuse_changed(_row: Row, _ctx: "ExecContext") -> bool:

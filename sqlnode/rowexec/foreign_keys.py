@@ -1,11 +1,13 @@
 """One foreign key, compiled: from rows to the parent's keys, and from parents to child rows."""
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import aclosing
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from kvapi.keys import KeyKind
+from kvapi.spans import Span
 from pgwire.errors import FeatureNotSupported, InvalidForeignKey
 from sqlnode.catalog.descriptors import ForeignKeyDesc, TableDesc
 from sqlnode.rowexec.evals import Row
@@ -14,7 +16,10 @@ from sqlnode.rowexec.storage_kinds import key_kind
 from sqlnode.rowexec.table_codec import codec_of
 from sqlnode.txn import Transaction
 
+PAGE_ROWS: Final = 1000
+_SPANS_AT_ONCE: Final = 50
 Values = tuple[Any, ...]
+Rows = list[Row]
 
 
 class ForeignKey:
@@ -84,43 +89,57 @@ class ForeignKey:
             return self.parent_index.row_key(key, value)
         return key
 
-    async def children(self, parents: Iterable[Values], txn: Transaction) -> list[Row]:
-        """Return the child rows that reference any of the parents' values, own writes included."""
+    async def children(self, parents: Iterable[Values], txn: Transaction) -> AsyncIterator[Rows]:
+        """Yield the child rows that reference any of the parents' values, own writes included.
+
+        Page by page: what is done with one page is seen when the next is read.
+        """
         if self._converts:
             raise FeatureNotSupported("foreign keys between columns of different types")
         wanted = list(parents)
-        if self._child_index is not None:
-            return await self._children_by_index(self._child_index, wanted, txn)
-        return await self._children_by_scan(set(map(self.parent_key, wanted)), txn)
-
-    async def _children_by_index(
-        self, index: IndexCodec, wanted: list[Values], txn: Transaction
-    ) -> list[Row]:
+        if self._child_index is None:
+            keys = set(map(self.parent_key, wanted))
+            async for rows in self._pages(self._child_codec.primary, self._child_codec.span, txn):
+                yield [row for row in rows if self._refers_to(row, keys)]
+            return
+        index = self._child_index
         order = _order(index, self.desc.columns)
-        decode = self._child_codec.decode_row
-        rows: list[Row] = []
-        for values in wanted:
-            span = index.prefix_span([values[n] for n in order])
-            async with aclosing(txn.scan_blocks(span)) as blocks:
-                async for block in blocks:
-                    if isinstance(index, SecondaryIndexCodec):
-                        keys = [index.row_key(key, value) for key, value in block.rows()]
-                        stored = await txn.multi_get(keys)
-                    else:
-                        stored = list(block.values_list())
-                    rows += [decode(value) for value in stored if value is not None]
-        return rows
+        spans = [index.prefix_span([values[n] for n in order]) for values in wanted]
+        for start in range(0, len(spans), _SPANS_AT_ONCE):
+            group = spans[start : start + _SPANS_AT_ONCE]
+            limit = PAGE_ROWS // len(group)
+            firsts = await asyncio.gather(*[self._page(index, s, limit, txn) for s in group])
+            yield [row for rows, _ in firsts for row in rows]
+            for _, rest in firsts:
+                if rest is not None:
+                    async for rows in self._pages(index, rest, txn):
+                        yield rows
 
-    async def _children_by_scan(self, wanted: set[bytes], txn: Transaction) -> list[Row]:
+    def _refers_to(self, row: Row, keys: set[bytes]) -> bool:
+        values = self.child_values(row)
+        return None not in values and self.parent_key(values) in keys
+
+    async def _pages(self, index: IndexCodec, span: Span, txn: Transaction) -> AsyncIterator[Rows]:
+        rest: Span | None = span
+        while rest is not None:
+            rows, rest = await self._page(index, rest, PAGE_ROWS, txn)
+            yield rows
+
+    async def _page(
+        self, index: IndexCodec, span: Span, limit: int, txn: Transaction
+    ) -> tuple[Rows, Span | None]:
+        """Return the first rows of a span of an index, and what is left of the span."""
         decode = self._child_codec.decode_row
-        rows: list[Row] = []
-        async with aclosing(txn.scan_blocks(self._child_codec.span)) as blocks:
+        found: list[tuple[bytes, bytes]] = []
+        async with aclosing(txn.scan_blocks(span, limit_rows=limit)) as blocks:
             async for block in blocks:
-                for row in map(decode, block.values_list()):
-                    values = self.child_values(row)
-                    if None not in values and self.parent_key(values) in wanted:
-                        rows.append(row)
-        return rows
+                found += block.rows()
+        stored: Sequence[bytes | None] = [value for _, value in found]
+        if found and isinstance(index, SecondaryIndexCodec):
+            stored = await txn.multi_get([index.row_key(key, value) for key, value in found])
+        rows: Rows = [decode(value) for value in stored if value is not None]
+        is_all = len(found) < limit
+        return rows, None if is_all else Span(found[-1][0] + b"\x00", span.end)
 
 
 def _index_over(

@@ -112,13 +112,13 @@ class Conflicts:
             elif clause.do_update:
                 # What was collected goes first: the update may touch the same keys.
                 await writer.insert(fresh, ctx)
-                self._references.inserted(writer.table, fresh)
+                await self._references.inserted(writer.table, fresh)
                 fresh = []
                 new = await self._update(met, row, ctx)
                 if new is not None:
                     written.append(new)
         await writer.insert(fresh, ctx)
-        self._references.inserted(writer.table, fresh)
+        await self._references.inserted(writer.table, fresh)
         return written
 
     def _keys(self, row: Row) -> list[bytes]:
@@ -133,7 +133,8 @@ class Conflicts:
 
     def _claim(self, row: Row, taken: dict[bytes, bytes | None]) -> None:
         key = self._clause.writer.codec.row_key(row)
-        self._own.add(key)
+        if self._clause.do_update:
+            self._own.add(key)
         for arbiter_key in self._keys(row):
             taken[arbiter_key] = key
 

@@ -68,7 +68,7 @@ class RowWriter:
         """Look whether the keys exist, unless the commit is about to. Raises: UniqueViolation."""
         if ctx.commit_follows or not claims:
             return
-        values = await ctx.txn.multi_get([key for key, _, _ in claims])
+        values = await ctx.txn.multi_get([key for key, _, _ in claims], is_claim=True)
         for (_, index, row), value in zip(claims, values, strict=True):
             if value is not None:
                 raise self.errors(ctx).unique(index, index.values(row))

@@ -75,13 +75,13 @@ class FakeKvStore:
                 if span.contains(key) and versions[-1][0] > read_ts:
                     raise WriteConflict("changed after the snapshot", key=key)
 
-    def commit(self, request, staged):
+    def commit(self, request, staged, own):
         txn_id, commit = request.txn_id, request.commit
         if txn_id in self.refused:
             raise WriteConflict("declared as never to commit")
         self.validate(commit.footprint, request.read_ts)
         for key in commit.absent_keys:
-            if self.read(key, self.newest_ts)[0] is not None:
+            if (own[key] if key in own else self.read(key, self.newest_ts)[0]) is not None:
                 raise KeyExists("exists", key=key)
         self.newest_ts += 1
         for writes in [*staged, commit.writes]:
@@ -308,8 +308,9 @@ class FakeStream:
         response.done.SetInParent()
 
     def _commit(self, request, response):
+        own = self._own(kv_pb2.Request(txn_id=request.txn_id))
         staged = [writes for _, writes in self._staged.pop(request.txn_id, [])]
-        response.commit.commit_ts = self.store.commit(request, staged)
+        response.commit.commit_ts = self.store.commit(request, staged, own)
         self.store.free(request.txn_id)
 
     def _rollback(self, request, response):

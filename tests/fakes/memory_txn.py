@@ -4,7 +4,9 @@ Reads see the transaction's own writes. Every call that would be a round trip is
 `round_trips`, so that tests can state how many a statement costs.
 """
 
+import copy
 import struct
+from contextlib import contextmanager
 from itertools import accumulate
 
 from kvapi.client.results import Block, MultiGot
@@ -48,7 +50,7 @@ class MemoryTxn:
         self.round_trips.append("get")
         return self._value(key)
 
-    async def multi_get(self, keys):
+    async def multi_get(self, keys, *, is_claim=False):
         self.round_trips.append("multi_get")
         return [self._value(key) for key in keys]
 
@@ -107,6 +109,21 @@ class MemoryTxn:
 
     def require_still(self, view, keys=None):
         """Do nothing: nobody else writes here."""
+
+    async def make_room(self):
+        """Do nothing: memory is the store."""
+
+    async def settle(self):
+        """Do nothing: nothing is on its way."""
+
+    def as_statement_began(self):
+        view = copy.copy(self)
+        view.writes, view.lock_rows = dict(self.writes), self.lock_rows
+        return view
+
+    @contextmanager
+    def as_now(self):
+        yield self.as_statement_began()
 
     def mark(self):
         return len(self._undo), len(self.absent)

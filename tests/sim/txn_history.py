@@ -71,7 +71,8 @@ class History:
                     rows += block.rows()
             log.append(("scan", (span, reverse, limit), rows))
         elif kind == "insert":
-            if txn._buffer.writes.get(key) is None:
+            recent = txn._own.recent
+            if key not in recent or recent[key] is None:
                 txn.require_absent(key)
                 log.append(("get", key, None))
                 txn.put(key, value)
