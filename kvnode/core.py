@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
-from kvnode.node_config import NodeConfig
+from kvnode.node_config import STAGED, NodeConfig
 from kvnode.server.read_scheduler import ReadScheduler
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.records import NEWEST_TS, read_u64
@@ -21,6 +21,7 @@ from kvnode.txn.group_commit import GroupCommit, Operation, Writer
 from kvnode.txn.intents import Intents
 from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.operations import SystemOperation
+from kvnode.txn.range_commit import RangeCommits
 from kvnode.txn.sequencer import Sequencer
 from kvnode.txn.timeline import Timeline
 from runtime.clock import Clock
@@ -83,6 +84,9 @@ class Core:
         )
         self.intents = Intents(self.timeline, self.locks, self.group, config=config, loop=loop)
         self.sequencer = Sequencer(self.timeline, self.locks, self.group, self.intents)
+        self.commits = RangeCommits(
+            self.intents, self.sequencer, self.locks, is_staged=config.range_commit == STAGED
+        )
         self.counters = CounterSteps(self.timeline, self.group)
         self.tenants = TenantRegistry(
             self.timeline,
@@ -96,6 +100,9 @@ class Core:
     def set_address(self, address: str) -> None:
         """Say under which address range descriptors name this node; before the first stream."""
         self.tenants.own_address = address
+        for tenant in self.tenants.loaded():
+            tenant.ranges.own_address = address
+            tenant.ranges.look_again()
 
     def now_s(self) -> float:
         """Return wall time in seconds."""

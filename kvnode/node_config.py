@@ -1,8 +1,13 @@
 """Configuration of the KV node: section `kvnode` of the configuration file."""
 
 from dataclasses import dataclass, field, fields
+from typing import Final
 
 from runtime.config_error import ConfigError
+
+ATOMIC: Final = "atomic"
+STAGED: Final = "staged"
+_TEXTS: Final = ("log_level", "range_commit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +50,7 @@ class NodeConfig:
     range_load_s: float = 10.0  # if it did so for so long and the load has a middle
     range_quiet_s: float = 300.0  # neighbours merge when small and slow for so long
     range_interval_s: float = 1.0  # how often all that is looked at
+    range_commit: str = ATOMIC  # over several ranges: in one write, or "staged" range by range
     ranges_max: int = 10_000  # of one tenant; then none splits any more
     credential_life_s: float = 86_400.0
     drain_s: float = 5.0
@@ -53,7 +59,11 @@ class NodeConfig:
     log_level: str = "INFO"
 
     def __post_init__(self) -> None:
-        for name in (f.name for f in fields(self) if f.name != "log_level"):
+        if self.range_commit not in (ATOMIC, STAGED):
+            raise ConfigError(
+                f'range_commit is "{ATOMIC}" or "{STAGED}", not {self.range_commit!r}'
+            )
+        for name in (f.name for f in fields(self) if f.name not in _TEXTS):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
         if self.block_bytes_max * 2 > self.frame_bytes_max:

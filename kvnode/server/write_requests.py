@@ -56,7 +56,7 @@ class WriteRequests:
     def close(self) -> None:
         """Let go of locks and staged writes; commits that are queued go on."""
         for commit in list(self._committing.values()):
-            self._core.sequencer.cancel(commit)
+            self._core.commits.cancel(commit)
         self._stages.close()
         self._locks.close()
 
@@ -119,14 +119,14 @@ class WriteRequests:
             )
             size = message.footprint.ByteSize() + sum(map(len, absent_keys))
             self._check_bytes(written.size_bytes)
-            cancel = self._core.sequencer.cancel
+            cancel = self._core.commits.cancel
             session.track(request_id, lambda _: cancel(commit), size_bytes=size)
         except KvError:
             self._give_up(owner)
             raise
         self._written_bytes += written.size_bytes
         self._committing[request_id] = commit
-        self._core.sequencer.commit(commit)
+        self._core.commits.commit(commit)
 
     def _check_bytes(self, size_bytes: int) -> None:
         limit = self._core.config.commit_bytes_max

@@ -20,7 +20,7 @@ CONFIG = {
 
 
 class RangeMachine:
-    """Directives: insert, delete, read, load, pass, ranges, move, ask, commit."""
+    """Directives: insert, delete, read, scan, load, pass, ranges, restart, move, split, commit."""
 
     def __init__(self):
         self.loop = VirtualLoop()
@@ -28,7 +28,7 @@ class RangeMachine:
         self.nodes = {}
         self.streams = {}
         for name in ("n1", "n2"):
-            node = SimNode(self.loop, seed=1, config=NodeConfig(**CONFIG))
+            node = SimNode(self.loop, seed=1, config=NodeConfig(**CONFIG, range_commit="staged"))
             node.core.set_address(name)
             self.tenant_id = self.run(node.create("acme"))
             self.nodes[name] = node
@@ -138,7 +138,7 @@ class RangeMachine:
         return await self.do_ranges(directive)
 
     async def do_move(self, directive):
-        """All ranges from a key on go to a node; both nodes learn it."""
+        """Give all ranges from a key on to a node; both nodes learn it."""
         (cut,) = self.keys(directive)
         table = self.tenant("n1").ranges.table
         generation = max(found.generation for found in table.ranges) + 1
@@ -149,3 +149,49 @@ class RangeMachine:
         for name, node in self.nodes.items():
             await node.keeper.assign(self.tenant(name), RangeTable(ranges, table.next_id + 1))
         return await self.do_ranges(directive)
+
+    async def do_split(self, directive):
+        (cut,) = self.keys(directive)
+        await self.nodes["n1"].keeper.split(self.tenant(), cut)
+        return await self.do_ranges(directive)
+
+    # --- a commit over several ranges, step by step
+
+    async def do_commit(self, directive):
+        """Commit rows, and let the node stop when `writes` more writes of the store are done."""
+        node, keys = self.nodes["n1"], [b"row%04d" % int(n) for n in directive.get("to").split(",")]
+        left = int(directive.get("writes", "100"))
+        steps, run = [], node.writer.run
+
+        def watched(operations, report):
+            if len(steps) == left:
+                node.writer.is_dead = True
+                return
+            steps.append([type(operation).__name__ for operation in operations])
+            run(operations, report)
+
+        node.writer.run = watched
+        writes = kv_pb2.Writes(
+            put_keys=keys, put_values=[directive.get("value").encode()] * len(keys)
+        )
+        asked = self.streams["n1"].request(
+            commit=kv_pb2.Commit(writes=writes), txn_id=directive.get("txn").encode() * 16
+        )
+        await asyncio.sleep(1)
+        node.writer.run = run
+        told = "committed" if asked.done() and not asked.exception() else "no answer"
+        lines = [f"write {number}: {' '.join(names)}" for number, names in enumerate(steps, 1)]
+        return "\n".join([*lines, told])
+
+    async def do_outcome(self, directive):
+        txn_id = directive.get("txn").encode() * 16
+        answer = await self.streams["n1"].request(txn_status=kv_pb2.TxnStatus(txn_id=txn_id))
+        return kv_pb2.TxnStatusResult.State.Name(answer.txn_status.state).lower()
+
+    async def do_values(self, directive):
+        lines = []
+        for number in directive.get("of").split(","):
+            get = kv_pb2.Get(key=b"row%04d" % int(number))
+            value = (await self.streams["n1"].request(get=get)).value
+            lines.append(f"{number}={value.value.decode() if value.HasField('value') else '-'}")
+        return " ".join(lines)
