@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from pgwire.codecs.settings import Settings
+from sqlnode.advisory_locks import SessionAdvisoryLocks
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.txn import Transaction
 
@@ -69,3 +70,4 @@ class ExecContext:
     # The statement is a whole transaction and nothing comes between it and the commit, so that
     # the commit may report duplicate keys (KeyExists → rowexec.constraint_errors).
     commit_follows: bool = False
+    advisory: SessionAdvisoryLocks | None = None  # of the session, beyond transactions

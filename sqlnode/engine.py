@@ -77,13 +77,17 @@ class Engine:
         """Return µs since 2000."""
         return self.clock.now_ns() // 1_000 - _EPOCH_MICROS
 
+    def new_id(self) -> bytes:
+        """Return an id for a transaction, or for what owns locks like one."""
+        return self.random_bytes(TXN_ID_BYTES)
+
     def begin(self, isolation: Isolation, read_only: bool, past_ts: int = 0) -> Transaction:
         """Begin a transaction on the current catalog, or one that reads as of `past_ts`."""
         if not self.keeper.is_awake:
             self.keeper.wake()
         return Transaction(
             self.kv,
-            txn_id=self.random_bytes(TXN_ID_BYTES),
+            txn_id=self.new_id(),
             catalog_version=0 if past_ts else self.catalog.version,
             isolation=isolation,
             read_only=read_only,

@@ -1,6 +1,6 @@
 """Named savepoints over a transaction's marks."""
 
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 M = TypeVar("M")
 
@@ -8,11 +8,11 @@ M = TypeVar("M")
 class Marked(Protocol[M]):
     """The transaction, as its savepoints see it."""
 
-    def lock_mark(self) -> int:
+    def lock_mark(self) -> Any:
         """Return the present position among the locks."""
         ...
 
-    def give_up_locks(self, mark: int) -> None:
+    def give_up_locks(self, mark: Any) -> None:
         """Give up the locks taken since `mark`."""
         ...
 
@@ -34,7 +34,7 @@ class Savepoints(Generic[M]):
 
     def __init__(self, txn: Marked[M]) -> None:
         self._txn = txn
-        self._stack: list[tuple[str, M, int]] = []
+        self._stack: list[tuple[str, M, Any]] = []
 
     def newest(self) -> M | None:
         """Return the mark of the newest savepoint."""
@@ -43,6 +43,13 @@ class Savepoints(Generic[M]):
     def set(self, name: str) -> None:
         """Set a savepoint here."""
         self._stack.append((name, self._txn.mark(), self._txn.lock_mark()))
+
+    def undo_newest(self) -> None:
+        """Take back writes and locks since the newest savepoint, if there is one: an error."""
+        if self._stack:
+            _, mark, locks_mark = self._stack[-1]
+            self._txn.undo_to(mark)
+            self._txn.give_up_locks(locks_mark)
 
     def rollback_to(self, name: str) -> None:
         """Take back writes and locks since the savepoint, which stays. Raises: SavepointMissing."""

@@ -36,7 +36,7 @@ from sqlnode.locked_rows import (
 from sqlnode.own_writes import STAGE_BYTES, OwnMark, OwnWrites, Visible
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
-from sqlnode.txn_locks import LockWish, TxnLocks
+from sqlnode.txn_locks import LocksMark, LockWish, TxnLocks
 from sqlnode.txn_reads import TransactionReads
 
 Isolation = Literal["serializable", "repeatable read", "read committed"]
@@ -167,7 +167,7 @@ class Transaction(TransactionReads):
         """Delete a row, which must have been locked by `lock_rows` (index entries: their row)."""
         self._own.buffer.set(key, None)
 
-    def give_up_locks(self, mark: int) -> None:
+    def give_up_locks(self, mark: LocksMark) -> None:
         """Give up the locks taken since `mark`: what was read of those rows may change again."""
         for key in self.locks.give_up_since(mark):
             if self._is_tracking:

@@ -5,25 +5,17 @@ validating reads of rows that cannot change any more; and, once there is a savep
 TO has to give up. Giving up is sent without waiting: the stream keeps its order.
 """
 
-from bisect import bisect_right
-from collections.abc import AsyncGenerator, Container, Sequence
-from operator import itemgetter
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, NamedTuple
 
 from kvapi.client.kv_client import KvClient
 from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import ABSENT, SKIPPED, MultiGot
 from kvapi.errors import RequestTooLarge
+from sqlnode.held_modes import HeldModes
 from sqlnode.locked_rows import halves
 
 KEYS_PER_REQUEST: Final = 1000  # of one multi_get or lock request
-STRENGTH: Final[dict[LockMode, int]] = {
-    "key shared": 0,
-    "shared": 1,
-    "no key exclusive": 2,
-    "exclusive": 3,
-}
-_MODES: Final[list[LockMode]] = list(STRENGTH)
 
 
 class LockWish(NamedTuple):
@@ -36,26 +28,30 @@ class LockWish(NamedTuple):
     catalog_version: int = 0
 
 
+class LocksMark(NamedTuple):
+    """A position to go back to."""
+
+    rows: int
+    advisory: int
+
+
 class TxnLocks:
     """Belongs to one transaction."""
 
     def __init__(self, client: KvClient, txn_id: bytes) -> None:
         self.session = b""  # locks of one session never exclude each other
         self.has_any = False
-        self.keeps_log = False  # from the first savepoint on
         self._client = client
         self._txn_id = txn_id
-        self._held: dict[bytes, int] = {}  # modes, as bits
-        self._log: list[tuple[int, bytes, LockMode]] = []  # numbered, rising
-        self._number = 0
-
-    def covers(self, key: bytes, mode: LockMode) -> bool:
-        """Tell whether a key is held in `mode` or stronger."""
-        return self._held.get(key, 0) >> STRENGTH[mode] != 0
+        self._rows = HeldModes()
+        self._advisory = HeldModes()
+        self.covers = self._rows.covers
+        self.add = self._rows.add
+        self.forget = self._rows.forget  # staged keys: their intents are locks
 
     def protects(self, key: bytes) -> bool:
         """Tell whether the value of a key cannot change before the transaction ends."""
-        return self._held.get(key, 0) > 1  # more than KEY SHARE
+        return self._rows.covers(key, "shared")
 
     async def lock(
         self, keys: Sequence[bytes], wish: LockWish
@@ -88,15 +84,15 @@ class TxnLocks:
             self.give_up(self.note(part, got.found, wish.mode), wish.mode)
         return values
 
-    def add(self, key: bytes, mode: LockMode) -> bool:
-        """Note a lock; False if the key was held so already."""
-        held = self._held.get(key, 0)
-        if held >> STRENGTH[mode]:
+    async def lock_advisory(self, key: bytes, wish: LockWish) -> bool:
+        """Take an advisory lock to the end of the transaction; False if it was skipped."""
+        self.has_any = True
+        got = await self._client.lock(
+            [key], txn_id=self._txn_id, session=self.session, is_advisory=True, **wish._asdict()
+        )
+        if got.found[0] == SKIPPED:
             return False
-        self._held[key] = held | 1 << STRENGTH[mode]
-        if self.keeps_log:
-            self._number += 1
-            self._log.append((self._number, key, mode))
+        self._advisory.add(key, wish.mode)
         return True
 
     def note(self, keys: Sequence[bytes], found: bytes, mode: LockMode) -> list[bytes]:
@@ -107,40 +103,30 @@ class TxnLocks:
                 absent.append(key)
         return absent
 
-    def mark(self) -> int:
+    def mark(self) -> LocksMark:
         """Return the present position: a savepoint is set here."""
-        self.keeps_log = True
-        return self._number
+        return LocksMark(self._rows.mark(), self._advisory.mark())
 
-    def give_up_since(self, mark: int) -> list[bytes]:
-        """Give up what was locked since `mark`; return the keys that may change again."""
-        taken = self._log[bisect_right(self._log, mark, key=itemgetter(0)) :]
-        for mode in _MODES:
-            self.give_up([key for _, key, taken_mode in taken if taken_mode == mode], mode)
-        return [key for _, key, _ in taken if not self.protects(key)]
-
-    def forget(self, keys: Container[bytes]) -> None:
-        """Forget keys that were staged: their intents are locks until the transaction ends."""
-        self._held = {key: held for key, held in self._held.items() if key not in keys}
-        if self._log:
-            self._log = [entry for entry in self._log if entry[1] not in keys]
+    def give_up_since(self, mark: LocksMark) -> list[bytes]:
+        """Give up what was locked since `mark`; return the rows that may change again."""
+        for mode, keys in self._advisory.since(mark.advisory).items():
+            self._advisory.drop(keys, mode)
+            self._unlock(keys, mode, is_advisory=True)
+        taken = self._rows.since(mark.rows)
+        for mode, keys in taken.items():
+            self.give_up(keys, mode)
+        return [key for keys in taken.values() for key in keys if not self.protects(key)]
 
     def give_up(self, keys: Sequence[bytes], mode: LockMode) -> None:
-        """Give up locks taken in `mode`, wherever the log has them."""
-        if not keys:
-            return
-        for key in keys:
-            if left := self._held.get(key, 0) & ~(1 << STRENGTH[mode]):
-                self._held[key] = left
-            else:
-                self._held.pop(key, None)
-        gone = set(keys)
-        if self._log:
-            self._log = [entry for entry in self._log if entry[2] != mode or entry[1] not in gone]
-        for start in range(0, len(keys), KEYS_PER_REQUEST):
-            part = keys[start : start + KEYS_PER_REQUEST]
-            freed = self._client.unlock(part, txn_id=self._txn_id, mode=mode)
-            freed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        """Give up row locks taken in `mode`."""
+        if keys:
+            self._rows.drop(keys, mode)
+            for start in range(0, len(keys), KEYS_PER_REQUEST):
+                self._unlock(keys[start : start + KEYS_PER_REQUEST], mode)
+
+    def _unlock(self, keys: Sequence[bytes], mode: LockMode, *, is_advisory: bool = False) -> None:
+        freed = self._client.unlock(keys, txn_id=self._txn_id, mode=mode, is_advisory=is_advisory)
+        freed.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def free(self) -> None:
         """Send the rollback without waiting: the stream keeps its order with later requests."""

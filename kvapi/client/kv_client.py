@@ -137,6 +137,10 @@ class KvClient(CounterCalls):
         """How often a hello was accepted; 2 means one reconnect."""
         return self._connection.connect_count
 
+    def is_broken(self, txn_id: bytes) -> bool:
+        """Tell whether a transaction lost its locks or staged writes with their stream."""
+        return self._ties.is_broken(txn_id)
+
     # --- reads --------------------------------------------------------------------------------
 
     # With `txn_id` a read sees what the transaction has staged, up to its layer `layer_max`.

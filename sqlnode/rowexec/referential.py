@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from pgwire.errors import FeatureNotSupported
 from sqlnode.catalog.descriptors import FkAction, TableDesc
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.plan.bind import bind_expression
 from sqlnode.plan.logical import OutColumn
 from sqlnode.rowexec.constraint_errors import ConstraintErrors
@@ -32,7 +33,6 @@ from sqlnode.rowexec.row_locks import (
     RowLocker,
     RowLockMode,
     change_mode,
-    lock_timeout_ms,
 )
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_scalar

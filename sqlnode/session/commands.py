@@ -6,9 +6,8 @@ One function decides by the node's class; what it calls is in the module of its 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from pgwire.errors import FeatureNotSupported, UndefinedObject, UndefinedTable, WrongObjectType
+from pgwire.errors import FeatureNotSupported, UndefinedObject, WrongObjectType
 from pgwire.messages import row_description
-from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.parse import utility as u
 from sqlnode.plan.logical import Columns
 from sqlnode.planner import Plan
@@ -18,6 +17,7 @@ from sqlnode.session.as_of import find_past
 from sqlnode.session.copy_command import run_copy
 from sqlnode.session.describe import described_columns
 from sqlnode.session.explain import explain
+from sqlnode.session.lock_command import lock_table, named_tables
 from sqlnode.session.run_ddl import run_ddl
 from sqlnode.session.run_job import cancel_job, job_rows
 from sqlnode.session.session import Session
@@ -135,6 +135,7 @@ async def _discard(session: Session, node: u.Discard) -> str:
             session.parameters.reset_all()
             session.statements.clear()
             session.sequences.discard()
+            session.advisory.unlock_all()
             session.parameters_changed()
         case "sequences":
             session.sequences.discard()
@@ -166,30 +167,11 @@ async def _begin(session: Session, node: u.Begin) -> str:
 # What is accepted because it changes nothing here, and what is refused
 
 
-def _tables(session: Session, node: u.LockTable | u.Maintenance) -> None:
-    for ref in node.tables:
-        name, schema = ref.name[-1], ref.name[-2] if len(ref.name) > 1 else None
-        found = session.block.catalog.find_relation(name, schema, session.info.search_path)
-        if not isinstance(found, TableDesc):
-            raise UndefinedTable(
-                f'relation "{".".join(ref.name)}" does not exist', position=ref.position or None
-            )
-
-
-def _lock_table(session: Session, node: u.LockTable) -> str:
-    transaction_commands.require_block(session, "LOCK TABLE")
-    _tables(session, node)
-    session.out.notice(
-        "NOTICE", "LOCK TABLE takes no lock: transactions are serializable without it"
-    )
-    return "LOCK TABLE"
-
-
 def _maintenance(session: Session, node: u.Maintenance) -> str:
     if node.kind in ("VACUUM", "CLUSTER") or (node.kind == "REINDEX" and not node.tables):
         transaction_commands.forbid_block(session, node.kind)
     if node.kind in ("VACUUM", "ANALYZE"):
-        _tables(session, node)
+        named_tables(session, node.tables)
     return node.kind
 
 
@@ -251,7 +233,7 @@ _HANDLERS: Final[dict[type[Any], Callable[[Session, Any], Any]]] = {
     u.Deallocate: prepared_commands.deallocate,
     u.DeclareCursor: cursors.declare,
     u.CloseCursor: cursors.close_cursor,
-    u.LockTable: _lock_table,
+    u.LockTable: lock_table,
     u.SetConstraints: _set_constraints,
     u.Listen: _refuse,
     u.Unlisten: _unlisten,

@@ -17,6 +17,7 @@ from pgwire import frames
 from pgwire.connection import ServerConnection, State
 from pgwire.errors import (
     AdminShutdown,
+    ConnectionFailure,
     IdleInTransactionSessionTimeout,
     IdleSessionTimeout,
     InternalError,
@@ -43,6 +44,9 @@ from sqlnode.session.transaction_block import BlockState
 from sqlnode.session_registry import SessionRegistry
 
 _log = logging.getLogger(__name__)
+_LOCKS_LOST: Final = (
+    "the connection to the KV node was lost, and with it the advisory locks of this session"
+)
 _READY: Final = {"I": READY_IDLE, "T": READY_IN_TRANSACTION, "E": READY_FAILED}
 
 
@@ -79,6 +83,7 @@ async def _end(session: Session) -> None:
         await rollback(session)
     except KvError as error:
         _log.info("rollback_failed", extra={"error": str(error)})
+    session.advisory.unlock_all()
     session.out.flush()
     session.link.close()
 
@@ -190,6 +195,8 @@ class SessionServer:
         try:
             if isinstance(frame, SqlError):
                 raise frame
+            if session.advisory.is_lost:
+                raise ConnectionFailure(_LOCKS_LOST, severity="FATAL")
             await self._dispatch(frame)
             return True
         except SqlError as error:
@@ -221,8 +228,8 @@ class SessionServer:
             self._ahead = None  # discarded up to the next Sync, like what follows
         block = session.block
         if block.state is BlockState.OPEN:
-            block.fail()
             await session.close_portals()
+            await block.fail()
         elif block.state is BlockState.IMPLICIT:
             await rollback(session)
         session.parameters_changed()

@@ -12,6 +12,7 @@ from pgwire.codecs.rows import TEXT_FORMAT, resolve_formats
 from pgwire.connection import ServerConnection
 from pgwire.errors import ConfigurationLimitExceeded, InvalidCatalogName
 from runtime.control_wire import SessionHello
+from sqlnode.advisory_locks import SessionAdvisoryLocks
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.virtual import SYSTEM_SCHEMAS
 from sqlnode.context import ExecContext, SessionInfo
@@ -52,6 +53,7 @@ class Session:
         )
         engine.catalog_use.add(self.block)
         self.sequences = SessionSequences(engine.counters, lambda: self.block.catalog)
+        self.advisory = SessionAdvisoryLocks(engine.kv, engine.new_id(), _lock_session(hello))
         self.statements: dict[str, PreparedStatement] = {}
         self.portals: dict[str, Portal] = {}
         self.is_whole = False  # the running statement is a transaction of its own
@@ -149,17 +151,13 @@ class Session:
             cancelled=lambda: self.guard.is_cancelled,
             work_mem_bytes=self.work_mem_bytes,
             commit_follows=commit_follows,
+            advisory=self.advisory,
         )
 
     def _begin(self, isolation: Isolation, read_only: bool, past_ts: int = 0) -> Transaction:
         txn = self.engine.begin(isolation, read_only, past_ts)
-        txn.locks.session = self.lock_session
+        txn.locks.session = _lock_session(self.hello)
         return txn
-
-    @property
-    def lock_session(self) -> bytes:
-        """What the KV node calls this session: deadlock reports show it as the process id."""
-        return self.info.backend_pid.to_bytes(4, "big")
 
     def begin_clock(self, now: int) -> None:
         """Fix now() for a transaction."""
@@ -214,6 +212,11 @@ class Session:
         while self.portals:
             _, portal = self.portals.popitem()
             await portal.close()
+
+
+def _lock_session(hello: SessionHello) -> bytes:
+    """Return what the KV node calls this session: deadlock reports show it as the process id."""
+    return hello.backend_pid.to_bytes(4, "big")
 
 
 def _fixed(engine: Engine, hello: SessionHello) -> dict[str, str]:

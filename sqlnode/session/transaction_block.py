@@ -296,10 +296,18 @@ class TransactionBlock:
         """Begin a statement in the running transaction."""
         return None if self.txn is None else self.txn.begin_statement()
 
-    def fail(self) -> None:
-        """Make an open block a failed one; the caller rolls an implicit one back."""
-        if self.state is BlockState.OPEN:
-            self.state = BlockState.FAILED
+    async def fail(self) -> None:
+        """Make an open block a failed one; the caller rolls an implicit one back.
+
+        Locks go at once, as in PostgreSQL: all of them, or those since the newest savepoint.
+        """
+        if self.state is not BlockState.OPEN:
+            return
+        self.state = BlockState.FAILED
+        if self.txn is not None and self._savepoints:
+            self.txn.savepoints.undo_newest()
+        elif self.txn is not None:
+            await self.txn.rollback()
 
     async def commit(self) -> None:
         """Commit what there is; whatever happens, the transaction is over afterwards."""

@@ -80,20 +80,20 @@ async def test_a_failed_block_stays_until_its_end(block):
     """Status E is what tells drivers to roll back."""
     block.begin_block(Modes())
     block.ensure()
-    block.fail()
+    await block.fail()
     assert block.status == "E"
     await block.rollback()
     assert block.status == "I"
 
 
-def test_rollback_to_savepoint_revives_a_failed_block(block, begun):
+async def test_rollback_to_savepoint_revives_a_failed_block(block, begun):
     """Frameworks nest transactions this way."""
     block.begin_block(Modes())
     block.ensure()
     begun[0].writes = 3
     block.savepoint("s")
     begun[0].writes = 5
-    block.fail()
+    await block.fail()
     block.rollback_to("s")
     assert (block.status, begun[0].writes) == ("T", 3)
     block.rollback_to("s")
