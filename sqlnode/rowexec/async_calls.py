@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pgwire.errors import FeatureNotSupported
+from pgwire.errors import FeatureNotSupported, ReadOnlySqlTransaction
 from sqlnode.functions.registry import Function
 from sqlnode.plan.scalar import And, Call, Case, Coalesce, ColumnRef, Or, Scalar, walk
 from sqlnode.rowexec.evals import Eval, Row, constant_value, is_constant
@@ -18,6 +18,7 @@ from sqlnode.rowexec.scalars import compile_scalar
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
+_WRITING = ("nextval", "setval")
 _CONDITIONAL = (And, Or, Case, Coalesce)
 
 
@@ -79,6 +80,8 @@ class AsyncCalls:
 async def _results(
     function: Function, args: list[Eval], rows: list[tuple[Any, ...]], ctx: "ExecContext"
 ) -> list[Any]:
+    if function.name in _WRITING and ctx.session.variables.get("transaction_read_only") == "on":
+        raise ReadOnlySqlTransaction(f"cannot execute {function.name}() in a read-only transaction")
     if function.name == "nextval" and is_constant(args[0]) and constant_value(args[0]) is not None:
         return await ctx.sequences.nextvals(constant_value(args[0]), len(rows))
     python: Callable[..., Any] | None = function.python

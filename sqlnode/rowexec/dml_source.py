@@ -6,7 +6,7 @@ reads what it wrote itself (an index entry it moved would come up again), source
 
 UPDATE and DELETE over one table find, lock and re-check rows here, however many. With
 FROM or USING the source is any query; its rows are locked afterwards, and if one of them has
-changed since the snapshot the statement fails with 40001: the join cannot be looked at again.
+changed since the snapshot the statement runs again at a newer one: it holds those rows by then.
 """
 
 import copy
@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pgwire.errors import SerializationFailure
+from kvapi.errors import WriteConflict
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.logical import Columns, Filter, Plan, Scan, walk_plans
@@ -29,6 +29,7 @@ from sqlnode.rowexec.plan_compiler import with_all_columns
 from sqlnode.rowexec.query import Executable, compile_query
 from sqlnode.rowexec.row_locks import (
     EXCLUSIVE,
+    ROW_CHANGED,
     LockedRows,
     PointLocks,
     RowLocker,
@@ -209,4 +210,4 @@ class JoinedTargets:
 
 
 def _refuse_changed(_row: Row, _ctx: "ExecContext") -> bool:
-    raise SerializationFailure("could not serialize access due to concurrent update")
+    raise WriteConflict(ROW_CHANGED)  # the statement runs again, and holds the row already

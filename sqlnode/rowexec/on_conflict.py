@@ -10,7 +10,7 @@ An update of an existing row happens row by row, since the next proposed row may
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pgwire.errors import SerializationFailure
+from kvapi.errors import WriteConflict
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.statement import Insert
@@ -179,7 +179,7 @@ class Conflicts:
             raise affects_row_twice()
         stored = self._stored.get(key)
         if stored is None:  # deleted between look-up and lock
-            raise SerializationFailure("could not serialize access due to concurrent delete")
+            raise WriteConflict("could not serialize access due to concurrent delete", key=key)
         old = codec.decode_row(stored)
         both: Row = (*old, *proposed)
         if self._computed is not None:

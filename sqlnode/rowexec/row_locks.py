@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import SKIPPED, MultiGot
-from pgwire.errors import SerializationFailure
+from kvapi.errors import WriteConflict
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.plan.logical import Scan
@@ -47,6 +47,7 @@ class RowLockMode:
     wait: LockWait = "block"
 
 
+ROW_CHANGED: Final = "could not serialize access due to concurrent update"
 EXCLUSIVE: Final = RowLockMode()
 NO_KEY_EXCLUSIVE: Final = RowLockMode("no key exclusive")
 
@@ -159,8 +160,8 @@ class LockedRows:
 class LockedJoin:
     """Joined rows of which the parts from some tables are locked.
 
-    A row that changed since the snapshot fails the statement, for the join cannot be looked at
-    again. Requires: the source gives every column of the locked scans.
+    If a row has changed since the snapshot the statement runs again at a newer one: it holds the
+    row by then. Requires: the source gives every column of the locked scans.
     """
 
     def __init__(self, source: Node, scans: Sequence[Scan], mode: RowLockMode) -> None:
@@ -192,7 +193,7 @@ class LockedJoin:
     async def _lock(
         self, rows: list[Row], codec: TableCodec, places: list[int], ctx: "ExecContext"
     ) -> list[Row]:
-        """Return the rows that were not skipped. Raises: SerializationFailure."""
+        """Return the rows that were not skipped and still exist. Raises: WriteConflict."""
         key_places = [places[n] for n in codec.primary.positions]
         full: dict[bytes, Row] = {}
         keys: list[bytes | None] = []
@@ -208,10 +209,11 @@ class LockedJoin:
         for n, (key, newest) in enumerate(full.items()):
             assert got is not None, "there are keys"
             value = got.values[n]
-            if got.found[n] == SKIPPED:
+            is_gone = value is None and ctx.txn.isolation == "read committed"
+            if got.found[n] == SKIPPED or is_gone:
                 skipped.add(key)
             elif value is None or not _is_same(codec.decode_row(value), newest):
-                raise SerializationFailure("could not serialize access due to concurrent update")
+                raise WriteConflict(ROW_CHANGED, key=key)
         return [row for row, key in zip(rows, keys, strict=True) if key not in skipped]
 
 

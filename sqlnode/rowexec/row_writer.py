@@ -65,10 +65,11 @@ class RowWriter:
                 txn.put(*index.entry(row))
 
     async def require_new(self, claims: list[Claim], ctx: "ExecContext") -> None:
-        """Look whether the keys exist, unless the commit is about to. Raises: UniqueViolation."""
+        """Look whether the keys exist by now, unless the commit will. Raises: UniqueViolation."""
         if ctx.commit_follows or not claims:
             return
-        values = await ctx.txn.multi_get([key for key, _, _ in claims], is_claim=True)
+        keys = [key for key, _, _ in claims]
+        values = await ctx.txn.newest().multi_get(keys, is_claim=True)
         for (_, index, row), value in zip(claims, values, strict=True):
             if value is not None:
                 raise self.errors(ctx).unique(index, index.values(row))

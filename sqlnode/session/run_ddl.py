@@ -28,6 +28,7 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         block.ensure()
     if block.is_read_only:
         word = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).upper()
+        word = "TRUNCATE TABLE" if word == "TRUNCATE" else word
         raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
     editor = block.edit_catalog(session.engine.allocate_id)
     context = session.context(())

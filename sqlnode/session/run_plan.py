@@ -35,6 +35,7 @@ async def run_plan(
     if plan.kind is PlanKind.UTILITY:
         return await run_utility(session, plan, formats, is_simple=is_simple)
     txn = block.ensure(read_only=is_whole and plan.is_read_only)
+    block.has_queried = True
     if block.is_read_only and not plan.is_read_only:
         _refuse_write(plan)
     txn.statement = plan.text
@@ -79,6 +80,7 @@ async def take_rows(session: Session, portal: Portal) -> None:
     """Start a portal whose rows are taken in pieces. Raises: SqlError, KvError."""
     plan = portal.prepared.plan
     txn = session.block.ensure()
+    session.block.has_queried = True
     txn.statement = plan.text
     session.block.touched |= plan.relations
     if plan.kind is PlanKind.QUERY:

@@ -92,6 +92,7 @@ class TransactionBlock:
         self.editor: CatalogEditor | None = None
         self.is_read_only = False
         self.statement_count = 0  # in this transaction, finished ones
+        self.has_queried = False  # its modes are fixed
         self.touched: set[int] = set()  # ids of the relations its statements used
         self._parameters = parameters
         self._begin = begin
@@ -211,7 +212,7 @@ class TransactionBlock:
             self.txn, self._catalog = None, modes.past.catalog
         isolation, self.is_read_only = self._effective()
         if self.txn is not None and self.txn.isolation != isolation:
-            assert not self.txn.read_ts, "the caller checked that nothing was read"
+            assert not self.has_queried, "the caller checked that nothing was read"
             self.txn = None
         self._show_modes()
 
@@ -347,6 +348,7 @@ class TransactionBlock:
         self._catalog = None
         self._ended()
         self.statement_count = 0
+        self.has_queried = False
         if self.touched:
             self.touched = set()
         if self._mark is not None:

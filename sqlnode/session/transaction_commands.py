@@ -12,7 +12,7 @@ from sqlnode.session.parameter_table import PARAMETERS
 from sqlnode.session.parameter_values import canonical
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import commit, rollback
-from sqlnode.session.transaction_block import BlockState, Modes
+from sqlnode.session.transaction_block import BlockState, Modes, TransactionBlock
 
 _NO_BLOCK = "there is no transaction in progress"
 
@@ -119,16 +119,8 @@ def set_transaction(session: Session, modes: Modes) -> str:
             "WARNING", "SET TRANSACTION can only be used in transaction blocks", sqlstate="25P01"
         )
         return "SET"
-    started = block.txn is not None and (block.txn.read_ts or block.txn.has_writes)
-    if started and modes.isolation is not None:
-        raise ActiveSqlTransaction(
-            "SET TRANSACTION ISOLATION LEVEL must be called before any query"
-        )
-    if started and modes.read_only is False and block.is_read_only:
-        raise ActiveSqlTransaction(
-            "cannot set transaction read-write mode inside a read-only transaction"
-        )
     _check_past(session, modes)
+    _check_modes(block, modes)
     block.set_modes(modes)
     return "SET"
 
@@ -146,6 +138,37 @@ def _check_past(session: Session, modes: Modes) -> None:
         return
     if (txn.read_ts and not txn.is_past) or txn.has_writes or block.statement_count:
         raise ActiveSqlTransaction("AS OF SYSTEM TIME must be called before any query")
+
+
+def _check_modes(block: TransactionBlock, modes: Modes) -> None:
+    """Refuse what comes too late. Source: PostgreSQL, src/backend/commands/variable.c."""
+    present = block.txn.isolation if block.txn is not None else None
+    wanted = "read committed" if modes.isolation == "read uncommitted" else modes.isolation
+    if modes.isolation is not None and wanted != present:
+        if block.has_queried:
+            raise ActiveSqlTransaction(
+                "SET TRANSACTION ISOLATION LEVEL must be called before any query"
+            )
+        if block.has_savepoints:
+            raise ActiveSqlTransaction(
+                "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction"
+            )
+    if modes.read_only is False and block.is_read_only:
+        if block.has_savepoints:
+            raise ActiveSqlTransaction(
+                "cannot set transaction read-write mode inside a read-only transaction"
+            )
+        if block.has_queried:
+            raise ActiveSqlTransaction("transaction read-write mode must be set before any query")
+    if modes.deferrable is not None:
+        if block.has_savepoints:
+            raise ActiveSqlTransaction(
+                "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction"
+            )
+        if block.has_queried:
+            raise ActiveSqlTransaction(
+                "SET TRANSACTION [NOT] DEFERRABLE must be called before any query"
+            )
 
 
 def set_one_mode(session: Session, name: str, values: tuple[str, ...] | None) -> str:
