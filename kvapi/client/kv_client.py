@@ -58,6 +58,7 @@ class KvClient(CounterCalls):
         self._request = self._stream.request
         self._create_future = self._loop.create_future
         self._ties = TxnTies(self._stream)
+        self.is_broken = self._ties.is_broken
         locks = LockCalls(self._stream, self._ties, self._long)
         self.lock, self.unlock = locks.lock, locks.unlock
         self.catalog_use = CatalogCalls(self._stream).catalog_use
@@ -136,10 +137,6 @@ class KvClient(CounterCalls):
     def connect_count(self) -> int:
         """How often a hello was accepted; 2 means one reconnect."""
         return self._connection.connect_count
-
-    def is_broken(self, txn_id: bytes) -> bool:
-        """Tell whether a transaction lost its locks or staged writes with their stream."""
-        return self._ties.is_broken(txn_id)
 
     # --- reads --------------------------------------------------------------------------------
 
