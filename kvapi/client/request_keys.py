@@ -58,6 +58,7 @@ TOUCHED: Final[dict[str, Keys]] = {
 }
 # What belongs to the node where the transaction has its locks and intents.
 OF_A_TXN: Final = frozenset({"rollback", "heartbeat", "unstage", "unlock", "txn_status"})
+BINDING: Final = frozenset({"lock", "stage", "refresh", "commit"})  # all on one node
 TYING: Final = frozenset({"lock", "stage"})
 
 

@@ -24,7 +24,7 @@ from typing import Any, Final, Protocol
 from kvapi.client import operations as ops
 from kvapi.client.config import ClientConfig
 from kvapi.client.range_cache import ENTRIES_MAX, KnownRange, RangeCache
-from kvapi.client.request_keys import OF_A_TXN, TOUCHED, TYING, first_key
+from kvapi.client.request_keys import BINDING, OF_A_TXN, TOUCHED, TYING, first_key
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
 from kvapi.client.spanning_reads import SpanningReads
 from kvapi.client.txn_places import TxnPlaces, spans_nodes
@@ -165,7 +165,7 @@ class Router:
                 return None
             raise spans_nodes()
         address = next(iter(holders), self._address)
-        if request.txn_id:
+        if request.txn_id and name in BINDING:  # reads go where their rows are
             self._place(request, name, address, names_rows=bool(holders))
         return self.stream(address)
 

@@ -142,6 +142,7 @@ class RangeKeeper:
 
     async def _tend(self, tenant: Tenant) -> None:
         tenant.ranges.roll(self._core.clock.monotonic_s())
+        await asyncio.sleep(0)  # a thousand ranges take a millisecond
         for _ in range(_CHANGES_PER_TICK):
             await self._measure_stale(tenant)
             if not self._may_change(tenant) or not await self._change_one(tenant):
@@ -174,6 +175,7 @@ class RangeKeeper:
 
     async def _change_one(self, tenant: Tenant) -> bool:
         """Split or merge once if it is time; tell whether to look again."""
+        await asyncio.sleep(0)
         now_s = self._core.clock.monotonic_s()
         loads = self._loads(tenant)
         for load in loads:

@@ -19,7 +19,6 @@ from kvnode.storage.engine import Snapshot, Table
 
 _ROWS_PER_STEP: Final = 1024
 _STEP_BYTES: Final = 1 << 20
-_ROWS_AT_ONCE: Final = 32
 _STALE_SHARE: Final = 4  # a quarter of the range was written
 
 
@@ -123,20 +122,16 @@ class SizeWalk:
         """Walk on for about a millisecond; tell whether that was all."""
         rows = snapshot.rows_from(Table.LIVE, self._position)
         size = self.size
-        stop_bytes = size.size_bytes + _STEP_BYTES
-        for _ in range(_ROWS_PER_STEP // _ROWS_AT_ONCE):
-            part = list(islice(rows, _ROWS_AT_ONCE))
-            for key, stored in part:
-                if key >= self._end:
-                    return True
-                if size.size_bytes >= self._next_mark:
-                    size.marks.append(Mark(key[TENANT_BYTES:], size.size_bytes, size.key_count))
-                    self._next_mark = size.size_bytes + self._mark_bytes
-                size.size_bytes += len(key) + len(stored) - TS_BYTES
-                size.key_count += 1
-            if len(part) < _ROWS_AT_ONCE:
+        before, stop_bytes = size.key_count, size.size_bytes + _STEP_BYTES
+        for key, stored in islice(rows, _ROWS_PER_STEP):
+            if key >= self._end:
                 return True
-            self._position = part[-1][0] + b"\x00"
+            if size.size_bytes >= self._next_mark:
+                size.marks.append(Mark(key[TENANT_BYTES:], size.size_bytes, size.key_count))
+                self._next_mark = size.size_bytes + self._mark_bytes
+            size.size_bytes += len(key) + len(stored) - TS_BYTES
+            size.key_count += 1
+            self._position = key + b"\x00"
             if size.size_bytes >= stop_bytes:
-                break
-        return False
+                return False
+        return size.key_count - before < _ROWS_PER_STEP

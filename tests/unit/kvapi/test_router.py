@@ -125,6 +125,7 @@ async def test_transactions_stay_on_one_node(halves):
         await put(client, b"z", txn_id=TXN)
     await client.rollback(txn_id=TXN)
     await client.lock([b"z"], txn_id=TXN)
+    assert (await client.get(b"a")).value == b"=a", "it may read everywhere"
     other = await client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={b"z": b"locked"})
     assert (await client.get(b"z")).commit_ts == other
 
