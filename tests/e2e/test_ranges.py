@@ -13,8 +13,8 @@ pytestmark = pytest.mark.e2e
 
 CONFIG = """
 [kvnode]
-range_bytes_max = 65536
-range_merge_bytes_max = 16384
+range_bytes_max = 196608
+range_merge_bytes_max = 49152
 range_quiet_s = 1.5
 range_interval_s = 0.2
 gc_interval_s = 1.0
@@ -85,7 +85,7 @@ def test_deleted_data_leaves_one_range(small_ranges):
                 "delete from pgbench_accounts where aid > %s and aid <= %s", (low, low + 10_000)
             )
         connection.execute("truncate pgbench_history")
-    wait_until(lambda: len(_ranges(stack)) < 10, 40, "merges")
+    wait_until(lambda: len(_ranges(stack)) < 10, 60, "merges")
     with stack.connect("acme") as connection:
         assert connection.execute("select count(*) from pgbench_accounts").fetchone() == (0,)
 
