@@ -85,7 +85,7 @@ def commit_layers(
 
 
 def resolve(txn: WriteTxn, place: Place, *, commit_ts: int, is_stacked: bool) -> Moved:
-    """Move the next intents of a committed layer. `is_stacked`: the transaction has several."""
+    """Move the next intents of a committed layer. `is_stacked`: others may be below it."""
     prefix = layer_prefix(place.tenant, place.layer_no)
     rows = _next_rows(txn, prefix, RESOLVE_ROWS_MAX, RESOLVE_BYTES_MAX)
     moved = Moved(row_count=len(rows))

@@ -49,7 +49,7 @@ class LayerMover:
                 tenant_id=tenant.id,
                 place=Place(tenant.prefix, layer.no, txn.no, is_last),
                 move_ts=move_ts,
-                is_stacked=txn.is_stacked,
+                is_stacked=layer.no != txn.no,  # the lowest has the transaction's number
                 on_finish=lambda operation, error: self._moved(txn, layer, operation, error),
             )
         )

@@ -128,7 +128,6 @@ class StagedTxn:
     is_committing: bool = False
     commit_ts: int = 0
     is_durable: bool = False
-    is_stacked: bool = False
     is_over: bool = False
     extent: Extent | None = None
 
@@ -204,8 +203,7 @@ class TenantLayers:
 
     def sequence(self, txn: StagedTxn, commit_ts: int) -> None:
         """Take note that the transaction commits at `commit_ts`, the newest so far."""
-        kept = txn.kept_layers()
-        txn.commit_ts, txn.is_stacked = commit_ts, len(kept) > 1
+        txn.commit_ts = commit_ts
         txn.extent = Extent(commit_ts)
         self.committed.append(txn)
         self.from_ts = self.committed[0].commit_ts
