@@ -92,7 +92,7 @@ async def measure_node(
     return results
 
 
-class _Admin:
+class Admin:
     """Tenant administration; no channel stays open while the load runs, its threads cost time."""
 
     def __init__(self, address: str, token_file: str) -> None:
@@ -118,7 +118,7 @@ class _Admin:
 
 
 async def _run(arguments: argparse.Namespace) -> list[Measurement]:
-    admin = _Admin(arguments.admin, arguments.admin_token)
+    admin = Admin(arguments.admin, arguments.admin_token)
     tenant = f"bench-{secrets.token_hex(4)}"
     credential = await admin.create(tenant)
     addresses = {"unix": f"unix:{arguments.unix}"} if arguments.unix else {}

@@ -19,6 +19,7 @@ from typing import Any, Final, NoReturn
 
 from bench.checks import Check, check, checks_table
 from bench.machine import describe, load_average
+from bench.measure_bulk import measure_bulk
 from bench.measure_connect import measure_connect
 from bench.measure_flights import measure_flights
 from bench.measure_kv import measure_kv
@@ -32,6 +33,7 @@ from bench.servers import insula_stack, postgres_server
 PARTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "tenants": measure_tenants,
     "kv": measure_kv,
+    "bulk": measure_bulk,
     "select": measure_select,
     "tpcb": measure_tpcb,
     "connect": measure_connect,

@@ -21,6 +21,8 @@ class Plan:
     create_count: int = 200
     database_count: int = 5  # CREATE DATABASE is slow
     repeats: int = 3  # of each analytical query; the median counts
+    bulk_s: float = 20.0  # single-row commits, alone and beside a large transaction
+    bulk_rows: int = 1_000_000
     idle_s: float = 10.0  # the pool retires a process that was idle for so long; 10 is the default
 
 
@@ -37,6 +39,8 @@ QUICK = Plan(
     create_count=20,
     database_count=1,
     repeats=1,
+    bulk_s=3.0,
+    bulk_rows=100_000,
     idle_s=1.0,
 )
 

@@ -22,7 +22,9 @@ from kvapi.role_record import RoleRecord, decode_role, encode_role
 from kvnode.core import Core
 from kvnode.mvcc.apply import apply_writes
 from kvnode.mvcc.collect import remove_prefix
-from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES
+from kvnode.mvcc.formats import TENANT_BYTES
+from kvnode.mvcc.overlay import find_intent, find_intents
+from kvnode.mvcc.point_read import ABSENT, read_key
 from kvnode.ranges.descriptor import area_prefix
 from kvnode.storage.engine import Table, WriteTxn
 from kvnode.tenants.keyspace import Keyspace
@@ -40,6 +42,7 @@ from kvnode.tenants.records import (
     write_u64,
 )
 from kvnode.tenants.tenant import Tenant
+from kvnode.txn.layers import NEVER
 from kvnode.txn.sequencer import CommitRequest
 from runtime.tasks import spawn
 
@@ -165,19 +168,24 @@ class TenantLifecycle:
     def find_role(self, tenant: Tenant, user: str) -> RoleRecord | None:
         """Return a tenant's role, or None."""
         key = tenant.keyspace.key(role_key(user))
-        stored = self._core.timeline.snapshot().get(Table.LIVE, key)
-        return decode_role(stored[TS_BYTES:]) if stored is not None else None
+        snapshot = self._core.timeline.snapshot()
+        found = find_intent(snapshot, tenant.layers.overlay(NEVER), key)
+        value = (found or read_key(snapshot, key, read_ts=NEVER, deleted_since=False)).value
+        return decode_role(value) if value is not None else None
 
     def users(self, tenant: Tenant) -> list[str]:
         """Return the names of a tenant's roles."""
         start, end = tenant.keyspace.span(*ROLES_SPAN)
-        prefix_bytes = len(start)
-        names = []
-        for key, _ in self._core.timeline.snapshot().rows_from(Table.LIVE, start):
+        prefix_bytes, snapshot = len(start), self._core.timeline.snapshot()
+        keys: list[bytes] = []
+        for key, _ in snapshot.rows_from(Table.LIVE, start):
             if key >= end:
                 break
-            names.append(key[prefix_bytes:].decode(errors="replace"))
-        return names
+            keys.append(key)
+        overlay = tenant.layers.overlay(NEVER)
+        gone = find_intents(snapshot, overlay, keys) if overlay else {}
+        kept = [key for key in keys if gone.get(key) != ABSENT]
+        return [key[prefix_bytes:].decode(errors="replace") for key in kept]
 
     async def drop(self, name: str) -> int:
         """Remove a tenant; return how many live keys it had. Raises: TenantUnknown, KvError.

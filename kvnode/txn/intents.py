@@ -30,7 +30,7 @@ from kvapi.errors import (
     WriteConflict,
 )
 from kvnode.mvcc.collect import tenants_with
-from kvnode.mvcc.formats import TENANT_BYTES, layer_prefix
+from kvnode.mvcc.formats import TENANT_BYTES, layer_prefix, txn_key
 from kvnode.mvcc.intents import Place
 from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import Table
@@ -149,6 +149,9 @@ class Intents:
         for other in tenant.layers.holding.values():
             if other.txn_id == request.txn_id:
                 raise BadRequest("the transaction has staged on another stream")
+        outcome = txn_key(tenant.prefix, request.txn_id)
+        if self._timeline.snapshot().get(Table.TXNS, outcome) is not None:
+            raise BadRequest("the transaction has committed")
         no = self._new_no()
         txn = StagedTxn(no, tenant, request.owner, request.txn_id, self._loop.time())
         tenant.layers.holding[request.owner] = txn

@@ -206,6 +206,53 @@ async def test_large_commit_is_staged(client, server):
         await client.stage(txn_id=TXN, writes={b"k": bytes(2 << 20)})
 
 
+async def test_layers_and_own_reads(client):
+    """ROLLBACK TO SAVEPOINT in a bulk load, and its own reads of what it has staged."""
+    await client.stage(txn_id=TXN, writes={b"a": b"1", b"b": b"1"}, absent_keys=[b"a"])
+    await client.stage(txn_id=TXN, writes={b"a": b"2", b"b": None}, layer=2)
+    with pytest.raises(KeyExists):
+        await client.stage(txn_id=TXN, writes={b"a": b"3"}, absent_keys=[b"a"], layer=2)
+    assert (await client.get(b"a", txn_id=TXN)).value == b"2"
+    assert (await client.get(b"a", txn_id=TXN, layer_max=1)).value == b"1"
+    assert (await client.multi_get([b"a", b"b"], txn_id=TXN)).values == [b"2", None]
+    await client.unstage(txn_id=TXN, layer=2)
+    rows = (await client.scan(Span(b"a", b"c"), txn_id=TXN)).rows()
+    assert rows == [(b"a", b"1"), (b"b", b"1")]
+    assert (await client.get(b"a")).value is None
+    await client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={})
+    assert (await client.get(b"b")).value == b"1"
+
+
+async def test_heartbeats_while_something_is_staged(server, transport):
+    """A load that thinks for ten seconds would be rolled back; an idle client must not beat."""
+    client = make_client(server, transport, heartbeat_s=0.005)
+    await client.authenticate(CREDENTIAL)
+    counts = server.store.request_counts
+    await client.stage(txn_id=TXN, writes={b"a": b"1"})
+    await until(lambda: counts["heartbeat"] >= 3)
+    await client.rollback(txn_id=TXN)
+    before = counts["heartbeat"]
+    await asyncio.sleep(0.05)
+    assert counts["heartbeat"] <= before + 1
+    await client.close()
+
+
+async def test_staged_writes_end_with_their_connection(client, server):
+    """Half of a bulk load would commit after a reconnect, or a read would miss what it wrote."""
+    await client.stage(txn_id=TXN, writes={b"a": b"1"})
+    server.drop_connections()
+    await client.get(b"a")
+    for request in (
+        client.get(b"a", txn_id=TXN),
+        client.stage(txn_id=TXN, writes={b"b": b"1"}),
+        client.unstage(txn_id=TXN, layer=1),
+        client.commit(txn_id=TXN, read_ts=0, catalog_version=0, writes={}),
+    ):
+        with pytest.raises(ConnectionLost):
+            await request
+    await client.rollback(txn_id=TXN)
+
+
 async def test_counters(client):
     """nextval, setval and currval after a restart."""
     assert (await client.counter_peek(b"s", start=5)) == (5, False)
