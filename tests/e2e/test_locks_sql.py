@@ -145,6 +145,31 @@ def test_lock_table_takes_what_leaves_dml_alone_and_refuses_the_rest(connections
     one.execute("rollback")
 
 
+def test_the_first_statement_of_a_block_runs_again_inside(connections):
+    """The client has seen nothing of the transaction yet: it should not see a conflict either."""
+    one, other = connections
+    one.execute("begin")
+    one.execute("update t set v = v + 1 where id = 1")
+    with ThreadPoolExecutor() as threads:
+        other.execute("begin")  # SERIALIZABLE: what the scan reads has to be so at the commit
+        waiting = threads.submit(other.execute, "update t set v = v + 100 where v > 0")
+        one.execute("commit")
+        assert waiting.result(WAIT_S).rowcount == 2
+    other.execute("commit")
+
+
+def test_a_conflict_that_the_client_has_seen_says_that_a_retry_may_help(connections):
+    """Retrying programs look for the code, people for the hint."""
+    one, other = connections
+    one.execute("begin")
+    one.execute("select sum(v) from t")
+    other.execute("update t set v = v + 1 where id = 1")
+    with pytest.raises(psycopg.errors.SerializationFailure) as caught:
+        one.execute("update t set v = 0 where id = 1")
+    assert caught.value.diag.message_hint == "The transaction might succeed if retried."
+    one.execute("rollback")
+
+
 MODES = """
 begin; set transaction isolation level read uncommitted; show transaction_isolation; commit
 begin isolation level repeatable read; show transaction_isolation; rollback
