@@ -22,7 +22,7 @@ from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import id_allocator, load_catalog
 from sqlnode.catalog_use import CatalogUse
 from sqlnode.garbage import GarbageCollector
-from sqlnode.jobs.handle import JobTiming
+from sqlnode.jobs.handle import JobConfig
 from sqlnode.jobs.runner import JobRunner
 from sqlnode.own_writes import STAGE_BYTES
 from sqlnode.plan_cache import LruCache, PlanEnv
@@ -65,7 +65,7 @@ class Engine:
         self.random = self._rng.random
         self._reloading: asyncio.Task[Any] | None = None
         self.jobs = JobRunner(
-            self, owner=f"{os.getpid()}-{random_bytes(4).hex()}", timing=JobTiming()
+            self, owner=f"{os.getpid()}-{random_bytes(4).hex()}", config=JobConfig()
         )
         self.catalog_use = CatalogUse(
             kv, current=lambda: self.catalog.version, reload=lambda: self.reload()

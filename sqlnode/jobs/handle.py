@@ -26,25 +26,26 @@ class JobCancelled(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class JobTiming:
-    """How long jobs are held and how often their records are written."""
+class JobConfig:
+    """How long jobs are held, how often their records are written, and in what pieces they work."""
 
     lease_s: float = 6.0  # without a sign of life for so long another process takes over
     beat_s: float = 1.0
     poll_s: float = 2.0  # how often a process looks for jobs that nobody works on
     wait_s_max: float = 0.2  # between two looks whether older transactions have ended
+    chunk_rows_max: int = 500  # of one transaction of a backfill
 
 
 class JobHandle:
     """The owner's view of one job. Belongs to the task that works on it."""
 
     def __init__(
-        self, store: JobStore, record: JobRecord, *, owner: str, clock: Clock, timing: JobTiming
+        self, store: JobStore, record: JobRecord, *, owner: str, clock: Clock, config: JobConfig
     ) -> None:
         self.store = store
         self.record = record
         self.owner = owner
-        self.timing = timing
+        self.config = config
         self._clock = clock
         self._saved_s = clock.monotonic_s()
         self._lost_s = 0.0
@@ -59,7 +60,7 @@ class JobHandle:
         if record.owner != self.owner:
             raise JobLost
         now_ms = self.now_ms()
-        until_ms = now_ms + int(self.timing.lease_s * 1000)
+        until_ms = now_ms + int(self.config.lease_s * 1000)
         stamps = {"updated_ms": now_ms, "lease_until_ms": until_ms}
         return msgspec.structs.replace(record, **{**stamps, **changes})
 
@@ -79,7 +80,7 @@ class JobHandle:
 
         Raises: JobLost, JobCancelled, KvError.
         """
-        is_due = self._clock.monotonic_s() - self._saved_s >= self.timing.beat_s
+        is_due = self._clock.monotonic_s() - self._saved_s >= self.config.beat_s
         if is_due or self.nudged.is_set():
             self.nudged.clear()
             await self.save(**changes)
@@ -112,10 +113,10 @@ async def wait_for_versions(
             if handle.record.is_waiting:
                 await handle.save(is_waiting=False)
             return
-        if pause_s >= handle.timing.wait_s_max and not handle.record.is_waiting:
+        if pause_s >= handle.config.wait_s_max and not handle.record.is_waiting:
             await handle.save(is_waiting=True)
         await handle.beat()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_s):
                 await handle.nudged.wait()
-        pause_s = min(pause_s * 2, handle.timing.wait_s_max)
+        pause_s = min(pause_s * 2, handle.config.wait_s_max)

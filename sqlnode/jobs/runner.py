@@ -21,7 +21,7 @@ from runtime.tasks import spawn
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.jobs.add_constraint import AddConstraint
 from sqlnode.jobs.build_index import BuildIndex
-from sqlnode.jobs.handle import JobCancelled, JobHandle, JobLost, JobTiming
+from sqlnode.jobs.handle import JobCancelled, JobConfig, JobHandle, JobLost
 from sqlnode.jobs.job_store import JobStore
 from sqlnode.jobs.record import JobError, JobKind, JobRecord, JobStatus
 from sqlnode.jobs.work import JobWork
@@ -40,9 +40,9 @@ _POLL_S: Final = 0.5  # of a record that another process works on
 class JobRunner:
     """The jobs of one process. Belongs to its loop."""
 
-    def __init__(self, engine: "Engine", *, owner: str, timing: JobTiming) -> None:
+    def __init__(self, engine: "Engine", *, owner: str, config: JobConfig) -> None:
         self.owner = owner
-        self.timing = timing
+        self.config = config
         self._engine = engine
         self.store = JobStore(engine.kv, self._begin)
         self._wakeup = asyncio.Event()
@@ -104,7 +104,7 @@ class JobRunner:
     async def _look(self) -> None:
         while True:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.timing.poll_s):
+                async with asyncio.timeout(self.config.poll_s):
                     await self._wakeup.wait()
             if not self._wakeup.is_set() and not is_under_construction(self._engine.catalog):
                 continue
@@ -128,7 +128,7 @@ class JobRunner:
 
     async def _run(self, record: JobRecord) -> None:
         handle = JobHandle(
-            self.store, record, owner=self.owner, clock=self._engine.clock, timing=self.timing
+            self.store, record, owner=self.owner, clock=self._engine.clock, config=self.config
         )
         self._handles[record.id] = handle
         extra = {"job_id": record.id, "kind": str(record.kind)}

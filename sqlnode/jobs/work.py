@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from sqlnode.engine import Engine
 
 Row = tuple[Any, ...]
-CHUNK_ROWS_MAX: Final = 500
 CHUNK_BYTES: Final = 256 << 10
 ELASTIC: Final = 2  # kv.proto, Request.priority
 _PAUSE_SHARE: Final = 0.3  # of the time that a chunk took
@@ -104,7 +103,7 @@ class JobWork:
 
         A chunk whose `work` meets a WriteConflict comes again, smaller, in the end row by row.
         """
-        start, limit = await self._begin_walk(), CHUNK_ROWS_MAX
+        start, limit = await self._begin_walk(), self.handle.config.chunk_rows_max
         loop = asyncio.get_running_loop()
         while True:
             begun_s = loop.time()
@@ -123,7 +122,7 @@ class JobWork:
             self.handle.record = msgspec.structs.replace(self.handle.record, row_count=done)
             if not chunk.next_start:
                 return
-            start, limit = chunk.next_start, min(limit * 2, CHUNK_ROWS_MAX)
+            start, limit = chunk.next_start, min(limit * 2, self.handle.config.chunk_rows_max)
             await self.handle.beat(row_count=done, resume_key=start)
             await asyncio.sleep(min((loop.time() - begun_s) * _PAUSE_SHARE, _PAUSE_S_MAX))
 

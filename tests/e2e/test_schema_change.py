@@ -47,4 +47,10 @@ def build_under_load(stack, row_count):
 
 def test_an_index_is_built_under_load(stack):
     """A service would have to stop for every new index."""
-    build_under_load(stack, 5_000)
+    build_under_load(stack, 20_000)
+
+
+@pytest.mark.long
+def test_an_index_on_300_000_rows_is_built_under_load(stack):
+    """The acceptance of online schema change."""
+    build_under_load(stack, 300_000)
