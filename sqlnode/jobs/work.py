@@ -22,7 +22,7 @@ from pgwire.errors import UndefinedTable
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import CatalogEditor
-from sqlnode.jobs.handle import JobHandle, wait_for_versions
+from sqlnode.jobs.handle import JobHandle, JobLost, wait_for_versions
 from sqlnode.jobs.record import encode_job, key_of
 from sqlnode.rowexec.table_codec import TableCodec, codec_of
 
@@ -84,7 +84,10 @@ class JobWork:
             await self.wait()
             txn = self.engine.begin("serializable", False)
             editor = CatalogEditor(txn, self.catalog, self.engine.allocate_id)
-            self.handle.record = await self.handle.store.read_in(txn, self.handle.record.id)
+            found = await self.handle.store.read_in(txn, self.handle.record.id)
+            if (found.step, found.status) != (self.handle.record.step, self.handle.record.status):
+                raise JobLost  # somebody else has made a step
+            self.handle.record = found
             self.handle.check_cancel()
             after = self.handle.stamped(self.handle.record, **changes)
             edit(editor)

@@ -16,6 +16,7 @@ from tests.sim.virtual_loop import run_virtual
 
 ROWS = 40
 SEEDS = range(25)
+QUICK = {"chunk_rows_max": 7, "lease_s": 1.0, "beat_s": 0.1, "poll_s": 0.2, "wait_s_max": 0.05}
 
 
 class Writer:
@@ -70,8 +71,7 @@ async def world(loop, seed, *, duplicates=False):
     """Return (node, tenant id, two processes), with t filled."""
     node = SimNode(loop, seed)
     tenant_id = await node.create("acme")
-    config = {"chunk_rows_max": 7, "lease_s": 1.0, "beat_s": 0.1, "poll_s": 0.2, "wait_s_max": 0.05}
-    processes = [await SimProcess(node, tenant_id, seed + n, **config).start() for n in (1, 2)]
+    processes = [await SimProcess(node, tenant_id, seed + n, **QUICK).start() for n in (1, 2)]
     session = SimSession(processes[0])
     await session.change_schema("create table t (id int primary key, a int, u int)", online=False)
     await session.begin()
@@ -93,6 +93,13 @@ async def verify(node, tenant_id, seed):
     return table
 
 
+async def reached(store, job_id, condition):
+    """Wait until a job's record meets a condition; return it."""
+    while not condition(record := await store.get(job_id)):  # noqa: ASYNC110  virtual time
+        await asyncio.sleep(0.001)
+    return record
+
+
 async def change_under_load(loop, seed, sql, *, disturb=None, duplicates=False):
     """Run one change while four clients write; return (record, table, writers)."""
     node, tenant_id, processes = await world(loop, seed, duplicates=duplicates)
@@ -100,7 +107,7 @@ async def change_under_load(loop, seed, sql, *, disturb=None, duplicates=False):
     writers = [Writer(processes[n % 2], seed * 10 + n) for n in range(4)]
     tasks = [asyncio.ensure_future(writer.run(stop)) for writer in writers]
     await asyncio.sleep(0.05)
-    owner = await SimProcess(node, tenant_id, seed + 9, **processes_config()).start()
+    owner = await SimProcess(node, tenant_id, seed + 9, **QUICK).start()
     job_id = await SimSession(owner).change_schema(sql)
     disturbing = asyncio.ensure_future(disturb(owner, job_id)) if disturb else None
     store = processes[0].engine.jobs.store
@@ -118,10 +125,6 @@ async def change_under_load(loop, seed, sql, *, disturb=None, duplicates=False):
     for process in (*processes, owner):
         await process.stop()
     return record, table, writers
-
-
-def processes_config():
-    return {"chunk_rows_max": 7, "lease_s": 1.0, "beat_s": 0.1, "poll_s": 0.2, "wait_s_max": 0.05}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -189,5 +192,38 @@ def test_a_cancelled_job_leaves_nothing(seed):
         is_public = record.status == "succeeded"
         assert [i.name for i in table.indexes] == (["t_u"] if is_public else []), (seed, record)
         assert not table.building
+
+    run_virtual(body)
+
+
+def test_an_entry_that_another_row_took_stays():
+    """Deleting a row that the backfill had not come to would take the entry of its successor."""
+
+    async def body(loop):
+        node = SimNode(loop, 1)
+        tenant_id = await node.create("acme")
+        process = await SimProcess(node, tenant_id, 1, chunk_rows_max=2, beat_s=0.0).start()
+        session = SimSession(process)
+        await session.change_schema(
+            "create table t (id int primary key, a int, u int)", online=False
+        )
+        await session.begin()
+        for row in range(300):
+            await session.execute(f"insert into t values ({row}, 0, {row})")
+        await session.commit()
+        job_id = await session.change_schema("create unique index t_u on t (u)")
+        store = process.engine.jobs.store
+        async with asyncio.timeout(100):
+            await reached(store, job_id, lambda record: record.row_count >= 10)
+            for sql in ("insert into t values (-1, 0, 290)", "delete from t where id = 290"):
+                await session.begin()
+                await session.execute(sql)
+                await session.commit()
+            assert (await store.get(job_id)).row_count < 280, "the backfill was too fast"
+            record = await reached(store, job_id, lambda record: record.is_finished)
+        assert record.status == "succeeded", record
+        table = await verify(node, tenant_id, 1)
+        assert [index.name for index in table.indexes] == ["t_u"]
+        await process.stop()
 
     run_virtual(body)
