@@ -5,6 +5,7 @@ from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from kvapi.spans import Span
 from pgwire.sql_error import SqlError
 from sqlnode.catalog.descriptors import ColumnDesc, TableDesc
 from sqlnode.catalog.snapshot import Catalog
@@ -55,7 +56,9 @@ class DdlContext:
     exec: ExecContext
     inner: InnerSql
     text: str = ""  # the statement
-    can_go_online: bool = False  # it is a transaction of its own, and one change
+    # Tells whether a span has rows, without a trace in the transaction; None: the statement is not
+    # a transaction of its own and one change, so nothing goes online.
+    has_rows: Callable[[Span], Awaitable[bool]] | None = None
     change: OnlineChange | None = None
 
     @contextmanager
@@ -83,9 +86,12 @@ class DdlContext:
 
         On an empty table it is done at once; that nobody fills it meanwhile is validated.
         """
-        if not self.can_go_online:
+        if self.has_rows is None:
             return False
-        async with aclosing(self.exec.txn.scan_blocks(codec_of(table).span, limit_rows=1)) as rows:
+        span = codec_of(table).span
+        if await self.has_rows(span):
+            return True
+        async with aclosing(self.exec.txn.scan_blocks(span, limit_rows=1)) as rows:
             async for _ in rows:
                 return True
         return False

@@ -33,7 +33,7 @@ class JobConfig:
     beat_s: float = 1.0
     poll_s: float = 2.0  # how often a process looks for jobs that nobody works on
     wait_s_max: float = 0.2  # between two looks whether older transactions have ended
-    chunk_rows_max: int = 500  # of one transaction of a backfill
+    chunk_rows_max: int = 200  # of one transaction of a backfill
 
 
 class JobHandle:

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from typing import Any
 
+from kvapi.spans import Span
 from pgwire.errors import ReadOnlySqlTransaction
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.context import ExecContext
@@ -36,7 +37,12 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     def inner_context(catalog: Catalog) -> ExecContext:
         return replace(context, catalog=catalog)
 
-    ddl = DdlContext(editor, context, EngineSql(inner_context), text, can_go_online=online)
+    async def has_rows(span: Span) -> bool:
+        block = await session.engine.kv.scan(span, limit_rows=1, keys_only=True)
+        return block.row_count > 0
+
+    ddl = DdlContext(editor, context, EngineSql(inner_context), text)
+    ddl.has_rows = has_rows if online else None
     tag = await execute_ddl(ddl, node)
     if ddl.change is not None:
         await run_job(session, ddl.change, text)

@@ -4,7 +4,7 @@ import random
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
-from kvapi.errors import KvError, SchemaChanged
+from kvapi.errors import SchemaChanged, WriteConflict
 from kvapi.pb import kv_pb2
 from kvapi.wire import PROTOCOL_VERSION
 from kvnode.server.stream_session import StreamSession
@@ -194,22 +194,24 @@ class SimSession:
             editor = CatalogEditor(self.txn, self.catalog, engine.allocate_id)
             inner = EngineSql(lambda catalog: self._with(catalog))
             (statement,) = engine.read(sql)
-            ddl = DdlContext(editor, self.context(), inner, sql, can_go_online=online)
+            ddl = DdlContext(editor, self.context(), inner, sql)
+            ddl.has_rows = self.has_rows if online else None
             try:
                 await execute_ddl(ddl, statement.parsed.tree)
                 job_id = 0 if ddl.change is None else await self._begin_job(ddl.change, sql)
                 self.txn.schema_changed = True
                 self.txn.keeps_previous = bool(job_id)
                 await self.commit()
-            except SchemaChanged:
+            except (SchemaChanged, WriteConflict):
                 await self.rollback()
                 continue
-            except KvError as error:
-                await self.rollback()
-                raise sql_error(error) from error
             engine.jobs.notify()
             return job_id
         raise AssertionError("no progress")
+
+    async def has_rows(self, span):
+        block = await self.process.kv.scan(span, limit_rows=1)
+        return block.row_count > 0
 
     def _with(self, catalog):
         context = self.context()
