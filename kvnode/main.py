@@ -117,6 +117,7 @@ async def _drain(core: Core) -> None:
     """Tell the streams, then wait until what was accepted is durable."""
     core.is_draining = True
     core.close_streams(ShuttingDown("the node is shutting down"))
+    core.intents.mover.stop()
     durable = asyncio.Event()
     core.group.after_queued(durable.set)
     with suppress(TimeoutError):

@@ -200,7 +200,7 @@ class OwnWrites:
         """Move the buffer to the node, of which the newest part is still on its way afterwards.
 
         Returns the keys moved, and those that had to be new and are gone again: nothing is left of
-        them to be staged. Raises: KvError; the buffer is as before then.
+        them to be staged. Raises: KvError; the statement is to be undone then.
         """
         await self.settle()
         inside = [mark for mark in self._marks if mark.buffer is self.buffer]
@@ -208,15 +208,21 @@ class OwnWrites:
         *older, last = self.buffer.segments(cuts) if cuts else [_whole(self.buffer)]
         vanished = [key for segment in (*older, last) for key in _take_vanished(segment)]
         before, layer_at = self.layers.newest, {_START: self.layers.newest}
+        is_marked = any(mark.at == _START for mark in inside)
+        floor = before if is_marked else self._floor()
+        is_grown = False  # what is staged for good cannot be sent again
         try:
             for cut, segment in zip(cuts, older, strict=True):
                 if segment.writes:
-                    self.layers.above(self.layers.newest)
+                    is_grown |= self.layers.above(floor) == before
                     self.layers.send(segment.writes, segment.absent_keys, statement)
                     await self.layers.settle()
-                layer_at[cut] = self.layers.newest
-        except BaseException:
-            self.layers.drop_above(before)
+                layer_at[cut] = floor = self.layers.newest
+        except BaseException as error:
+            if is_grown:
+                self.layers.fail(error)
+            else:
+                self.layers.drop_above(before)
             raise
         for mark in inside:
             mark.buffer, mark.layer = None, layer_at[mark.at]
@@ -225,13 +231,18 @@ class OwnWrites:
         return moved, vanished
 
     def _move(self, segment: Segment, statement: str) -> None:
-        floor = max([mark.layer for mark in self._marks] + self._pins, default=0)
+        floor = self._floor()
         self._renew()
         if segment.writes:
             self._moving = WriteBuffer.of(segment.writes)
             self.recent = _Both(self.buffer.writes, segment.writes)
             self.layers.above(floor)
             self.layers.send(segment.writes, segment.absent_keys, statement)
+
+    def _floor(self) -> int:
+        """Return the newest layer that must not grow any more."""
+        staged = [mark.layer for mark in self._marks if mark.buffer is None]
+        return max(staged + self._pins, default=0)
 
     def _renew(self) -> None:
         self.buffer = WriteBuffer()

@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from kvapi.client.kv_client import KvClient
+from kvapi.errors import KvError, WriteConflict
 from kvapi.layout import INDEX_PREFIX_BYTES
 from kvapi.spans import Span, prefix_span
 
@@ -51,6 +52,7 @@ class StagedLayers:
             layer=self.newest,
             statement=statement,
         )
+        self._request.add_done_callback(_retrieved)
 
     async def settle(self) -> None:
         """Wait for what is in flight and for drops. Raises: the first error of a request."""
@@ -62,6 +64,12 @@ class StagedLayers:
             raise self._failure
         if self._drops:
             await self.dropped()
+
+    def fail(self, error: BaseException) -> None:
+        """Take note that the newest layer is incomplete."""
+        self.cancel()
+        interrupted = WriteConflict("staging a part of the transaction was interrupted")
+        self._failure = error if isinstance(error, KvError) else interrupted
 
     async def dropped(self) -> None:
         """Wait until dropped layers are gone."""
@@ -88,7 +96,6 @@ class StagedLayers:
         """Give up what is in flight."""
         request, self._request = self._request, None
         if request is not None:
-            request.add_done_callback(_retrieved)
             request.cancel()
 
     def has_writes_in(self, span: Span, newest: int) -> bool:

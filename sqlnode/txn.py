@@ -207,7 +207,8 @@ class Transaction(TransactionReads):
             with _limits():
                 staged, vanished = await self._own.spill(self.statement)
             self.locks.forget(staged)
-            self._record_keys(vanished)
+            if self.read_ts:
+                self._record_keys(vanished)
 
     async def settle(self) -> None:
         """Wait until what is on its way to the node is there. Called as a statement ends.

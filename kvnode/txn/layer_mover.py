@@ -28,11 +28,16 @@ class LayerMover:
         self._loop = loop
         self.moved_count = 0
         self.discarded_count = 0
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """Begin nothing more: the store is about to be closed, and the next start goes on."""
+        self._is_stopped = True
 
     def wake(self, tenant: Tenant) -> None:
         """Go on with what there is to do for `tenant`."""
         layers = tenant.layers
-        if layers.is_moving or layers.is_closed:
+        if layers.is_moving or layers.is_closed or self._is_stopped:
             return
         if layers.committed and layers.committed[0].is_durable:
             txn = layers.committed[0]
