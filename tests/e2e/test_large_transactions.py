@@ -14,9 +14,9 @@ from tests.e2e.stack import Stack
 pytestmark = pytest.mark.e2e
 
 CONFIG = "[sqlnode]\nstage_bytes = 1000000\n"
-ROWS = 60_000
-PAD = 1_000  # characters of each row: all rows are 60 times what may be held
-GROWTH_MIB_MAX = 40
+ROWS = 60_000  # with their index entries about 15 times what may be held
+PAD = 10  # characters of each row
+GROWTH_MIB_MAX = 40  # buffered until the commit they take 100
 LONG_ROWS = 1_000_000
 LONG_GROWTH_MIB_MAX = 160  # of which the two buffers of 8 MiB, as Python objects, are the most
 
@@ -69,7 +69,7 @@ def db(stack):
         yield connection
 
 
-def fill(connection, rows=ROWS, pad=PAD):
+def fill(connection, rows=ROWS, pad=1_000):
     connection.execute(
         f"insert into big select g, g, repeat('x', {pad}) from generate_series(1, {rows}) g"
     )
@@ -86,7 +86,7 @@ def expected(rows, shift=0):
 
 def work(db, rows):
     """Everything a large transaction does, with what it answers."""
-    fill(db, rows)
+    fill(db, rows, PAD)
     assert totals(db) == expected(rows)
     db.execute("update big set k = -k")
     assert db.execute("select sum(k) from big").fetchone() == (-expected(rows)[1],)
