@@ -96,14 +96,16 @@ def test_operators_cut_and_join(small_ranges):
     stack.create_tenant("globex")
     with stack.connect("globex", autocommit=True) as connection:
         connection.execute("create table t (id int primary key, body text)")
-        connection.execute("insert into t select i, repeat('x', 50) from generate_series(1, 400) i")
+        connection.execute(
+            "insert into t select i, repeat('x', 50) from generate_series(1, 1000) i"
+        )
         (one,) = _ranges(stack, "globex")
-        assert one["keys"] > 400
-        assert one["size_bytes"] > 400 * 50
+        assert one["keys"] > 1000
+        assert one["size_bytes"] > 1000 * 50
         cut = json.loads(stack.insula("range", "split", "globex", "-o", "json").stdout)
         assert len(cut) == 2
         assert sum(row["keys"] for row in cut) == one["keys"]
-        assert connection.execute("select sum(id), count(*) from t").fetchone() == (80_200, 400)
+        assert connection.execute("select sum(id), count(*) from t").fetchone() == (500_500, 1000)
         done = stack.insula("range", "split", "globex", "--at", cut[1]["start_hex"], check=False)
         assert done.returncode == 1
         assert "begins" in done.stderr
@@ -111,6 +113,6 @@ def test_operators_cut_and_join(small_ranges):
         joined = json.loads(stack.insula("range", "merge", "globex", "1", "-o", "json").stdout)
         assert (joined["start"], joined["end"]) == ("(first)", "(end)")
         assert joined["generation"] == 3
-        assert connection.execute("select sum(id), count(*) from t").fetchone() == (80_200, 400)
+        assert connection.execute("select sum(id), count(*) from t").fetchone() == (500_500, 1000)
     everybody = json.loads(stack.insula("range", "list", "-o", "json").stdout)
     assert {row["tenant"] for row in everybody} == {"acme", "globex"}
