@@ -3,10 +3,10 @@
 It tells what it does through the file `acks`, a line each, whose place in the log of writes says
 what was acknowledged when:
 
-    submit tenant, n, txn, puts {key: size}, deletes     about to commit
-    commit tenant, n, ts                                 acknowledged
-    counter tenant, value                                acknowledged
-    tenant id, name  ·  dropping name  ·  dropped name   the tenants
+    submit tenant, n, txn, puts {key: [tag, size]}, deletes    about to commit
+    commit tenant, n, ts                                       acknowledged
+    counter tenant, value                                      acknowledged
+    tenant id, name  ·  dropping name  ·  dropped name         the tenants
 """
 
 import asyncio
@@ -18,24 +18,36 @@ from pathlib import Path
 
 import lmdb
 
-from kvapi.footprint import EMPTY_FOOTPRINT
 from kvnode.core import Core, Identity
 from kvnode.node_config import NodeConfig
 from kvnode.storage.lmdb_engine import LmdbConfig, LmdbEngine
 from kvnode.tenants.lifecycle import TenantLifecycle
 from kvnode.tenants.maintenance import Maintenance
 from kvnode.txn.counters import Step
+from kvnode.txn.layers import StageRequest
 from kvnode.txn.sequencer import CommitRequest
 from kvnode.txn.writer_thread import WriterThread
 from runtime.clock import ManualClock
 
 MAP_BYTES = 256 << 10  # it grows on the way
 KEYS = 40
+LARGE_KEYS = 320  # of large transactions alone; more than the mover takes at once
+CHUNK_ROWS = 150
 
 
-def value_of(n, key, size):
-    """Return the value that commit `n` gives `key`."""
-    return (f"{n}.{key}." * (size // 4 + 1)).encode()[:size]
+def value_of(tag, key, size):
+    """Return the value that a commit gives `key`; `tag` is its number, or its chunk's."""
+    return (f"{tag}.{key}." * (size // 4 + 1)).encode()[:size]
+
+
+def rows_of(prefix, puts):
+    """Return name → (tag, size) as rows."""
+    return {row_key(prefix, name): value_of(tag, name, size) for name, (tag, size) in puts.items()}
+
+
+def row_key(prefix, name):
+    """Return where the row `name` is stored."""
+    return prefix + b"data." + name.encode()
 
 
 class Workload:
@@ -49,6 +61,9 @@ class Workload:
         self.maintenance = Maintenance(core)
         self.count = {}
         self.live = {}
+        self.large_live = {}
+        self.is_large = set()  # tenants with a large transaction under way
+        self.large_count = 0
 
     def say(self, *words):
         os.write(self.acks, json.dumps(words).encode() + b"\n")
@@ -56,12 +71,12 @@ class Workload:
     async def create(self, name):
         tenant = await self.lifecycle.create(name, "owner", "x")
         self.say("tenant", tenant.id, name)
-        self.count[tenant.id], self.live[tenant.id] = 0, set()
+        self.count[tenant.id], self.live[tenant.id], self.large_live[tenant.id] = 0, set(), set()
         return tenant
 
     async def run(self, steps):
         tenants = [await self.create("acme"), await self.create("globex")]
-        passing = await self.create("passing")
+        passing, larges = await self.create("passing"), []
         for step in range(steps):
             self.core.clock.advance(self.rng.uniform(0.001, 0.5))
             several = self.rng.choice((1, 1, 1, 2, 5))
@@ -70,6 +85,8 @@ class Workload:
             if self.rng.random() < 0.1:
                 answers.append(self.increment(tenants[0]))
             await asyncio.gather(*answers)
+            if self.rng.random() < 0.1:
+                larges.append(asyncio.ensure_future(self.large(self.rng.choice(tenants))))
             if self.rng.random() < 0.15:
                 await self.maintenance.run_once()
             if step == steps * 2 // 3 and passing:
@@ -77,20 +94,88 @@ class Workload:
                 await self.lifecycle.drop("passing")
                 self.say("dropped", "passing")
                 passing = None
+        await asyncio.gather(*larges)
 
     def commit(self, tenant):
-        n = self.count[tenant.id] = self.count[tenant.id] + 1
-        rng, live = self.rng, self.live[tenant.id]
+        rng, live, n = self.rng, self.live[tenant.id], self.count[tenant.id] + 1
         names = [f"k{rng.randrange(KEYS)}" for _ in range(rng.choice((1, 1, 3, 12)))]
-        puts = {name: rng.choice((5, 60, 60, 900)) for name in names} | {"n": 8}
+        puts = {name: (n, rng.choice((5, 60, 60, 900))) for name in names}
         if rng.random() < 0.05:
-            puts["big"] = rng.randrange(5_000, 30_000)
+            puts["big"] = n, rng.randrange(5_000, 30_000)
         deletes = rng.sample(sorted(live), min(len(live), rng.choice((0, 0, 1, 5))))
         deletes = [name for name in deletes if name not in puts]
-        live.update(name for name in puts if name != "n")
+        live.update(puts)
         live.difference_update(deletes)
-        txn_id = rng.randbytes(16)
-        self.say("submit", tenant.id, n, txn_id.hex(), puts, deletes)
+        return self.submit(tenant, rng.randbytes(16), puts, deletes)
+
+    async def large(self, tenant):
+        """Stage layers, drop one perhaps, then commit or roll back."""
+        if tenant.id in self.is_large:
+            return
+        self.is_large.add(tenant.id)
+        self.large_count += 1
+        rng, txn_id = self.rng, self.rng.randbytes(16)
+        owner, layers = (1, self.large_count), {}
+        for layer in range(1, rng.choice((1, 2, 3)) + 1):
+            puts, deletes = layers[layer] = {}, set()
+            for chunk in range(rng.choice((1, 3))):
+                await self.stage(tenant, owner, txn_id, layer, chunk, puts, deletes)
+        staged = self.core.intents.find(tenant, owner)
+        if rng.random() < 0.3:
+            self.core.intents.unstage(staged, layer)
+            del layers[layer]
+        if rng.random() < 0.2:
+            self.core.intents.rollback(tenant, owner)
+            self.core.locks.release(owner)
+        else:
+            await self.submit_layers(tenant, owner, txn_id, layers, staged)
+        self.is_large.remove(tenant.id)
+
+    async def stage(self, tenant, owner, txn_id, layer, chunk, puts, deletes):
+        rng, tag = self.rng, f"{self.large_count}-{layer}-{chunk}"
+        names = [f"L{number}" for number in rng.sample(range(LARGE_KEYS), CHUNK_ROWS)]
+        chunk_puts = {name: (tag, rng.choice((5, 60))) for name in names}
+        known = sorted((self.large_live[tenant.id] | set(puts)) - set(names))
+        chunk_deletes = rng.sample(known, min(len(known), rng.choice((0, 20))))
+        puts.update(chunk_puts)
+        for name in chunk_deletes:
+            puts.pop(name, None)
+        deletes.difference_update(chunk_puts)
+        deletes.update(chunk_deletes)
+        done = self.core.loop.create_future()
+        self.core.intents.stage(
+            StageRequest(
+                tenant=tenant,
+                owner=owner,
+                txn_id=txn_id,
+                number=layer,
+                puts=rows_of(tenant.prefix, chunk_puts),
+                deletes=[row_key(tenant.prefix, name) for name in chunk_deletes],
+                absent_keys=(),
+                statement="",
+                size_bytes=10_000,
+                answer=lambda error: done.set_exception(error) if error else done.set_result(None),
+            )
+        )
+        await done
+
+    def submit_layers(self, tenant, owner, txn_id, layers, staged):
+        puts, deletes = {}, set()
+        for layer_puts, layer_deletes in layers.values():
+            puts.update(layer_puts)
+            deletes.difference_update(layer_puts)
+            deletes.update(layer_deletes)
+            for name in layer_deletes:
+                puts.pop(name, None)
+        self.large_live[tenant.id].update(puts)
+        self.large_live[tenant.id].difference_update(deletes)
+        return self.submit(tenant, txn_id, puts, sorted(deletes), owner=owner, staged=staged)
+
+    def submit(self, tenant, txn_id, puts, deletes, *, owner=None, staged=None):
+        """Commit, of a large transaction only what is not staged; say so before and after."""
+        n = self.count[tenant.id] = self.count[tenant.id] + 1
+        number = {"n": (n, 8)}
+        self.say("submit", tenant.id, n, txn_id.hex(), puts | number, deletes)
         done = self.core.loop.create_future()
 
         def answer(commit_ts, error):
@@ -98,19 +183,16 @@ class Workload:
                 self.say("commit", tenant.id, n, commit_ts)
             done.set_exception(error) if error else done.set_result(commit_ts)
 
-        def key(name):
-            return tenant.prefix + b"data." + name.encode()
-
         request = CommitRequest(
             tenant=tenant,
-            owner=object(),
+            owner=owner or object(),
             txn_id=txn_id,
             read_ts=0,
             catalog_version=0,
-            puts={key(name): value_of(n, name, size) for name, size in puts.items()},
-            deletes=[key(name) for name in deletes],
+            puts=rows_of(tenant.prefix, number if staged else puts | number),
+            deletes=[] if staged else [row_key(tenant.prefix, name) for name in deletes],
             answer=answer,
-            footprint=EMPTY_FOOTPRINT,
+            staged=staged,
         )
         self.core.sequencer.commit(request)
         return done
