@@ -365,15 +365,16 @@ class Intents:
 
     def load(self, load_tenant: Callable[[int], Tenant]) -> None:
         """Go on with what the store holds: committed layers are moved, others discarded."""
-        snapshot = self._timeline.snapshot()
+        snapshot, found = self._timeline.snapshot(), list[Tenant]()
         for prefix in tenants_with(snapshot, Table.LAYERS):
             try:
                 tenant = load_tenant(int.from_bytes(prefix, "big"))
             except TenantUnknown:
                 continue
             self._next_no = max(self._next_no, load_layers(snapshot, tenant) + 1)
-            if tenant.record.is_dropping:
-                tenant.layers.is_closed = True
+            tenant.layers.is_closed = tenant.record.is_dropping
+            found.append(tenant)
+        for tenant in found:  # not before all is read: the store may grow for the first write
             self.mover.wake(tenant)
 
     def _new_no(self) -> int:
