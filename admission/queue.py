@@ -226,7 +226,10 @@ class FairQueue:
         """Give a tenant a share of `weight` for each 1 of others."""
         if weight <= 0:
             raise ValueError(f"a weight must be > 0, got {weight}")
-        self._weights[tenant_id] = weight
+        if weight == 1:
+            self._weights.pop(tenant_id, None)
+        else:
+            self._weights[tenant_id] = weight
         if (tenant := self._tenants.get(tenant_id)) is not None:
             tenant.use *= weight / tenant.weight  # keeps its place
             tenant.weight = weight
