@@ -24,6 +24,7 @@ from kvnode.txn.operations import SystemOperation
 from kvnode.txn.range_commit import RangeCommits
 from kvnode.txn.sequencer import Sequencer
 from kvnode.txn.timeline import Timeline
+from kvnode.txn.validation import FindConflict, find_conflict
 from runtime.clock import Clock
 
 
@@ -62,6 +63,7 @@ class Core:
         identity: Identity,
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
+        find_conflict: FindConflict = find_conflict,
     ) -> None:
         self.engine = engine
         self.config = config
@@ -83,7 +85,9 @@ class Core:
             release_snapshots=self.timeline.release_snapshot,
         )
         self.intents = Intents(self.timeline, self.locks, self.group, config=config, loop=loop)
-        self.sequencer = Sequencer(self.timeline, self.locks, self.group, self.intents)
+        self.sequencer = Sequencer(
+            self.timeline, self.locks, self.group, self.intents, find_conflict=find_conflict
+        )
         self.commits = RangeCommits(
             self.intents, self.sequencer, self.locks, is_staged=config.range_commit == STAGED
         )

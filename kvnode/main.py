@@ -67,7 +67,7 @@ class Addresses:
 
 @asynccontextmanager
 async def running_kvnode(
-    data_dir: Path, addresses: Addresses, config: NodeConfig
+    data_dir: Path, addresses: Addresses, config: NodeConfig, *, core_type: type[Core] = Core
 ) -> AsyncIterator[Addresses]:
     """Run a KV node for the length of the block; yields where it really listens.
 
@@ -75,7 +75,7 @@ async def running_kvnode(
     """
     async with AsyncExitStack() as stack:
         files = stack.enter_context(open_data_dir(data_dir))
-        core = _open_core(stack, files, config)
+        core = _open_core(stack, files, config, core_type)
         lifecycle = TenantLifecycle(core)
         maintenance = Maintenance(core)
         keeper = RangeKeeper(core, random.Random(core.epoch))
@@ -95,13 +95,15 @@ async def running_kvnode(
         yield Addresses(unix=unix, kv=kv, admin=admin_at, http=http)
 
 
-def _open_core(stack: AsyncExitStack, files: DataDir, config: NodeConfig) -> Core:
+def _open_core(
+    stack: AsyncExitStack, files: DataDir, config: NodeConfig, core_type: type[Core]
+) -> Core:
     sizes = LmdbConfig(map_bytes=config.map_bytes, map_bytes_max=config.map_bytes_max)
     engine = stack.enter_context(contextlib.closing(LmdbEngine(files.store, sizes)))
     loop = asyncio.get_running_loop()
     writer = WriterThread(engine, loop)
     stack.callback(writer.stop)
-    core = Core(
+    core = core_type(
         engine,
         writer,
         config=config,
@@ -187,12 +189,15 @@ async def _serve_http(
     return where
 
 
-async def _serve_until_stopped(arguments: argparse.Namespace, config: NodeConfig) -> None:
+async def _serve_until_stopped(
+    arguments: argparse.Namespace, config: NodeConfig, core_type: type[Core]
+) -> None:
     stop = stop_event(asyncio.get_running_loop())
     wanted = Addresses(
         unix=arguments.unix, kv=arguments.kv, admin=arguments.admin, http=arguments.http
     )
-    async with running_kvnode(arguments.data_dir, wanted, config) as bound:
+    node = running_kvnode(arguments.data_dir, wanted, config, core_type=core_type)
+    async with node as bound:
         announcement = {
             "pid": os.getpid(),
             "kv": bound.kv,
@@ -221,8 +226,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the process; return its exit code."""
+def main(argv: list[str] | None = None, *, core_type: type[Core] = Core) -> int:
+    """Run the process; return its exit code. Tests bring a core that is broken on purpose."""
     arguments = _parse(sys.argv[1:] if argv is None else argv)
     configure_logging("kvnode")
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
@@ -235,7 +240,7 @@ def main(argv: list[str] | None = None) -> int:
         ).kvnode
         configure_logging("kvnode", level=config.log_level)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve_until_stopped(arguments, config))
+            runner.run(_serve_until_stopped(arguments, config, core_type))
     except (ConfigError, KvError) as error:
         _log.error("cannot_start", extra={"reason": str(error)})
         return _EXIT_CONFIG

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from kvapi.client.config import ClientConfig
 from kvapi.client.request_stream import RequestStream
 from kvapi.client.results import Hello
-from kvapi.client.transport import Transport, TransportEvents, make_transport
+from kvapi.client.transport import MakeTransport, Transport, TransportEvents
 from kvapi.errors import (
     BadRequest,
     CredentialRefused,
@@ -39,9 +39,11 @@ class Connection:
         config: ClientConfig,
         stream: RequestStream,
         monotonic_s: Callable[[], float],
+        make_transport: MakeTransport,
     ) -> None:
         self._address = address
         self._monotonic_s = monotonic_s
+        self._new_transport = make_transport
         self._config = config
         self._stream = stream
         self._loop = asyncio.get_running_loop()
@@ -112,7 +114,7 @@ class Connection:
                 self._on_lost(error)
 
         events = TransportEvents(self._stream.take_frames, self._stream.receive, lost)
-        transport = make_transport(self._address, self._config, events, self._monotonic_s)
+        transport = self._new_transport(self._address, self._config, events, self._monotonic_s)
         self._transport = transport
         return transport
 

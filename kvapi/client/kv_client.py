@@ -12,7 +12,6 @@ might overwrite what others wrote since.
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
 
 from kvapi.client import operations as ops
 from kvapi.client.catalog_calls import CatalogCalls
@@ -25,6 +24,7 @@ from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStr
 from kvapi.client.results import Block, Got, Hello, MultiGot, RangeInfo, TxnState
 from kvapi.client.router import Router
 from kvapi.client.staging import Staging
+from kvapi.client.transport import MakeTransport, MonotonicClock, make_transport
 from kvapi.client.txn_ties import TxnTies, broken_error
 from kvapi.errors import BadRequest, KvError
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
@@ -36,25 +36,26 @@ Future = asyncio.Future
 Writes = Mapping[bytes, bytes | None]  # None deletes
 
 
-class MonotonicClock(Protocol):
-    """What the client asks of a clock."""
-
-    def monotonic_s(self) -> float:
-        """Return seconds on a clock that never goes back."""
-        ...
-
-
 class KvClient(CounterCalls):
     """One stream to one KV node, and to others that hold ranges of the tenant (`router.py`).
 
     Belongs to the event loop that it was made on.
     """
 
-    def __init__(self, address: str, *, config: ClientConfig, clock: MonotonicClock) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        config: ClientConfig,
+        clock: MonotonicClock,
+        make_transport: MakeTransport = make_transport,  # a simulation brings its own
+    ) -> None:
         self.address = address
         self._loop = asyncio.get_running_loop()
         self._stream = RequestStream(config, clock.monotonic_s)
-        self._connection = Connection(address, config, self._stream, clock.monotonic_s)
+        self._connection = Connection(
+            address, config, self._stream, clock.monotonic_s, make_transport
+        )
         self._request = self._stream.request
         self._create_future = self._loop.create_future
         self._ties = TxnTies(self._stream)

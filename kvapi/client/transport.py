@@ -8,6 +8,14 @@ from kvapi.client.config import ClientConfig
 UNIX_PREFIX = "unix:"
 
 
+class MonotonicClock(Protocol):
+    """What the client asks of a clock."""
+
+    def monotonic_s(self) -> float:
+        """Return seconds on a clock that never goes back."""
+        ...
+
+
 class TransportEvents(NamedTuple):
     """A transport's owner. `lost` is called exactly once, unless `close` came first."""
 
@@ -34,6 +42,11 @@ class Transport(Protocol):
     def close(self) -> None:
         """Drop the connection, silently."""
         ...
+
+
+MakeTransport = Callable[
+    [str, ClientConfig, TransportEvents, Callable[[], float]], Transport
+]  # address, …, monotonic_s
 
 
 def make_transport(

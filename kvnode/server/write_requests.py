@@ -22,7 +22,6 @@ from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
 from kvnode.txn.lock_queue import Owner
 from kvnode.txn.sequencer import CommitRequest
-from kvnode.txn.validation import find_conflict
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
@@ -72,7 +71,7 @@ class WriteRequests:
         tenant.check_readable(request.read_ts)
         footprint = self._footprint(request.refresh.footprint)
         read_ts = max(timeline.durable_ts, request.read_ts)
-        changed = find_conflict(
+        changed = self._core.sequencer.find_conflict(
             tenant.recent,
             timeline.snapshot(),
             footprint,

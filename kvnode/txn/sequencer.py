@@ -35,7 +35,7 @@ from kvnode.txn.lock_queue import LockRequest, Owner
 from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.operations import CommitOperation, LayersCommit
 from kvnode.txn.timeline import Timeline
-from kvnode.txn.validation import find_conflict
+from kvnode.txn.validation import FindConflict, find_conflict
 
 _REFUSED_TXNS_MAX: Final = 100_000
 Answer = Callable[[int, KvError | None], None]  # commit_ts or 0, error
@@ -66,12 +66,19 @@ class Sequencer:
     """Takes commits one after the other. Owner: the event loop."""
 
     def __init__(
-        self, timeline: Timeline, locks: LockWaits, group: GroupCommit, intents: Intents
+        self,
+        timeline: Timeline,
+        locks: LockWaits,
+        group: GroupCommit,
+        intents: Intents,
+        *,
+        find_conflict: FindConflict = find_conflict,
     ) -> None:
         self._timeline = timeline
         self._locks = locks
         self._group = group
         self._intents = intents
+        self.find_conflict = find_conflict
         self._in_flight: dict[bytes, list[Callable[[], None]]] = {}  # txn → who asks for its state
         self._committing: dict[Owner, CommitRequest] = {}
         self._refused: dict[bytes, float] = {}  # txn → until when (loop's wall seconds)
@@ -235,7 +242,7 @@ class Sequencer:
                 raise BadRequest("a footprint needs the read_ts of its reads")
             tenant.check_readable(read_ts)
             snapshot = self._timeline.snapshot()
-            changed = find_conflict(
+            changed = self.find_conflict(
                 tenant.recent, snapshot, footprint, read_ts=read_ts, layers=tenant.layers
             )
             if changed is not None:

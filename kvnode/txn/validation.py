@@ -4,6 +4,7 @@
 garbage): the transaction runs again. A conflict is never missed.
 """
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -37,6 +38,9 @@ def find_conflict(
     if changed is not None or read_ts >= recent.low_water:
         return changed
     return _changed_in_store(snapshot, footprint, read_ts, rows_max=_ROWS_MAX)
+
+
+FindConflict = Callable[..., bytes | None]  # `find_conflict`; only tests put another in its place
 
 
 def _changed_by_layers(
