@@ -50,7 +50,9 @@ async def test_acknowledged_commits_count_exactly_once(tmp_path, seed, transport
                     server.break_before = rng.choice(["commit", "lock", "rollback"])
 
     async def work():
-        for _ in range(25):
+        attempts = 0
+        while attempts < 25 or acknowledged <= 20 or not failed:  # however slow the machine is
+            attempts += 1
             await add()
 
     breaking = asyncio.ensure_future(breaker())
@@ -61,5 +63,3 @@ async def test_acknowledged_commits_count_exactly_once(tmp_path, seed, transport
     await client.close()
     await server.stop()
     assert int(final.value) == acknowledged
-    assert acknowledged > 20
-    assert failed
