@@ -44,8 +44,10 @@ class SimWriter:
 class SimNode:
     """A node that can crash and start again on what was durable."""
 
-    def __init__(self, loop, seed=0, config=None, engine=None):
+    def __init__(self, loop, seed=0, config=None, engine=None, *, core_type=Core, clock=None):
         self.loop = loop
+        self.core_type = core_type
+        self.clock = clock or loop
         self.rng = random.Random(seed)
         self.config = config or NodeConfig()
         self.engine = engine or MemoryEngine()
@@ -54,25 +56,26 @@ class SimNode:
 
     def start(self):
         self.writer = SimWriter(self.engine, self.loop, self.rng)
-        self.core = Core(
+        self.core = self.core_type(
             self.engine,
             self.writer,
             config=self.config,
             identity=IDENTITY,
-            clock=self.loop,
+            clock=self.clock,
             loop=self.loop,
         )
         self.lifecycle = TenantLifecycle(self.core)
         self.maintenance = Maintenance(self.core)
         self.keeper = RangeKeeper(self.core, random.Random(self.rng.random()))
 
-    def crash(self):
+    def crash(self, *, restart=True):
         """Lose everything volatile, then start again."""
         self.writer.crash()
         streams, self.streams = self.streams, []
         for stream in streams:
             stream.break_off()
-        self.start()
+        if restart:
+            self.start()
 
     async def create(self, name):
         """Create a tenant; return its id."""
