@@ -246,7 +246,7 @@ class WriteRequests:
                 status.commit_ts = commit_ts
 
         session.track(request_id, lambda _: None)
-        until_s = self._core.now_s() + self._core.config.txn_record_life_s
+        until_s = self._core.clock.monotonic_s() + self._core.config.txn_record_life_s
         self._core.sequencer.status(session.tenant, txn_id, answer, until_s=until_s)
 
     def _footprint(self, message: kv_pb2.Footprint) -> Footprint:

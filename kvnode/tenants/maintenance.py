@@ -15,6 +15,7 @@ from kvnode.core import Core
 from kvnode.mvcc.collect import Collected, collect_versions, forget_txns, tenants_with
 from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES, garbage_key
 from kvnode.storage.engine import Table, WriteTxn
+from kvnode.tenants.elapsed import ElapsedTimestamps
 from kvnode.tenants.records import change_sizes, threshold_key, write_u64
 from kvnode.tenants.tenant import Tenant
 
@@ -26,6 +27,7 @@ class Maintenance:
 
     def __init__(self, core: Core) -> None:
         self._core = core
+        self._outcomes = ElapsedTimestamps(age_s=core.config.txn_record_life_s)
         self.versions_collected = 0
         self._oldest_garbage_ts = 0  # after the last run; 0: there is none
 
@@ -41,7 +43,7 @@ class Maintenance:
     async def run_once(self) -> None:
         """Do everything that is due now."""
         core = self._core
-        core.sequencer.forget_refused(core.now_s())
+        core.sequencer.forget_refused(core.clock.monotonic_s())
         recent_ts = min(self._ago(core.config.recent_s), core.timeline.durable_ts)
         for tenant in core.tenants.loaded():
             tenant.recent.forget_before(recent_ts)
@@ -53,7 +55,10 @@ class Maintenance:
             if left is not None and left[0].startswith(prefix):
                 oldest_ts = min(oldest_ts or _garbage_ts(left[0]), _garbage_ts(left[0]))
         self._oldest_garbage_ts = oldest_ts
-        life_ts = self._ago(core.config.txn_record_life_s)
+        # A client may ask for an outcome as long as it was promised, also while the wall clock is
+        # set forward: "unknown" would be the answer for what was committed.
+        old_ts = self._outcomes.note(core.clock.monotonic_s(), core.timeline.durable_ts)
+        life_ts = min(old_ts, self._ago(core.config.txn_record_life_s))
         for prefix in tenants_with(core.timeline.snapshot(), Table.TXNS):
             await self._forget_txns(prefix, life_ts)
         core.tenants.forget_unused()

@@ -81,7 +81,7 @@ class Sequencer:
         self.find_conflict = find_conflict
         self._in_flight: dict[bytes, list[Callable[[], None]]] = {}  # txn → who asks for its state
         self._committing: dict[Owner, CommitRequest] = {}
-        self._refused: dict[bytes, float] = {}  # txn → until when (loop's wall seconds)
+        self._refused: dict[bytes, float] = {}  # txn → until when (monotonic)
         self.conflict_count = 0
         self.commit_count = 0
 

@@ -89,6 +89,7 @@ class HistorySim:
         self.txns, self.events = [], []
         self.next_value = 0
         self.left = PROCESSES * SESSIONS * TXNS
+        self.is_over = asyncio.Event()
         self.errors = []
 
     def note(self, text):
@@ -101,8 +102,7 @@ class HistorySim:
         self.processes = [Process(self, number) for number in range(PROCESSES)]
         works = [self.loop.create_task(process.run()) for process in self.processes]
         faults = self.loop.create_task(self.strike())
-        while self.left > 0 and not self.errors:
-            await asyncio.sleep(0.002)
+        await self.is_over.wait()
         await asyncio.gather(faults, *works)
         sessions = [task for process in self.processes for task in process.tasks]
         await asyncio.gather(*sessions, return_exceptions=True)
@@ -144,14 +144,17 @@ class HistorySim:
     # --- sessions
 
     async def session(self, process, name):
-        while self.left > 0 and not self.errors:
+        while not self.is_over.is_set():
             self.left -= 1
+            if not self.left:
+                self.is_over.set()
             try:
                 await self.transaction(process, name)
             except KvError:
                 raise AssertionError("transaction() ends them all") from None
             except Exception as error:
                 self.errors.append(error)
+                self.is_over.set()
                 raise
             if self.rng.random() < 0.5:
                 await asyncio.sleep(self.rng.uniform(0, 0.004))
@@ -230,7 +233,7 @@ class HistorySim:
         weights = [rng.choice([0, 1, 3]) for _ in faults]
         if not any(weights):
             return
-        while self.left > 0 and not self.errors:
+        while not self.is_over.is_set():
             if rng.random() < 0.5:
                 await asyncio.sleep(rng.uniform(0, 0.03))
             else:
