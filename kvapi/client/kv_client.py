@@ -70,7 +70,9 @@ class KvClient(CounterCalls):
             address,
             self._stream,
             config,
-            open_peer=lambda peer: KvClient(peer, config=config, clock=clock),
+            open_peer=lambda peer: KvClient(
+                peer, config=config, clock=clock, make_transport=make_transport
+            ),
             on_awake=self._route,
         )
 
