@@ -217,7 +217,7 @@ class HistorySim:
             if what < 0.1:
                 return await list_store.read_items(txn)
             if what < 0.2 and key.startswith("item"):
-                return await list_store.read_locked(txn, key, shared=rng.random() < 0.5)
+                return await list_store.read_locked(txn, key, rng)
             return [await list_store.read(txn, key, rng)]
         self.next_value += 1
         return await list_store.append(txn, key, self.next_value, rng)

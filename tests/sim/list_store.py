@@ -64,9 +64,10 @@ async def read_items(txn):
     return [Read(key, decode(value)) for key, value in zip(keys, values, strict=True)]
 
 
-async def read_locked(txn, key, *, shared):
-    """SELECT … FOR UPDATE or FOR SHARE."""
-    (value,) = (await txn.lock_rows([prefix(key)], shared=shared)).values
+async def read_locked(txn, key, rng):
+    """SELECT … FOR UPDATE, FOR SHARE and the two between."""
+    mode = rng.choice(["exclusive", "no key exclusive", "shared", "key shared"])
+    (value,) = (await txn.lock_rows([prefix(key)], mode=mode)).values
     return [Read(key, decode(value))]
 
 
@@ -85,7 +86,9 @@ async def append(txn, key, value, rng):
         values = decode(await txn.get(prefix(key)))
         txn.put(prefix(key), encode([*values, value]))
         return [Read(key, values), Append(key, value)]
-    (old,) = (await txn.lock_rows([prefix(key)], timeout_ms=rng.choice([0, 0, 30]))).values
+    mode = rng.choice(["exclusive", "no key exclusive"])
+    locked = await txn.lock_rows([prefix(key)], timeout_ms=rng.choice([0, 0, 30]), mode=mode)
+    (old,) = locked.values
     txn.put(prefix(key), encode([*decode(old), value]))
     # A client sees the row if it asks for it: RETURNING.
     return [*([Read(key, decode(old))] if rng.random() < 0.5 else []), Append(key, value)]
