@@ -234,11 +234,16 @@ class HistorySim:
         if not any(weights):
             return
         while not self.is_over.is_set():
-            if rng.random() < 0.5:
-                await asyncio.sleep(rng.uniform(0, 0.03))
-            else:
-                await self.frames(rng.randrange(1, 60))
             (fault,) = rng.choices(faults, weights)
+            when = rng.random()
+            if when < 0.4:
+                await asyncio.sleep(rng.uniform(0, 0.03))
+            elif when < 0.8 or fault != self.break_link:
+                await self.frames(rng.randrange(1, 60))
+            else:
+                await asyncio.sleep(rng.uniform(0, 0.02))
+                await self.break_commit()
+                continue
             await fault()
 
     async def frames(self, count):
@@ -258,6 +263,20 @@ class HistorySim:
             pass
         finally:
             self.network.on_step = None
+
+    async def break_commit(self):
+        """Break the link on which the next commit leaves, while it is under way."""
+        left = self.loop.create_future()
+        self.network.on_commit = lambda link: left.done() or left.set_result(link)
+        try:
+            async with asyncio.timeout(0.2):
+                link = await left
+        except TimeoutError:
+            return
+        finally:
+            self.network.on_commit = None
+        self.note(f"a commit of process {link.process.number} is under way as its link breaks")
+        link.break_off()
 
     async def break_link(self):
         if self.network.links:

@@ -21,6 +21,7 @@ def encode(values):
 
 
 def decode(text):
+    assert text is not None, "a row that was there before the first transaction is gone"
     return tuple(int(part) for part in text.split(b",") if part)
 
 

@@ -6,6 +6,7 @@ it at different times: so a client may be back on a new link while the node stil
 """
 
 from kvapi.errors import KvError
+from kvapi.pb import kv_pb2
 from kvnode.server.stream_session import StreamSession
 
 
@@ -18,6 +19,7 @@ class Network:
         self.links = []
         self.steps = 0
         self.on_step = None  # called after each frame that arrived at the node, before its answer
+        self.on_commit = None  # called with the link on which a commit has just left
         self.is_up = True
 
     def delay_s(self):
@@ -66,6 +68,7 @@ class Link:
         self.is_cut = False  # nothing arrives any more, in either direction
         self.is_over = False  # for the client
         self.last_up = self.last_down = 0.0
+        self.stalled_until_s = self.resumes_s = 0.0  # what is under way to the node waits
 
     # --- kvapi.client.transport.Transport
 
@@ -81,6 +84,10 @@ class Link:
 
     def send(self, body):
         self.up(self.arrive, body)
+        if self.network.on_commit is not None:
+            requests = kv_pb2.ClientFrame.FromString(body).requests
+            if any(request.HasField("commit") for request in requests):
+                self.network.on_commit(self)
 
     def wake(self):
         self.loop.call_soon(self.flush)
@@ -88,7 +95,7 @@ class Link:
     def flush(self):
         if not self.is_over and self.session is not None:
             for body in self.events.take_frames():
-                self.up(self.arrive, body)
+                self.send(body)
 
     def close(self):
         """Drop the connection; what was sent before still arrives."""
@@ -100,7 +107,14 @@ class Link:
 
     def up(self, do, *arguments):
         self.last_up = max(self.loop.time() + self.network.delay_s(), self.last_up + 1e-7)
-        self.loop.call_at(self.last_up, self.unless_cut, do, *arguments)
+        self.loop.call_at(self.last_up, self.unless_stalled, do, *arguments)
+
+    def unless_stalled(self, do, *arguments):
+        if self.loop.time() < self.stalled_until_s:
+            self.resumes_s = max(self.resumes_s, self.stalled_until_s) + 1e-7  # in order
+            self.loop.call_at(self.resumes_s, self.unless_cut, do, *arguments)
+        else:
+            self.unless_cut(do, *arguments)
 
     def down(self, do, *arguments):
         self.last_down = max(self.loop.time() + self.network.delay_s(), self.last_down + 1e-7)
@@ -145,7 +159,14 @@ class Link:
     # --- faults
 
     def break_off(self):
-        """Lose what is under way; client and node learn of it at different times."""
+        """Lose what is under way; client and node learn of it at different times.
+
+        Or: the client gives up on a link that is only slow, and what it sent arrives long after.
+        """
+        if self.rng.random() < 0.4:
+            self.stalled_until_s = self.loop.time() + self.rng.uniform(0, 0.1)
+            self.lose()
+            return
         self.is_cut = True
         self.loop.call_later(self.rng.uniform(0, 0.02), self.lose)
         self.loop.call_later(self.rng.uniform(0, 0.05), self.hang_up)

@@ -45,6 +45,7 @@ class SimNode:
     """A node that can crash and start again on what was durable."""
 
     def __init__(self, loop, seed=0, config=None, engine=None, *, core_type=Core, clock=None):
+        # A core that brings a `writer_type` is broken on purpose: tests/fakes/broken_node.py.
         self.loop = loop
         self.core_type = core_type
         self.clock = clock or loop
@@ -55,7 +56,8 @@ class SimNode:
         self.start()
 
     def start(self):
-        self.writer = SimWriter(self.engine, self.loop, self.rng)
+        writer_type = getattr(self.core_type, "writer_type", SimWriter)
+        self.writer = writer_type(self.engine, self.loop, self.rng)
         self.core = self.core_type(
             self.engine,
             self.writer,
