@@ -37,10 +37,7 @@ Writes = Mapping[bytes, bytes | None]  # None deletes
 
 
 class KvClient(CounterCalls):
-    """One stream to one KV node, and to others that hold ranges of the tenant (`router.py`).
-
-    Belongs to the event loop that it was made on.
-    """
+    """Streams to the KV nodes of a tenant's ranges (`router.py`). Belongs to one event loop."""
 
     def __init__(
         self,
