@@ -57,6 +57,8 @@ class EarlyAnswers(Core):
 class NoLocks(Core):
     """Every lock is granted at once."""
 
+    is_staging = False  # a chunk waits until it really has its locks
+
     def __init__(self, *arguments, **named):
         super().__init__(*arguments, **named)
         self.locks.acquire = lambda request, on_settled, *, timeout_s=0: on_settled(request)

@@ -9,6 +9,7 @@ everything is healed and all lists are read once more.
 import asyncio
 import os
 import random
+from dataclasses import dataclass, field
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
@@ -39,6 +40,14 @@ class JumpingClock:
         return self.loop.now_ns() + int(self.offset_s * 1e9)
 
 
+@dataclass(slots=True)
+class SimTxn(Txn):
+    """A transaction that also writes groups of rows, of which some may be undone."""
+
+    groups: list = field(default_factory=list)
+    undone_groups: set = field(default_factory=set)
+
+
 class Process:
     """A SQL process: one `KvClient`, several sessions."""
 
@@ -47,7 +56,10 @@ class Process:
         self.is_dead = False
         self.tasks = []
         self.client = KvClient(
-            "sim:", config=ClientConfig(), clock=sim.loop, make_transport=sim.network.maker(self)
+            "sim:",
+            config=sim.client_config,
+            clock=sim.loop,
+            make_transport=sim.network.maker(self),
         )
 
     async def run(self):
@@ -80,9 +92,21 @@ class HistorySim:
         self.loop, self.seed, self.level = loop, seed, level
         self.rng = random.Random(seed)
         self.clock = JumpingClock(loop)
-        config = NodeConfig(
-            recent_keys_max=self.rng.choice([3, 40, 200_000]), gc_ttl_s=self.rng.choice([0.05, 600])
+        is_staging = getattr(core_type, "is_staging", True)
+        self.stage_bytes = self.rng.choice([1, 60, 8 << 20] if is_staging else [8 << 20])
+        self.client_config = ClientConfig(
+            commit_rows_max=self.rng.choice([1, 3, 2_000] if is_staging else [2_000]),
+            chunk_rows_max=self.rng.choice([1, 3]),
+            heartbeat_s=self.rng.choice([0.004, 2.5]),
         )
+        config = NodeConfig(
+            recent_keys_max=self.rng.choice([3, 40, 200_000]),
+            gc_ttl_s=self.rng.choice([0.05, 600]),
+            gc_ttl_s_min=0.01,
+            heartbeat_lapse_s=self.rng.choice([0.01, 10.0, 10.0]),
+            range_commit=self.rng.choice(["atomic", "staged"] if is_staging else ["atomic"]),
+        )
+        self.groups = {}
         self.node = SimNode(loop, self.rng.random(), config, core_type=core_type, clock=self.clock)
         self.network = Network(self.node, self.rng, delay_s_max=self.rng.choice([0.0005, 0.003]))
         self.has_faults = faults
@@ -96,7 +120,7 @@ class HistorySim:
         self.events.append((self.loop.time(), text))
 
     async def run(self):
-        tenant_id = await self.node.create("t")
+        self.tenant_id = tenant_id = await self.node.create("t")
         self.credential = self.node.credential(tenant_id, life_s=10**8)
         await self.open()
         self.processes = [Process(self, number) for number in range(PROCESSES)]
@@ -118,10 +142,10 @@ class HistorySim:
     async def open(self):
         process = Process(self, "first")
         await process.client.authenticate(self.credential)
-        txn = self.begin(process.client, "serializable")
-        for key, value in list_store.opening_rows().items():
+        for key, value in list_store.opening_rows().items():  # each too small to be staged
+            txn = self.begin(process.client, "serializable")
             txn.put(key, value)
-        await txn.commit()
+            await txn.commit()
         await process.client.close()
 
     async def read_everything(self):
@@ -132,13 +156,25 @@ class HistorySim:
         txn = self.begin(process.client, "serializable")
         for key in list_store.KEYS:
             made.ops.append(await list_store.read(txn, key, self.rng))
+        self.check_groups(await list_store.read_groups(txn))
         await txn.commit()
         made.end(Outcome.OK, self.loop.time())
         self.txns.append(made)
 
+    def check_groups(self, groups):
+        """What was acknowledged is there as a whole, what failed is not there at all."""
+        for group, made in self.groups.items():
+            if made.outcome is not Outcome.UNKNOWN:
+                is_there = made.outcome is Outcome.OK and group not in made.undone_groups
+                assert (group in groups) == is_there, f"group {group} of {made}"
+
     def begin(self, client, isolation):
         return Transaction(
-            client, txn_id=self.rng.randbytes(16), catalog_version=0, isolation=isolation
+            client,
+            txn_id=self.rng.randbytes(16),
+            catalog_version=0,
+            isolation=isolation,
+            stage_bytes=self.stage_bytes,
         )
 
     # --- sessions
@@ -160,7 +196,7 @@ class HistorySim:
                 await asyncio.sleep(self.rng.uniform(0, 0.004))
 
     async def transaction(self, process, name):
-        made = Txn(name, self.loop.time())
+        made = SimTxn(name, self.loop.time())
         self.txns.append(made)
         txn = self.begin(process.client, self.level.value)
         try:
@@ -187,32 +223,57 @@ class HistorySim:
     async def operations(self, txn, made):
         rng = self.rng
         is_reader = rng.random() < 0.2
-        savepoint = None
+        savepoints = []
         for _ in range(rng.randrange(1, 5)):
-            mark, count = txn.begin_statement(), len(made.ops)
+            mark, count, group_count = txn.begin_statement(), len(made.ops), len(made.groups)
             deadline_s = rng.uniform(0.001, 0.01) if rng.random() < 0.04 else None
             async with asyncio.timeout(deadline_s):
                 try:
-                    made.ops += await self.operation(txn, is_reader)
+                    made.ops += await self.operation(txn, made, is_reader)
+                    await txn.settle()
                 except WriteConflict:
                     if self.level is Level.READ_COMMITTED or rng.random() < 0.5:
                         raise
                     await txn.retry_statement(mark)  # the client has seen nothing of it
                     del made.ops[count:]
-                    made.ops += await self.operation(txn, is_reader)
-            if savepoint is None and rng.random() < 0.15:
-                savepoint = (txn.mark(), len(made.ops))
-            elif savepoint is not None and rng.random() < 0.4:
-                txn.undo_to(savepoint[0])
-                made.undo_to(savepoint[1])
-                savepoint = None
+                    del made.groups[group_count:]
+                    made.ops += await self.operation(txn, made, is_reader)
+                    await txn.settle()
+            self.savepoint(txn, made, savepoints)
             if rng.random() < 0.3:
                 await asyncio.sleep(rng.uniform(0, 0.003))
 
-    async def operation(self, txn, is_reader):
+    def savepoint(self, txn, made, savepoints):
+        """Perhaps set, release or return to a savepoint; they nest."""
+        what = self.rng.random()
+        if what < 0.2:
+            savepoints.append((f"s{len(savepoints)}", len(made.ops), len(made.groups)))
+            txn.savepoints.set(savepoints[-1][0])
+        elif savepoints and what < 0.5:
+            index = self.rng.randrange(len(savepoints))
+            name, count, group_count = savepoints[index]
+            if what < 0.25:
+                txn.savepoints.release(name)
+                del savepoints[index:]
+                return
+            txn.savepoints.rollback_to(name)
+            made.undo_to(count)
+            made.undone_groups |= set(made.groups[group_count:])
+            del savepoints[index + 1 :]
+
+    async def operation(self, txn, made, is_reader):
         rng = self.rng
         key = rng.choice(list_store.KEYS)
         what = rng.random()
+        if what > 0.9:
+            if is_reader or what > 0.97:
+                await list_store.read_groups(txn)
+                return []
+            self.next_value += 1
+            made.groups.append(self.next_value)
+            self.groups[self.next_value] = made
+            await list_store.write_group(txn, self.next_value, rng.randrange(2, 12))
+            return []
         if is_reader or what < 0.35:
             if what < 0.1:
                 return await list_store.read_items(txn)
@@ -220,7 +281,9 @@ class HistorySim:
                 return await list_store.read_locked(txn, key, rng)
             return [await list_store.read(txn, key, rng)]
         self.next_value += 1
-        return await list_store.append(txn, key, self.next_value, rng)
+        done = await list_store.append(txn, key, self.next_value, rng)
+        await txn.make_room()
+        return done
 
     # --- faults
 
@@ -229,7 +292,7 @@ class HistorySim:
         if not self.has_faults:
             return
         rng = self.rng
-        faults = [self.break_link, self.crash, self.kill, self.jump, self.upkeep]
+        faults = [self.break_link, self.crash, self.kill, self.jump, self.upkeep, self.ranges]
         weights = [rng.choice([0, 1, 3]) for _ in faults]
         if not any(weights):
             return
@@ -304,6 +367,25 @@ class HistorySim:
         seconds = self.rng.choice([-3600, -1, -0.01, 0.01, 1, 3600])
         self.note(f"the node's wall clock jumps by {seconds} s")
         self.clock.offset_s += seconds
+
+    async def ranges(self):
+        """Split the tenant's ranges somewhere, or merge two."""
+        tenant, keeper = self.node.core.load_tenant(self.tenant_id), self.node.keeper
+        try:
+            async with asyncio.timeout(0.1):
+                if self.rng.random() < 0.7:
+                    key = self.rng.choice(
+                        [list_store.prefix(self.rng.choice(list_store.KEYS)), b"\x041", b"\x042"]
+                    )
+                    self.note(f"the range of {key!r} splits there")
+                    await keeper.split(tenant, key)
+                else:
+                    states = tenant.ranges.states
+                    range_id = self.rng.choice(states).descriptor.range_id
+                    self.note(f"range {range_id} merges")
+                    await keeper.merge(tenant, range_id)
+        except (KvError, TimeoutError) as error:
+            self.note(f"ranges stay: {error}")
 
     async def upkeep(self):
         self.note("upkeep")

@@ -8,6 +8,7 @@ blind    like item, but validated instead of locked  (SERIALIZABLE only)
 ```
 """
 
+from collections import Counter
 from contextlib import aclosing
 
 from kvapi.spans import Span
@@ -93,6 +94,36 @@ async def append(txn, key, value, rng):
     txn.put(prefix(key), encode([*decode(old), value]))
     # A client sees the row if it asks for it: RETURNING.
     return [*([Read(key, decode(old))] if rng.random() < 0.5 else []), Append(key, value)]
+
+
+GROUPS = Span(b"\x04", b"\x05")
+
+
+def group_rows(group, size):
+    """Return rows that are all there or none: each says how many they are."""
+    rows = {b"\x04%d/%d/%d" % (n % 3, group, n): b"%d/%d" % (group, size) for n in range(size)}
+    return dict(sorted(rows.items()))
+
+
+async def write_group(txn, group, size):
+    """Write many rows; with small bounds they are staged in several layers and ranges."""
+    for key, value in group_rows(group, size).items():
+        txn.put(key, value)
+        await txn.make_room()
+
+
+async def read_groups(txn):
+    """Return the groups that are there. Fails if only a part of one is."""
+    counts = Counter()
+    async with aclosing(txn.scan_blocks(GROUPS)) as blocks:
+        async for block in blocks:
+            counts.update(value for _, value in block.rows())
+    groups = {}
+    for name, count in counts.items():
+        group, size = map(int, name.split(b"/"))
+        assert count == size, f"{count} of {size} rows of one transaction were seen, group {group}"
+        groups[group] = size
+    return groups
 
 
 async def _move(txn, key, value, rng):
