@@ -45,7 +45,7 @@ SKIPPED = re.compile(
     r"pg_|row_sec|has_|col_description|obj_desc|shobj|format_type|to_reg|current_|inet_|version|user|"
     r"session_user|system_user|txid|now|transaction_t|statement_t|localtime|nextval|unnest|"
     r"generate_series|.*(iclike|icnlike)|similar|jsonb_delete\(jsonb,_text|cotd|"
-    r"date_part\(text,(date|timestamp)\)|extract\(text,timestamp\))"
+    r"date_part\(text,(date|timestamp)\)|extract\(text,timestamp\)|cluster_logical|follower_read)"
 )
 # Other scales and SQLSTATEs since PostgreSQL 16; ours are those of 15.
 CHANGED_IN_16 = ("numeric_power", "json_build_object")
@@ -191,7 +191,8 @@ def test_signatures_are_postgresqls(connection):
         "WHERE pronamespace = 'pg_catalog'::regnamespace"
     ).fetchall()
     known = {name for name, _ in rows}
-    ours = {"position", "user", "current_catalog", "current_role", "current_date", "localtime",
+    ours = {"cluster_logical_timestamp", "follower_read_timestamp",
+            "position", "user", "current_catalog", "current_role", "current_date", "localtime",
             "localtimestamp", "current_timestamp", "system_user"}  # fmt: skip
     grammar = {name for name in REGISTRY.functions if name not in known} - ours
     assert grammar == set()

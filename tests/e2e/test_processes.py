@@ -190,7 +190,8 @@ def test_a_suspended_tenant_is_refused_and_comes_back(fake_stack):
     try:
         with fake_stack.connect("globex") as connection:
             admin.set("globex", is_suspended=True)
-            with pytest.raises(psycopg.errors.AdminShutdown):
+            # AdminShutdown, unless a query crosses it on the way: then the socket is closed.
+            with pytest.raises(psycopg.OperationalError):
                 wait_until(lambda: not ask(connection, "select 1"), 5, "the session ends")
         with pytest.raises(psycopg.OperationalError, match="suspended"):
             fake_stack.connect("globex")

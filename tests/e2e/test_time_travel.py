@@ -321,7 +321,7 @@ def test_the_past_cannot_be_changed(connection, pets):
             connection.execute(sql)
         connection.execute("ROLLBACK")
     connection.execute(f"BEGIN AS OF SYSTEM TIME {pets}")
-    with pytest.raises(errors.ActiveSqlTransaction, match="read-write mode inside"):
+    with pytest.raises(errors.ReadOnlySqlTransaction, match="READ WRITE mode"):
         connection.execute("SET TRANSACTION READ WRITE")
     connection.execute("ROLLBACK")
     assert rows(connection, "SELECT name FROM pet ORDER BY id") == [("TOM",), ("REX",)]
