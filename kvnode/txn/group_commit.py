@@ -14,7 +14,8 @@ and the bulk goes on however many commits there are.
 between the two there is no order. `on_durable` runs before any
 callback of the batch, and only after the sync. If a write fails for want of room, it fails, and so
 does everything queued behind it, because that was checked against what now never happened; only
-upkeep, which depends on no commit and may make room, is tried once more by itself. If one
+upkeep, which depends on no commit and may make room, is tried once more by itself. Where bulk
+fails so, other bulk fails with it, but no ordinary operation, for none depends on it. If one
 operation is itself at fault, it and what follows it *of the same tenant* fail.
 
 **Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
@@ -212,15 +213,22 @@ class GroupCommit:
             operation.finish(InternalError("an earlier write of this tenant failed"))
 
     def _fail_everything(self, error: KvError) -> None:
-        failed, upkeep = [*self._batch, *self._queue, *self._bulk], list[Operation]()
-        if not all(map(_is_upkeep, self._batch)):
-            upkeep = [operation for operation in failed if _is_upkeep(operation)]
-            failed = [operation for operation in failed if not _is_upkeep(operation)]
-        self._batch, self._queue, self._bulk = [], upkeep, deque()
-        if not self._is_refusing:  # said once: clients will try again and again
+        failed, kept = [*self._batch, *self._bulk], list[Operation]()
+        if self._was_bulk:
+            kept = self._queue
+        else:
+            failed += self._queue
+            if not all(map(_is_upkeep, self._batch)):
+                kept = [operation for operation in failed if _is_upkeep(operation)]
+                failed = [operation for operation in failed if not _is_upkeep(operation)]
+        self._batch = []
+        self._queue = [operation for operation in kept if not _is_bulk(operation)]
+        self._bulk = deque(operation for operation in kept if _is_bulk(operation))
+        # Said once: clients will try again and again. Upkeep that waits for room refuses nobody.
+        if not self._is_refusing and not all(map(_is_upkeep, failed)):
             self._is_refusing = True
             _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
-        if upkeep:
+        if kept:
             self._start()
         for operation in failed:
             operation.finish(error)

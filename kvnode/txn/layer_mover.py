@@ -26,6 +26,7 @@ class LayerMover:
     def __init__(self, group: GroupCommit, loop: asyncio.AbstractEventLoop) -> None:
         self._group = group
         self._loop = loop
+        self._stuck: set[Tenant] = set()
         self.moved_count = 0
         self.discarded_count = 0
         self._is_stopped = False
@@ -38,6 +39,8 @@ class LayerMover:
         """Go on with what there is to do for `tenant`."""
         layers = tenant.layers
         if layers.is_moving or layers.is_closed or self._is_stopped:
+            if layers.is_closed:
+                self._stuck.discard(tenant)
             return
         if layers.committed and layers.committed[0].is_durable:
             txn = layers.committed[0]
@@ -65,9 +68,12 @@ class LayerMover:
         layers = txn.tenant.layers
         layers.is_moving = False
         if error is not None:
-            _log.warning("layer_not_moved", extra={"reason": error.message})
+            if txn.tenant not in self._stuck:  # said once: it is tried again and again
+                self._stuck.add(txn.tenant)
+                _log.warning("layer_not_moved", extra={"reason": error.message})
             self._loop.call_later(_RETRY_S, self.wake, txn.tenant)
         else:
+            self._stuck.discard(txn.tenant)
             if operation.move_ts:
                 self._resolved(txn, operation)
             else:

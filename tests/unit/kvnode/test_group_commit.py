@@ -140,3 +140,46 @@ def test_a_failing_batch_of_any_size_reports_each(count):
     while writer.jobs:
         writer.sync()
     assert len(outcomes) == count
+
+
+class Bulk(Put):
+    """One row of a bulk load."""
+
+    is_bulk = True
+
+
+class Move(Bulk):
+    """Upkeep of one."""
+
+    is_upkeep = True
+
+
+@pytest.mark.parametrize("bulk", [Bulk, Move])
+def test_bulk_without_room_fails_alone(bulk):
+    """One load that does not fit, or rows that cannot be moved, would fail everyone's commits."""
+    _, writer, group, _ = make(bytes_max=1000)
+    outcomes = {}
+    group.submit(bulk(outcomes, b"bulk", value=bytes(2000)))
+    group.submit(Put(outcomes, b"small"))
+    group.submit(Bulk(outcomes, b"behind"))
+    while writer.jobs:
+        writer.sync()
+    assert isinstance(outcomes[b"bulk"], DiskFull)
+    assert isinstance(outcomes[b"behind"], DiskFull)
+    assert outcomes[b"small"] is None
+
+
+def test_upkeep_among_bulk_waits_for_its_turn_when_the_disk_is_full():
+    """What is to be moved would be tried beside the upkeep that makes room, and fail it."""
+    _, writer, group, _ = make(bytes_max=1000)
+    outcomes = {}
+    upkeep = Put(outcomes, b"upkeep")
+    upkeep.is_upkeep = True
+    group.submit(Put(outcomes, b"large", value=bytes(2000)))
+    group.submit(Move(outcomes, b"move", value=bytes(2000)))
+    group.submit(upkeep)
+    while writer.jobs:
+        writer.sync()
+    assert isinstance(outcomes[b"large"], DiskFull)
+    assert isinstance(outcomes[b"move"], DiskFull)
+    assert outcomes[b"upkeep"] is None
