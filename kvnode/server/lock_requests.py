@@ -129,7 +129,9 @@ class LockRequests:
             keys = [key for key in held if key.startswith(space) == is_advisory]
             for mode in Mode:
                 locks.unlock(owner, keys, mode)
-        if not locks.table.held_count(owner) and not locks.table.waiting_of(owner):
+        has_staged = owner in self._session.tenant.layers.holding  # others may wait for that
+        is_free = not locks.table.held_count(owner) and not locks.table.waiting_of(owner)
+        if is_free and not has_staged:
             self.release(owner)
         self._session.respond(request.id).done.SetInParent()
 

@@ -17,7 +17,7 @@ the chunks under way.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from kvapi.errors import (
@@ -30,13 +30,14 @@ from kvapi.errors import (
     WriteConflict,
 )
 from kvnode.mvcc.collect import tenants_with
-from kvnode.mvcc.formats import TENANT_BYTES, layer_prefix, txn_key
+from kvnode.mvcc.formats import layer_prefix, txn_key
 from kvnode.mvcc.intents import Place
 from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import Table
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.existing import first_existing
 from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.intent_holds import IntentHolds
 from kvnode.txn.layer_loading import load_layers
 from kvnode.txn.layer_mover import LayerMover
 from kvnode.txn.layer_operations import StageOperation
@@ -52,7 +53,7 @@ _LAPSED: Final = "the transaction's heartbeat lapsed: it was rolled back"
 
 
 class Intents:
-    """All large transactions of the store; the lock table asks it who has an intent."""
+    """All large transactions of the store."""
 
     def __init__(
         self,
@@ -69,44 +70,11 @@ class Intents:
         self._config = config
         self._loop = loop
         self.mover = LayerMover(group, loop)
-        self._tenants: dict[bytes, Tenant] = {}  # that have transactions holding intents
+        self._holds = IntentHolds(timeline)
         self._lapsed: dict[Owner, None] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._next_no = 1
         self.lapsed_count = 0
-
-    # --- what the lock table asks ---------------------------------------------------------------
-
-    def owner_of(self, key: bytes) -> Owner | None:
-        """Return whose intent is on `key`."""
-        tenant = self._tenants.get(key[:TENANT_BYTES])
-        if tenant is None:
-            return None
-        if (staging := tenant.layers.staging.get(key)) is not None:
-            return staging.owner
-        snapshot = self._timeline.snapshot()
-        for owner, txn in tenant.layers.holding.items():
-            if next(txn.locks(snapshot, [key]), None) is not None:
-                return owner
-        return None
-
-    def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
-        """Return those of `keys` on which another owner than `owner` has an intent."""
-        tenant = self._tenants.get(keys[0][:TENANT_BYTES]) if keys else None
-        if tenant is None:
-            return []
-        layers = tenant.layers
-        held: dict[bytes, None] = {}
-        if layers.staging:
-            for key in keys:
-                entry = layers.staging.get(key)
-                if entry is not None and entry.owner != owner:
-                    held[key] = None
-        snapshot = self._timeline.snapshot()
-        for holder, txn in layers.holding.items():
-            if holder != owner:
-                held.update(dict.fromkeys(txn.locks(snapshot, keys)))
-        return list(held)
 
     # --- staging --------------------------------------------------------------------------------
 
@@ -155,8 +123,8 @@ class Intents:
         no = self._new_no()
         txn = StagedTxn(no, tenant, request.owner, request.txn_id, self._loop.time())
         tenant.layers.holding[request.owner] = txn
-        self._tenants[tenant.prefix] = tenant
-        self._locks.table.intents = self
+        self._holds.tenants[tenant.prefix] = tenant
+        self._locks.table.intents = self._holds
         if self._timer is None:
             self._set_timer()
         return txn
@@ -317,8 +285,8 @@ class Intents:
             if lock is not None and not lock.is_settled:
                 self._locks.withdraw(lock, BadRequest("the transaction was rolled back"))
         if not layers.holding:
-            self._tenants.pop(txn.tenant.prefix, None)
-        if not self._tenants:
+            self._holds.tenants.pop(txn.tenant.prefix, None)
+        if not self._holds.tenants:
             self._locks.table.intents = None
             if self._timer is not None:
                 self._timer.cancel()
@@ -342,11 +310,11 @@ class Intents:
         """Roll back what has not been heard of."""
         self._timer = None
         oldest_s = self._loop.time() - self._config.heartbeat_lapse_s
-        for tenant in list(self._tenants.values()):
+        for tenant in list(self._holds.tenants.values()):
             for txn in list(tenant.layers.holding.values()):
                 if txn.seen_s < oldest_s and not txn.is_committing and not txn.unwritten:
                     self._lapse(txn)
-        if self._tenants and self._timer is None:
+        if self._holds.tenants and self._timer is None:
             self._set_timer()
 
     def _lapse(self, txn: StagedTxn) -> None:

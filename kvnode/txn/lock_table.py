@@ -49,6 +49,10 @@ class IntentLocks(Protocol):
         """Return those of `keys` on which another owner than `owner` has an intent."""
         ...
 
+    def has_intent(self, owner: Owner, key: bytes) -> bool:
+        """Tell whether `owner` has an intent on `key` that may still commit."""
+        ...
+
 
 class LockTable:
     """All locks of one store. Owner: the event loop."""
@@ -116,6 +120,8 @@ class LockTable:
 
     def waiting_of(self, owner: Owner) -> Sequence[LockRequest]:
         """Return the requests of `owner` that wait."""
+        if not self._waiting:
+            return ()
         waiting = self._waiting.get(self._sessions.get(owner, owner), ())
         return [request for request in waiting if request.owner == owner]
 
@@ -152,12 +158,13 @@ class LockTable:
     def unlock(self, owner: Owner, keys: Iterable[bytes], mode: Mode) -> list[LockRequest]:
         """Give one mode of some keys up; return the requests this settled.
 
-        What the owner holds of them in other modes stays; keys it does not hold do not matter.
+        What the owner holds of them in other modes stays, and what it has an intent on; keys it
+        does not hold do not matter.
         """
         settled: list[LockRequest] = []
-        held = self._held.get(owner, {})
+        held, intents = self._held.get(owner, {}), self.intents
         for key in keys:
-            if key in held:
+            if key in held and (intents is None or not intents.has_intent(owner, key)):
                 holders = self._keys[key].holders
                 holders[owner] &= ~(1 << mode)
                 if not holders[owner]:

@@ -18,6 +18,9 @@ class Staged:
     def held_by_others(self, owner, keys):
         return [key for key in keys if self.owners.get(key, owner) != owner]
 
+    def has_intent(self, owner, key):
+        return self.owners.get(key) == owner
+
 
 def table_with(**owners):
     table = LockTable()
@@ -73,3 +76,12 @@ def test_an_owner_that_locks_its_own_intent_holds_it_exclusively():
     table = table_with(a="bulk")
     table.acquire(LockRequest("bulk", [b"a"], Mode.SHARED))
     assert not table.acquire(LockRequest("small", [b"a"], Mode.SHARED))
+
+
+def test_unlocking_leaves_what_has_an_intent():
+    """ROLLBACK TO would let others write a row that the load has staged, and the load undo that."""
+    table = table_with(a="bulk")
+    waiting = LockRequest("small", [b"a"])
+    table.acquire(waiting)
+    assert table.unlock("bulk", [b"a"], Mode.EXCLUSIVE) == []
+    assert table.release("bulk") == [waiting]

@@ -192,3 +192,19 @@ async def test_dropping_a_tenant_takes_its_layers(node, stream, tenant_id):
     assert row_count(node, Table.INTENTS) == row_count(node, Table.LAYERS) == 0
     node.crash()
     await asyncio.sleep(1)
+
+
+@simulated
+async def test_an_unlock_does_not_untie_what_waits_for_a_bulk_load(node, stream, tenant_id):
+    """Who waits for a staged row would wait for ever, when the stream of the load closes."""
+    other = node.stream(tenant_id)
+    await stage(stream, {b"a": b"1"})
+    await stream.request(txn_id=BULK, unlock=kv_pb2.Unlock())
+    waiting = commit(other, {b"a": b"2"})
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    await stream.request(txn_id=BULK, unlock=kv_pb2.Unlock(keys=[b"a"]))
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    stream.break_off()
+    await asyncio.wait_for(waiting, 1)
