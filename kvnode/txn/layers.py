@@ -268,9 +268,14 @@ class TenantLayers:
     def extents(self, since_ts: int) -> list[Extent]:
         """Return where what committed after `since_ts` has been moved to so far."""
         moving = [txn.extent for txn in self.committed if txn.extent is not None]
-        return [one for one in (*self.moved, *moving) if one.commit_ts > since_ts and one.lows]
+        first = bisect_right(self.moved, since_ts, key=_commit_ts)  # they are in this order
+        moving = [one for one in moving if one.commit_ts > since_ts]
+        return [one for one in (*self.moved[first:], *moving) if one.lows]
 
     def forget_before(self, ts: int) -> None:
         """Let go of the extents of commits before `ts`."""
-        if self.moved:
-            self.moved = [extent for extent in self.moved if extent.commit_ts >= ts]
+        del self.moved[: bisect_left(self.moved, ts, key=_commit_ts)]
+
+
+def _commit_ts(extent: Extent) -> int:
+    return extent.commit_ts
