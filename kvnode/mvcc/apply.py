@@ -76,11 +76,11 @@ def apply_writes(
             txn.delete(Table.LIVE, key)
         for key in keys:
             txn.delete(Table.COUNTERS, key)
-    list_garbage(txn, tenant, commit_ts, superseded)
+    _put_garbage(txn, tenant, commit_ts, superseded, first_part=0)
     return change
 
 
-def list_garbage(txn: WriteTxn, tenant: bytes, commit_ts: int, superseded: list[bytes]) -> None:
+def add_garbage(txn: WriteTxn, tenant: bytes, commit_ts: int, superseded: list[bytes]) -> None:
     """Note which keys the commit superseded, beside what is noted of it already."""
     if not superseded:
         return
@@ -88,6 +88,12 @@ def list_garbage(txn: WriteTxn, tenant: bytes, commit_ts: int, superseded: list[
     first_part = 0
     if row is not None and row[0].startswith(tenant + ts_bytes(commit_ts)):
         first_part = int.from_bytes(row[0][TENANT_BYTES + TS_BYTES :], "big") + 1
+    _put_garbage(txn, tenant, commit_ts, superseded, first_part=first_part)
+
+
+def _put_garbage(
+    txn: WriteTxn, tenant: bytes, commit_ts: int, superseded: list[bytes], *, first_part: int
+) -> None:
     for part, first in enumerate(range(0, len(superseded), GARBAGE_KEYS_MAX), start=first_part):
         keys = superseded[first : first + GARBAGE_KEYS_MAX]
         txn.put(Table.GARBAGE, garbage_key(tenant, commit_ts, part), pack_keys(keys))

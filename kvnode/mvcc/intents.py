@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final, NamedTuple
 
-from kvnode.mvcc.apply import Sizes, list_garbage, retire
+from kvnode.mvcc.apply import Sizes, add_garbage, retire
 from kvnode.mvcc.formats import (
     LAYER_BYTES,
     TENANT_BYTES,
@@ -184,7 +184,7 @@ def _move(
                 _put_tombstone(txn, key, commit_ts, change)
             txn.delete(Table.LIVE, key)
             txn.delete(Table.COUNTERS, key)
-    list_garbage(txn, tenant, commit_ts, list(old))
+    add_garbage(txn, tenant, commit_ts, list(old))
     return change
 
 

@@ -149,7 +149,8 @@ class Sequencer:
         """
         table, owner = self._locks.table, request.owner
         contended = table.contended(owner, request.puts, Mode.NO_KEY_EXCLUSIVE)
-        contended += table.contended(owner, request.deletes, Mode.EXCLUSIVE)
+        if request.deletes:
+            contended += table.contended(owner, request.deletes, Mode.EXCLUSIVE)
         if not contended:
             self._sequence(request)
             return
