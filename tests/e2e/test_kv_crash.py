@@ -102,10 +102,12 @@ class Worker:
                 await asyncio.sleep(0.01)
 
 
-async def read_all(client):
-    rows, span, more = {}, Span(b"", b""), True
+async def read_all(client, start=b"", end=b""):
+    """Return the rows of a span at one snapshot."""
+    rows, span, more, read_ts = {}, Span(start, end), True, 0
     while more:
-        block = await client.scan(span)
+        block = await client.scan(span, read_ts=read_ts)
+        read_ts = block.read_ts
         rows.update(block.rows())
         more = block.more
         span = block.resume_span(span) if more else span
