@@ -10,13 +10,14 @@ from kvapi.errors import KeyExists, KvError, WriteConflict
 from kvapi.pb import kv_pb2
 from kvnode.mvcc import intents as intents_module
 from kvnode.storage.engine import Table
+from kvnode.txn.layer_mover import LayerMover
 from kvnode.verify import problems_of, verify_store
 from tests.kv_blocks import block_rows
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
 
 SEEDS = range(int(os.environ.get("INSULA_SIM_SEEDS", "50")))
-STEPS = 60
+STEPS = 80
 KEYS = [b"r%c%c" % (a, b) for a in b"abcd" for b in b"\x00\x01z"]
 SPAN = (b"r", b"s")
 
@@ -104,7 +105,7 @@ class Run:
         if not keys:
             return
         writes = self.writes(keys, 8)
-        opens = not txn.numbers or self.rng.random() < 0.3
+        opens = not txn.numbers or self.rng.random() < 0.5
         number = txn.used + 1 if opens else txn.numbers[-1]
         puts = [key for key, value in writes.items() if value is not None]
         absent = [key for key in puts if self.rng.random() < 0.2]
@@ -244,8 +245,22 @@ async def drained(node, loop):
     raise AssertionError("layers were left behind")
 
 
-async def body(loop, seed):
+def slow_down(monkeypatch, loop, rng):
+    """Let layers lie unmoved for a while, so that others come to lie over them."""
+    wake = LayerMover.wake
+
+    def later(mover, tenant):
+        if rng.random() < 0.5:
+            wake(mover, tenant)
+        else:
+            loop.call_later(rng.uniform(0, 0.1), wake, mover, tenant)
+
+    monkeypatch.setattr(LayerMover, "wake", later)
+
+
+async def body(loop, seed, monkeypatch):
     rng = random.Random(seed)
+    slow_down(monkeypatch, loop, rng)
     node = SimNode(loop, seed)
     run = Run(node, await node.create("t"), rng)
     actions = {
@@ -253,11 +268,11 @@ async def body(loop, seed):
         run.stage: 14,
         run.unstage: 2,
         run.rollback: 1,
-        run.commit: 6,
+        run.commit: 5,
         run.small: 5,
         run.read: 8,
         run.settle: 2,
-        run.crash: 0.5,
+        run.crash: 1,
     }
     await run.small()
     for step in range(STEPS):
@@ -287,4 +302,4 @@ def test_every_reader_agrees_with_the_model(seed, monkeypatch):
     """A large transaction would be seen in part, lost in part, or seen by those who must not."""
     monkeypatch.setattr(intents_module, "RESOLVE_ROWS_MAX", 2)
     monkeypatch.setattr(intents_module, "DISCARD_ROWS_MAX", 2)
-    run_virtual(body, seed)
+    run_virtual(body, seed, monkeypatch)
