@@ -12,7 +12,7 @@ from kvapi.errors import (
     Throttled,
     WriteConflict,
 )
-from kvapi.footprint import Footprint
+from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
 from kvnode.server.lock_requests import LockRequests, txn_id_of
@@ -98,7 +98,9 @@ class WriteRequests:
             if staged is not None and not staged.is_quiet:
                 raise BadRequest("a chunk of the transaction is still being staged")
             written = parse_writes(session, message.writes)
-            footprint = self._footprint(message.footprint)
+            footprint = EMPTY_FOOTPRINT
+            if message.HasField("footprint"):
+                footprint = self._footprint(message.footprint)
             absent_keys = tenant.keyspace.keys(message.absent_keys)
             commit = CommitRequest(
                 tenant=tenant,

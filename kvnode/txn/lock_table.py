@@ -76,12 +76,14 @@ class LockTable:
 
         What it holds in that mode it may write; of what it does not, nobody else may hold anything.
         """
-        session = self._sessions.get(owner, owner)
-        found = [
-            key
-            for key in self._not_held(owner, keys, mode)
-            if self._is_excluded(key, session, Mode.EXCLUSIVE)
-        ]
+        found: list[bytes] = []
+        if not self._keys.keys().isdisjoint(keys):
+            session = self._sessions.get(owner, owner)
+            found = [
+                key
+                for key in self._not_held(owner, keys, mode)
+                if self._is_excluded(key, session, Mode.EXCLUSIVE)
+            ]
         return found if self.intents is None else found + self._intents_of_others(owner, keys)
 
     def not_exclusive(self, owner: Owner, keys: Collection[bytes]) -> list[bytes]:
