@@ -203,6 +203,12 @@ CONSTRAINTS = (
 )
 
 
+def validated(connection):
+    """Return what pg_constraint says about the constraint; NOT NULL is not in there."""
+    asked = "select convalidated from pg_constraint where conname in ('small', 'parent')"
+    return [row[0] for row in connection.execute(asked).fetchall()]
+
+
 @pytest.mark.parametrize(("sql", "sqlstate", "broken"), CONSTRAINTS)
 def test_constraints_are_enforced_then_validated(stack, connection, sql, sqlstate, broken):
     """A row that came in while older ones were looked at would break the constraint unseen."""
@@ -223,8 +229,10 @@ def test_constraints_are_enforced_then_validated(stack, connection, sql, sqlstat
         with pytest.raises(psycopg.Error) as caught:
             connection.execute(f"update t set {broken} where id = 6")
         assert caught.value.sqlstate == sqlstate
+        assert validated(connection) in ([], [False])
     assert statement.end() is None
     assert newest_job(connection)["status"] == "succeeded"
+    assert validated(connection) in ([], [True])
 
 
 def test_concurrently_is_the_same_and_no_part_of_a_transaction(stack, connection):

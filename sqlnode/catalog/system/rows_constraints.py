@@ -40,6 +40,7 @@ def _constraints(catalog: Catalog, context: ExecContext) -> Iterator[dict[str, A
             yield {
                 **_row(table, check.oid, check.name),
                 "contype": "c",
+                "convalidated": check.validated,
                 "conkey": list(check.columns),
                 "conbin": check.sql,
             }
@@ -71,6 +72,7 @@ def _foreign_key(catalog: Catalog, table: TableDesc, key: ForeignKeyDesc) -> dic
     return {
         **_row(table, key.oid, key.name),
         "contype": "f",
+        "convalidated": key.validated,
         "conindid": index.oid if index is not None else 0,
         "confrelid": key.target_table_id,
         "conkey": list(key.columns),
@@ -95,7 +97,7 @@ def constraint_definition(
         for check in table.checks:
             if check.oid == oid:
                 shown = shown_expression(catalog, table, check.sql, path, pretty=pretty)
-                return f"CHECK ({shown})"
+                return f"CHECK ({shown})" + ("" if check.validated else " NOT VALID")
         for key in table.foreign_keys:
             if key.oid == oid:
                 return _foreign_key_definition(catalog, table, key, path)
@@ -119,7 +121,7 @@ def _foreign_key_definition(
         text += f" ON DELETE {_ACTIONS[key.on_delete]}"
     if key.deferrable:
         text += " DEFERRABLE INITIALLY DEFERRED" if key.deferred else " DEFERRABLE"
-    return text
+    return text if key.validated else f"{text} NOT VALID"
 
 
 def _names(table: TableDesc, attnums: Any) -> str:
