@@ -10,6 +10,7 @@ which any thread may call.
 
 import itertools
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from sqlnode.vecexec.physical import Physical
 from sqlnode.vecexec.select_text import Relation
 from sqlnode.vecexec.udfs import Udf
 
+_making: Final = threading.Lock()  # one thread makes an instance, the others wait for it
 _ENGINES_MAX: Final = 4  # one for each work_mem that sessions of the process have set
 BATCH_ROWS: Final = 8192
 # Nothing spills to disk, so less than this would refuse what PostgreSQL answers with files of
@@ -44,6 +46,10 @@ class Engine:
     def __init__(self, config: EngineConfig) -> None:
         import duckdb
 
+        # NB: create_function asks the module's default connection what a type's name means. Made by
+        # several threads at once it deadlocks: one has its mutex and waits for the interpreter, the
+        # other the reverse. So it is there before the first statement is.
+        duckdb.default_connection()
         self._connection = duckdb.connect(
             ":memory:",
             config={
@@ -167,4 +173,5 @@ def _engine_of(_pid: int, config: EngineConfig) -> Engine:
 
 def engine(config: EngineConfig) -> Engine:
     """Return this process's instance of these limits; a forked child gets its own."""
-    return _engine_of(os.getpid(), config)
+    with _making:
+        return _engine_of(os.getpid(), config)
