@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := admission cli gateway kvapi kvnode pgwire runtime sqlnode
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check e2e sim bench proto lint types imports protos-fresh clean
+.PHONY: install demo test check e2e sim proof bench proto lint types imports protos-fresh clean
 
 # Compiled here, so that a start need not do it even where Python may write no bytecode.
 install: $(STAMP)
@@ -39,6 +39,11 @@ e2e: install
 
 sim: install
 	INSULA_SIM_SEEDS=2000 $(BIN)/python -m pytest -q -n 2 tests/sim
+
+# Ten minutes of real clients at SERIALIZABLE and 200 kills of each process: docs/proof.md.
+proof: install
+	INSULA_HISTORY_S=600 $(BIN)/python -m pytest -q -s tests/e2e/test_histories.py
+	INSULA_KILLS=200 $(BIN)/python -m pytest -q -s tests/e2e/test_kill.py tests/e2e/test_kv_crash.py
 
 bench: install
 	$(BIN)/python -m bench.main

@@ -5,6 +5,7 @@ both tables hold exactly the same numbers, each once, among them every one whose
 acknowledged.
 """
 
+import os
 import threading
 import time
 
@@ -15,7 +16,7 @@ from runtime.os_process import is_running
 from tests.e2e.stack import Stack, wait_until
 
 pytestmark = pytest.mark.e2e
-KILLS = 20
+KILLS = int(os.environ.get("INSULA_KILLS", "20"))
 WRITERS = 4
 
 
@@ -84,7 +85,7 @@ def _wait_commits(writers):
     wait_until(lambda: count() > before + 5, 30, "commits go on")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(300 + 10 * KILLS)
 @pytest.mark.parametrize("kind", ["sql", "zygote", "gateway", "kvnode"])
 def test_nothing_acknowledged_is_lost(bank, kind):
     """A crash would lose or halve what a client was told is done."""
@@ -105,6 +106,8 @@ def test_nothing_acknowledged_is_lost(bank, kind):
     with bank.connect("bank") as connection:
         lefts = {row[0] for row in connection.execute("select n from lefts")}
         rights = [row[0] for row in connection.execute("select n from rights")]
+    acknowledged = sum(len(writer.acknowledged) for writer in writers)
+    print(f"{KILLS} kills of {kind}: {acknowledged} acknowledged, {len(rights)} in the table")
     assert len(rights) == len(set(rights))
     assert lefts == set(rights)
     assert lefts >= {value for writer in writers for value in writer.acknowledged}

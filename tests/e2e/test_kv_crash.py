@@ -21,9 +21,8 @@ from kvapi.pb import admin_pb2, admin_pb2_grpc
 from kvapi.spans import Span
 from runtime.clock import SystemClock
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
-
-KILLS = 20
+KILLS = int(os.environ.get("INSULA_KILLS", "20"))
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180 + 5 * KILLS)]
 WORKERS = 8
 READY_S = 15
 
@@ -144,7 +143,7 @@ async def killing(node, transport):
     tasks = [asyncio.ensure_future(worker.run(stop)) for worker in workers]
     for kill in range(KILLS):
         before = sum(len(worker.acknowledged) for worker in workers)
-        await asyncio.sleep(0.1 + 0.01 * kill)
+        await asyncio.sleep(0.1 + 0.01 * (kill % 20))
         node.kill()
         await node.start()
         async with asyncio.timeout(READY_S):
@@ -153,6 +152,9 @@ async def killing(node, transport):
     stop.set()
     await asyncio.gather(*tasks)
     rows = await read_all(clients[0])
+    counts = [sum(len(s) for s in (w.acknowledged, w.ambiguous, w.failed)) for w in workers]
+    acknowledged = sum(len(worker.acknowledged) for worker in workers)
+    print(f"{KILLS} kills: {acknowledged} commits acknowledged of {sum(counts)}")
     for worker in workers:
         found = {key for key, value in rows.items() if value == worker.row}
         assert worker.acknowledged <= found, "an acknowledged commit is gone"
