@@ -8,7 +8,7 @@ from kvnode.node_config import NodeConfig
 from kvnode.txn.lock_queue import Owner
 from kvnode.txn.lock_table import LockTable
 
-_LOCK_KEYS_MAX: Final = 65_536  # of one request
+LOCK_KEYS_MAX: Final = 2_048  # of one request: what a turn of the loop may take
 _TXNS_MAX: Final = 65_536  # of one stream that hold locks
 _WAIT_MS: Final = 1000
 
@@ -21,8 +21,8 @@ def check_lock_bounds(
     The stream's own are counted only when the node holds more than one transaction may.
     Raises: RequestTooLarge, Throttled.
     """
-    if count > _LOCK_KEYS_MAX:
-        raise RequestTooLarge("too many keys in one lock request", number=_LOCK_KEYS_MAX)
+    if count > LOCK_KEYS_MAX:
+        raise RequestTooLarge("too many keys in one lock request", number=LOCK_KEYS_MAX)
     if table.held_count(owner) + count > config.locks_max:
         raise RequestTooLarge("the transaction holds too many locks", number=config.locks_max)
     if len(owners) >= _TXNS_MAX and owner not in owners:

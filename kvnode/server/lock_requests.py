@@ -12,7 +12,7 @@ from kvapi.errors import BadRequest, RequestTooLarge
 from kvapi.pb import kv_pb2
 from kvnode.mvcc.overlay import find_intent
 from kvnode.mvcc.point_read import ABSENT, read_key
-from kvnode.server.lock_bounds import check_lock_bounds
+from kvnode.server.lock_bounds import LOCK_KEYS_MAX, check_lock_bounds
 from kvnode.server.read_requests import fill_values
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Owner, Wait
@@ -119,6 +119,8 @@ class LockRequests:
 
     def _unlock(self, request: kv_pb2.Request) -> None:
         owner, message, locks = self._owner(request), request.unlock, self._core.locks
+        if len(message.keys) > LOCK_KEYS_MAX:
+            raise RequestTooLarge("too many keys in one unlock request", number=LOCK_KEYS_MAX)
         if message.keys:
             mode = _MODES.get(message.mode, Mode.EXCLUSIVE)
             locks.unlock(owner, self._keys(message), mode)
