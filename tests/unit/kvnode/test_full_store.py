@@ -1,6 +1,7 @@
 """A store without room: what goes on, and how it comes back."""
 
 import asyncio
+import contextlib
 
 import pytest
 
@@ -83,6 +84,66 @@ def test_upkeep_gets_through_while_clients_keep_the_store_full():
         assert not node.engine._tables[Table.LIVE].rows
 
     run_virtual(body)
+
+
+class CrampedEngine(MemoryEngine):
+    """Has no room to move intents while `may_move` is False."""
+
+    may_move = True
+
+    @contextlib.contextmanager
+    def write(self):
+        before = len(self._tables[Table.INTENTS].rows)
+        with super().write() as txn:
+            yield txn
+            if len(txn.tables[Table.INTENTS].rows) < before and not self.may_move:
+                raise DiskFull("no room")
+
+
+def test_a_load_that_does_not_fit_leaves_nothing_and_hurts_nobody(caplog):
+    """The rows of a failed bulk load would show, or its moving fail everyone's commits for ever."""
+
+    async def body(loop):
+        engine = CrampedEngine()
+        node = SimNode(loop, engine=engine)
+        tenant_id = await node.create("t")
+        stream, other = node.stream(tenant_id), node.stream(tenant_id)
+        rows = {b"k%02d" % n: bytes(1000) for n in range(20)}
+
+        def load(txn_id):
+            writes = kv_pb2.Writes(put_keys=list(rows), put_values=list(rows.values()))
+            return stream.request(txn_id=txn_id, stage=kv_pb2.Stage(writes=writes))
+
+        async def count():
+            scan = await other.request(scan=kv_pb2.Scan(start=b"k", end=b"l", count_only=True))
+            return scan.block.row_count
+
+        await load(b"a" * 16)
+        engine._bytes_max = engine._growth_bytes_max = engine.used_bytes()
+        with pytest.raises(DiskFull):
+            await stream.request(txn_id=b"a" * 16, commit=kv_pb2.Commit())
+        assert await count() == 0
+        await asyncio.sleep(5)  # what is discarded makes room
+        await put(other, b"small", b"")
+        assert not engine._tables[Table.INTENTS].rows
+        assert node.core.load_tenant(tenant_id).layers.size_bytes == 0
+
+        engine._bytes_max = engine._growth_bytes_max = 1 << 40
+        engine.may_move = False
+        await load(b"b" * 16)
+        await stream.request(txn_id=b"b" * 16, commit=kv_pb2.Commit())
+        for n in range(5):
+            await put(other, b"small", b"%d" % n)
+            await asyncio.sleep(1)
+        assert await count() == len(rows)
+        assert engine._tables[Table.INTENTS].rows  # there was no room for them
+        engine.may_move = True
+        await asyncio.sleep(5)
+        assert not engine._tables[Table.INTENTS].rows
+        assert await count() == len(rows)
+
+    run_virtual(body)
+    assert [record.message for record in caplog.records].count("layer_not_moved") == 1
 
 
 def test_a_damaged_file_is_refused_not_served(tmp_path):
