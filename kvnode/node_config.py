@@ -19,10 +19,12 @@ class NodeConfig:
     streams_max: int = 10_000
     block_bytes_max: int = 4 << 20  # of one scan's answer
     block_rows_max: int = 100_000
+    write_rows_max: int = 4096  # of one Stage or Commit; more come in several Stages
     commit_bytes_max: int = 1 << 30  # writes of one stream's commits under way
     staged_bytes_max: int = 64 << 20  # chunks of one stream that are being staged
     staged_bytes_node_max: int = 512 << 20  # all streams together
     intents_bytes_tenant_max: int = 16 << 30  # staged writes of one tenant, on disk
+    staged_txns_tenant_max: int = 4096  # open transactions of one tenant that have staged
     heartbeat_lapse_s: float = 10.0  # a large transaction not heard of for so long is rolled back
     request_bytes_max: int = 64 << 20  # keys of one stream's requests that wait for their answers
     request_bytes_node_max: int = 512 << 20  # all streams together

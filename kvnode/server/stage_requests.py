@@ -62,7 +62,7 @@ class StageRequests:
         if request.catalog_version:
             tenant.check_catalog(request.catalog_version)
         owner, message, request_id = self._owner(request), request.stage, request.id
-        written = parse_writes(session, message.writes)
+        written = parse_writes(session, message.writes, absent_count=len(message.absent_keys))
         size = written.size_bytes
         if self._bytes and self._bytes + size > core.config.staged_bytes_max:
             raise Throttled("too many staged bytes of one stream are under way", number=_WAIT_MS)

@@ -97,7 +97,8 @@ class WriteRequests:
             staged = self._stages.find(owner)
             if staged is not None and not staged.is_quiet:
                 raise BadRequest("a chunk of the transaction is still being staged")
-            written = parse_writes(session, message.writes)
+            absent_count = len(message.absent_keys)
+            written = parse_writes(session, message.writes, absent_count=absent_count)
             footprint = EMPTY_FOOTPRINT
             if message.HasField("footprint"):
                 footprint = self._footprint(message.footprint)

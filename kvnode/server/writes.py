@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kvapi.errors import BadRequest
+from kvapi.errors import BadRequest, RequestTooLarge
 from kvapi.pb import kv_pb2
 
 if TYPE_CHECKING:
@@ -21,8 +21,18 @@ class Written(NamedTuple):
     size_bytes: int
 
 
-def parse_writes(session: StreamSession, writes: kv_pb2.Writes) -> Written:
-    """Return the writes of a message. Raises: BadRequest, KeyTooLong."""
+def parse_writes(
+    session: StreamSession, writes: kv_pb2.Writes, *, absent_count: int = 0
+) -> Written:
+    """Return the writes of a message, which come with so many keys that must be absent.
+
+    Raises: BadRequest, KeyTooLong, RequestTooLarge: more than one turn of the loop should look at.
+    """
+    rows = len(writes.put_keys) + len(writes.delete_keys)
+    limit = session.core.config.write_rows_max
+    if max(rows, absent_count) > limit:
+        message = "more rows in one request than [kvnode] write_rows_max: stage them in chunks"
+        raise RequestTooLarge(message, number=limit)
     if len(writes.put_keys) != len(writes.put_values):
         raise BadRequest("put_keys and put_values differ in length")
     keyspace = session.tenant.keyspace
@@ -32,5 +42,4 @@ def parse_writes(session: StreamSession, writes: kv_pb2.Writes) -> Written:
         keyspace.written_keys(writes.delete_keys)  # raises, naming the key
     for key in puts.keys() & deletes.keys() if deletes else ():
         del puts[key]
-    rows = len(writes.put_keys) + len(writes.delete_keys)
     return Written(puts, deletes, writes.ByteSize() + rows * _ROW_OVERHEAD_BYTES)

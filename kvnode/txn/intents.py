@@ -40,10 +40,10 @@ from kvnode.txn.group_commit import GroupCommit
 from kvnode.txn.intent_holds import IntentHolds
 from kvnode.txn.layer_loading import load_layers
 from kvnode.txn.layer_mover import LayerMover
-from kvnode.txn.layer_operations import StageOperation
 from kvnode.txn.layers import Layer, StagedTxn, StageRequest, Staging
 from kvnode.txn.lock_queue import LockRequest, Owner
 from kvnode.txn.lock_waits import LockWaits
+from kvnode.txn.pieces import stage_in_pieces
 from kvnode.txn.timeline import Timeline
 
 _log = logging.getLogger(__name__)
@@ -114,6 +114,8 @@ class Intents:
 
     def _open(self, request: StageRequest) -> StagedTxn:
         tenant = request.tenant
+        if len(tenant.layers.holding) >= self._config.staged_txns_tenant_max:
+            raise Throttled("too many transactions of the tenant have staged", number=1000)
         for other in tenant.layers.holding.values():
             if other.txn_id == request.txn_id:
                 raise BadRequest("the transaction has staged on another stream")
@@ -130,19 +132,29 @@ class Intents:
         return txn
 
     def _advance(self, txn: StagedTxn) -> None:
-        """Take queued chunks, until one has to wait for a lock."""
-        if txn.is_advancing:
+        """Take a queued chunk, if it need not wait for a lock; the next one in the next turn."""
+        if txn.is_advancing or txn.is_scheduled:
             return
         txn.is_advancing = True
-        while txn.queue and self._step(txn, txn.queue[0]):
+        while txn.queue and not txn.is_scheduled and self._step(txn, txn.queue[0]):
             pass
         txn.is_advancing = False
         self._tell_quiet(txn)
 
+    def _schedule(self, txn: StagedTxn) -> None:
+        """Go on with the queue in the next turn of the loop: others have theirs in between."""
+        if not txn.is_scheduled:
+            txn.is_scheduled = True
+            self._loop.call_soon(self._go_on, txn)
+
+    def _go_on(self, txn: StagedTxn) -> None:
+        txn.is_scheduled = False
+        self._advance(txn)
+
     def _step(self, txn: StagedTxn, request: StageRequest) -> bool:
         """Bring the first chunk on; tell whether it is done with."""
         lock = request.lock_request
-        if lock is not None and not lock.is_settled:
+        if request.is_waiting or (lock is not None and not lock.is_settled):
             return False
         error = lock.error if lock is not None else None
         if error is not None and error.key:
@@ -160,6 +172,10 @@ class Intents:
             request.lock_request = lock
             self._locks.acquire(lock, lambda _: self._advance(txn))
             return lock.is_settled
+        pending = txn.tenant.pending
+        if request.absent_keys and not pending.keys().isdisjoint(request.absent_keys):
+            self._look_again(txn, request)  # chunks and commits fail apart: see group_commit.py
+            return False
         existing = first_existing(
             self._timeline.snapshot(), request.tenant, request.absent_keys, own=txn
         )
@@ -173,6 +189,14 @@ class Intents:
             txn.queue.popleft()
             self._write(txn, request, keys)
         return True
+
+    def _look_again(self, txn: StagedTxn, request: StageRequest) -> None:
+        def durable() -> None:
+            request.is_waiting = False
+            self._schedule(txn)
+
+        request.is_waiting = True
+        self._group.after_queued(durable)
 
     def _refuse(self, txn: StagedTxn, request: StageRequest, error: KvError) -> bool:
         txn.queue.popleft()
@@ -196,17 +220,14 @@ class Intents:
             if written:
                 layers.staging.update(dict.fromkeys(written, Staging(owner, request, is_put)))
         txn.unwritten += 1
-        self._group.submit(
-            StageOperation(
-                tenant_id=txn.tenant.id,
-                place=Place(txn.tenant.prefix, layer.no, txn.no, is_last=False),
-                puts=request.puts,
-                deletes=request.deletes,
-                layer_bytes=layer.size_bytes,
-                size_bytes=request.size_bytes,
-                on_finish=lambda error: self._written(txn, request, keys, error),
-            )
+        stage_in_pieces(
+            self._group,
+            request,
+            Place(txn.tenant.prefix, layer.no, txn.no, is_last=False),
+            layer_bytes=layer.size_bytes,
+            on_finish=lambda error: self._written(txn, request, keys, error),
         )
+        self._schedule(txn)
 
     def _written(
         self, txn: StagedTxn, request: StageRequest, keys: list[bytes], error: KvError | None

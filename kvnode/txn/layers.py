@@ -74,6 +74,7 @@ class StageRequest:
     size_bytes: int
     answer: Callable[[KvError | None], None]
     lock_request: LockRequest | None = None
+    is_waiting: bool = False  # for commits on its absent keys
 
 
 class Staging(NamedTuple):
@@ -122,6 +123,7 @@ class StagedTxn:
     layers: list[Layer] = field(default_factory=list)
     queue: deque[StageRequest] = field(default_factory=deque)
     is_advancing: bool = False
+    is_scheduled: bool = False  # to advance in the next turn of the loop
     unwritten: int = 0  # chunks on their way to the disk
     waiting: list[Callable[[], None]] = field(default_factory=list)  # for quiet
     has_deletes: bool = False

@@ -9,7 +9,8 @@ ranges it touches: the steps of DESIGN §6 in one LMDB transaction. With `[kvnod
       └─ one refused ─▶ all intents discarded
 
 The steps are those of large transactions (`intents.py`), so recovery is theirs as well: after a
-crash layers with a record are resolved, those without one are discarded.
+crash layers with a record are resolved, those without one are discarded. A commit too large for
+one write goes the same way, cut into pieces.
 
 **Invariants.** Before the record is durable nothing of the transaction can be seen, after it
 everything. A key that must be absent is checked under its intent, so it stays absent.
@@ -28,6 +29,7 @@ from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.sequencer import CommitRequest, Sequencer
 
 _STATEMENT: Final = "COMMIT"
+_WHOLE_BYTES_MAX: Final = 2 << 20  # a larger commit would hold up all others
 
 
 @dataclass(slots=True)
@@ -55,9 +57,11 @@ class RangeCommits:
     def commit(self, request: CommitRequest) -> None:
         """Commit, or say why not, through `request.answer`."""
         # Without an id there is no outcome to ask for, so nobody could tell what became of it.
-        if self._is_staged and request.txn_id and len(request.tenant.ranges.states) > 1:
-            chunks = self._chunks(request)
-            if len(chunks) > 1:
+        is_large = request.size_bytes > _WHOLE_BYTES_MAX
+        by_range = self._is_staged and len(request.tenant.ranges.states) > 1
+        if request.txn_id and (is_large or by_range) and (request.puts or request.deletes):
+            chunks = self._chunks(request, by_range=by_range)
+            if is_large or len(chunks) > 1:
                 self._prewrite(request, chunks)
                 return
         self._sequencer.commit(request)
@@ -71,14 +75,16 @@ class RangeCommits:
         for chunk in prewrite.chunks:
             self._intents.cancel(chunk, Cancelled("canceled by the client"))
 
-    def _chunks(self, request: CommitRequest) -> list[StageRequest]:
-        """Return what each range is to write, in key order."""
+    def _chunks(self, request: CommitRequest, *, by_range: bool) -> list[StageRequest]:
+        """Return what each range is to write, in key order, or all of it as one chunk."""
         ranges = request.tenant.ranges
         chunks: dict[int, StageRequest] = {}
         for key, value in request.puts.items():
-            self._chunk(chunks, request, ranges.index_of(key[TENANT_BYTES:])).puts[key] = value
+            index = ranges.index_of(key[TENANT_BYTES:]) if by_range else 0
+            self._chunk(chunks, request, index).puts[key] = value
         for key in request.deletes:
-            self._chunk(chunks, request, ranges.index_of(key[TENANT_BYTES:])).deletes.append(key)
+            index = ranges.index_of(key[TENANT_BYTES:]) if by_range else 0
+            self._chunk(chunks, request, index).deletes.append(key)
         for chunk in chunks.values():
             chunk.absent_keys = [key for key in request.absent_keys if key in chunk.puts]
             chunk.size_bytes = max(1, request.size_bytes // len(chunks))

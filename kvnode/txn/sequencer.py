@@ -207,7 +207,7 @@ class Sequencer:
                 puts=request.puts,
                 deletes=list(request.deletes),
                 schema_change=request.schema_change,
-                size_bytes=request.size_bytes,
+                size_bytes=request.size_bytes if request.puts or request.deletes else 0,
                 on_finish=lambda error: self._written(request, commit_ts, error),
                 below=below,
                 layers=layers,

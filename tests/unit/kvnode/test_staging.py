@@ -10,6 +10,7 @@ from kvapi.errors import (
     KeyExists,
     LockNotAvailable,
     RequestTooLarge,
+    Throttled,
     WriteConflict,
 )
 from kvapi.pb import kv_pb2
@@ -17,6 +18,7 @@ from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import Table
 from tests.kv_blocks import block_rows
 from tests.sim.sim_node import SimNode
+from tests.sim.virtual_loop import run_virtual
 from tests.unit.kvnode.test_streams import commit, simulated, value
 
 BULK, SMALL = b"b" * 16, b"s" * 16
@@ -208,3 +210,87 @@ async def test_an_unlock_does_not_untie_what_waits_for_a_bulk_load(node, stream,
     assert not waiting.done()
     stream.break_off()
     await asyncio.wait_for(waiting, 1)
+
+
+@simulated
+async def test_a_large_request_is_cut_by_the_node(node, stream, tenant_id):
+    """A client that fills a frame would hold up the commits of all tenants while it is written."""
+    sizes = []
+    run = node.writer.run
+
+    def watched(operations, report):
+        sizes.append(sum(operation.size_bytes for operation in operations))
+        run(operations, report)
+
+    node.writer.run = watched
+    rows = {b"k%02d" % n: bytes([n]) * (200 << 10) for n in range(60)}
+    await stage(stream, rows, [b"gone"])
+    assert max(sizes) < 1 << 20
+    for key, content in rows.items():
+        assert await value(stream, key, txn_id=BULK) == content
+    await commit(stream, txn_id=BULK)
+    more = {key + b"+": content for key, content in rows.items()}
+    await commit(stream, more, txn_id=SMALL, absent_keys=list(more))
+    assert max(sizes) < 1 << 20
+    other = node.stream(tenant_id)
+    for key, content in {**rows, **more}.items():
+        assert await value(other, key) == content
+    with pytest.raises(KeyExists):
+        await commit(stream, more, txn_id=b"x" * 16, absent_keys=list(more))
+
+
+@simulated
+async def test_more_rows_than_a_turn_can_look_at_are_refused(node, stream, tenant_id):
+    """A frame of a million tiny rows would stop the node for half a second."""
+    rows = {b"k%05d" % n: b"" for n in range(5000)}
+    with pytest.raises(RequestTooLarge, match="write_rows_max"):
+        await stage(stream, rows)
+    with pytest.raises(RequestTooLarge, match="write_rows_max"):
+        await commit(stream, rows)
+    with pytest.raises(RequestTooLarge, match="write_rows_max"):
+        await stage(stream, {b"k": b""}, absent_keys=list(rows))
+    await stage(stream, {b"k": b""})
+
+
+@simulated
+async def test_chunks_that_waited_are_taken_one_in_a_turn(node, stream, tenant_id):
+    """The node would stand still when a lock becomes free that a hundred chunks waited for."""
+    other = node.stream(tenant_id)
+    await other.request(txn_id=SMALL, lock=kv_pb2.Lock(keys=[b"k00"]))
+    chunks = [stage(stream, {b"k%02d" % n: b""}) for n in range(50)]
+    await asyncio.sleep(1)
+    staging = node.core.load_tenant(tenant_id).layers.staging
+    await other.request(txn_id=SMALL, rollback=kv_pb2.Rollback())
+    before = len(staging)
+    assert before < 5
+    await asyncio.gather(*chunks)
+
+
+@simulated
+async def test_a_key_is_absent_once_its_delete_is_on_disk(node, stream, tenant_id):
+    """If the disk is full for the delete, but not for the load, a row would be overwritten."""
+    await commit(stream, {b"k": b"1"})
+    deleting = commit(stream, {}, deletes=[b"k"])
+    staging = stage(stream, {b"k": b"2"}, absent_keys=[b"k"])
+    operations = [o for o in node.core.group._bulk if hasattr(o, "puts")]
+    assert not operations  # not before the delete
+    await deleting
+    await staging
+    await commit(stream, txn_id=BULK)
+    assert await value(stream, b"k") == b"2"
+
+
+def test_transactions_that_stage_are_bounded():
+    """One stream could open any number of them, and each lock would look at all."""
+
+    async def body(loop):
+        node = SimNode(loop, config=NodeConfig(staged_txns_tenant_max=3))
+        stream = node.stream(await node.create("acme"))
+        for n in range(3):
+            await stage(stream, {b"k%d" % n: b""}, txn_id=b"%016d" % n)
+        with pytest.raises(Throttled):
+            await stage(stream, {b"k": b""})
+        await stream.request(txn_id=b"%016d" % 1, rollback=kv_pb2.Rollback())
+        await stage(stream, {b"k": b""})
+
+    run_virtual(body)
