@@ -141,20 +141,26 @@ class LockTable:
         self._advance(request)
         return request.is_settled
 
-    def release(self, owner: Owner) -> list[LockRequest]:
-        """Free everything `owner` holds or waits for; return the requests this settled.
+    def release(self, owner: Owner, *, keys_max: int = 0) -> list[LockRequest]:
+        """Free what `owner` holds and waits for; return the requests this settled.
 
-        Requests of the owner itself are taken out of their queues and not returned.
+        With `keys_max` no more than so many keys, the last ones first. Requests of the owner itself
+        are taken out of their queues and not returned.
         """
         settled: list[LockRequest] = []
         for request in self.waiting_of(owner):
             request.is_settled = True
             self._leave_queue(request)
             self._grant_queue(request.waits_at, settled)
-        for key in self._held.pop(owner, ()):
+        held = self._held.get(owner)
+        if held and 0 < keys_max < len(held):
+            keys = [held.popitem()[0] for _ in range(keys_max)]
+        else:
+            keys = list(self._held.pop(owner, ()))
+            self._sessions.pop(owner, None)
+        for key in keys:
             del self._keys[key].holders[owner]
             self._grant_queue(key, settled)
-        self._sessions.pop(owner, None)
         return settled
 
     def unlock(self, owner: Owner, keys: Iterable[bytes], mode: Mode) -> list[LockRequest]:
