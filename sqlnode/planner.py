@@ -14,6 +14,7 @@ from pgwire.errors import SqlError, UndefinedObject
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.jobs.job_rows import JOB_COLUMNS
+from sqlnode.locking_first import LockingChange, LockingQuery, locks_inside
 from sqlnode.parse.statement import ParsedStatement
 from sqlnode.parse.utility import (
     Begin,
@@ -27,7 +28,7 @@ from sqlnode.parse.utility import (
 from sqlnode.plan.bind import bind_statement
 from sqlnode.plan.env import BindSession
 from sqlnode.plan.literals import at_position, literal_datum
-from sqlnode.plan.logical import Columns, LockRows, OutColumn, Scan
+from sqlnode.plan.logical import Columns, OutColumn, Scan
 from sqlnode.plan.rewrite import every_node
 from sqlnode.plan.statement import Bound, Query, Utility
 from sqlnode.plan_cache import PlanEnv
@@ -142,7 +143,7 @@ def compile_plan(
     """Choose an executor for a bound statement. Raises: SqlError."""
     if isinstance(bound, Query):
         executable = compile_rows(bound, catalog)
-        is_read_only = not _locks_rows(bound)
+        is_read_only = not locks_inside(bound)
         return Plan(
             PlanKind.QUERY,
             "SELECT",
@@ -156,7 +157,16 @@ def compile_plan(
         )
     assert not isinstance(bound, Utility), "utilities are not compiled"
     tag = {"Insert": "INSERT 0", "Update": "UPDATE", "Delete": "DELETE"}[type(bound).__name__]
-    change = compile_dml(bound, catalog, compile_wide)
+    change: Any
+    if locks_inside(bound):
+        change = LockingChange(
+            bound,
+            catalog,
+            compile_rows,
+            lambda settled: compile_dml(settled, catalog, compile_wide),
+        )
+    else:
+        change = compile_dml(bound, catalog, compile_wide)
     return Plan(
         PlanKind.CHANGE,
         tag,
@@ -202,11 +212,9 @@ def compile_rows(bound: Query, catalog: Catalog) -> Executable:
     try:
         return compile_query(bound, catalog, lambda: compile_wide(bound))
     except NotRowShape:
+        if locks_inside(bound):
+            return LockingQuery(bound, catalog, compile_rows)
         return compile_wide(bound)
-
-
-def _locks_rows(bound: Query) -> bool:
-    return any(isinstance(node, LockRows) for node in every_node(bound.plan))
 
 
 def _utility_plan(parsed: ParsedStatement) -> Plan:

@@ -239,3 +239,56 @@ def test_transaction_modes_answer_as_postgres_does(stack):
         ours.execute("set default_transaction_isolation = 'read committed'")
         for expected, found in zip(answers(real), answers(ours), strict=True):
             assert found == expected
+
+
+QUEUES = (
+    "update jobs set state = %s where id = (select id from jobs where state = 'new' order by id"
+    " limit 1 for update skip locked) returning id",
+    "with picked as (select id from jobs where state = 'new' order by id limit 1"
+    " for update skip locked) update jobs set state = %s from picked where jobs.id = picked.id"
+    " returning jobs.id",
+    "update jobs set state = %s where id in (select id from jobs where state = 'new' order by id"
+    " limit 2 for update skip locked) returning id",
+)
+
+
+@pytest.mark.parametrize("take", QUEUES)
+def test_workers_take_each_job_of_a_queue_once(stack, take):
+    """Every job queue on PostgreSQL is this statement: it would not run, or jobs run twice."""
+    with stack.connect("acme") as connection:
+        connection.execute("drop table if exists jobs")
+        connection.execute("create table jobs (id int primary key, state text)")
+        connection.execute("insert into jobs select g, 'new' from generate_series(1, 60) g")
+
+    def work(name):
+        taken = []
+        with stack.connect("acme") as connection:
+            while rows := connection.execute(take, (name,)).fetchall():
+                taken += [row[0] for row in rows]
+        return taken
+
+    with ThreadPoolExecutor(8) as pool:
+        taken = [job for jobs in pool.map(work, [f"w{n}" for n in range(8)]) for job in jobs]
+    assert sorted(taken) == list(range(1, 61))
+
+
+def test_parts_of_a_statement_lock_rows_wherever_they_stand(stack, connections):
+    """Frameworks lock in subqueries, FROM and WITH; rows of others' must wait or be skipped."""
+    one, other = connections
+    one.execute("create table if not exists parts (id int primary key, v int)")
+    one.execute("insert into parts select g, g from generate_series(1, 6) g")
+    other.execute("begin")
+    other.execute("select * from parts where id = 1 for update")
+    skipping = "select id from parts order by id limit 2 for update skip locked"
+    assert one.execute(f"select * from ({skipping}) s").fetchall() == [(2,), (3,)]
+    assert one.execute(f"with s as ({skipping}) select max(id) from s").fetchall() == [(3,)]
+    assert one.execute(f"select array({skipping})").fetchall() == [([2, 3],)]
+    waiting = "select 1 where exists (select 1 from parts where id = 1 for update nowait)"
+    assert sqlstate_of(one, waiting) == "55P03"
+    own = "select id from parts where id = (select min(id) from parts) for update nowait"
+    assert sqlstate_of(one, own) == "55P03"
+    many = "select (select id from parts where id > 1 for update)"
+    assert sqlstate_of(one, many) == "21000"
+    outer = "select 1 from parts p where exists (select 1 from parts where id = p.v for update)"
+    assert sqlstate_of(one, outer) == "0A000"
+    other.execute("rollback")
