@@ -20,12 +20,14 @@ from pgwire.errors import CardinalityViolation, FeatureNotSupported
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.logical import (
     Columns,
+    CteScan,
     Limit,
     LockRows,
     Plan,
     Project,
     Sort,
     Values,
+    With,
     inputs,
     scalars,
     walk_plans,
@@ -132,7 +134,9 @@ class _Parts:
                     "a locking clause in a subquery that refers to the outer query is not supported"
                 )
             settled[id(part)] = await self._computed(part, ctx)
-        return rewrite(node, lambda part: settled.get(id(part))) if settled else node
+        if not settled:
+            return node
+        return rewrite(rewrite(node, lambda part: settled.get(id(part))), _without_known_ctes)
 
     async def _computed(self, part: Any, ctx: "ExecContext") -> Any:
         if not isinstance(part, SUBQUERIES):
@@ -167,6 +171,23 @@ class _Parts:
                     " is not supported"
                 )
         return Values(tuple(found), columns)
+
+
+def _without_known_ctes(node: Any) -> Any:
+    """Return the body of a WITH whose rows are all known, with the rows in it; else None."""
+    if not isinstance(node, With):
+        return None
+    known = {cte.cte_id: cte.plan for cte in node.ctes if isinstance(cte.plan, Values)}
+    if len(known) < len(node.ctes) or any(cte.recursive is not None for cte in node.ctes):
+        return None
+
+    def rows(part: Any) -> Any:
+        if isinstance(part, CteScan) and part.cte_id in known:
+            width = len(part.columns)
+            return Values(tuple(row[:width] for row in known[part.cte_id].rows), part.columns)
+        return None
+
+    return rewrite(node.input, rows)
 
 
 def _locks(parts: Any) -> bool:

@@ -235,6 +235,15 @@ class Transaction(TransactionReads):
         with self._own.pinned():
             yield self.as_statement_began()
 
+    def unvalidated(self) -> "Transaction":
+        """Return a view whose reads the commit does not validate: to find rows for SKIP LOCKED.
+
+        Skipping gives no consistent view anyway; the rows returned are locked, thus valid.
+        """
+        view = copy.copy(self)
+        view._is_tracking = False
+        return view
+
     def newest(self) -> "Transaction":
         """Return what a constraint has to read: under SERIALIZABLE this very transaction.
 

@@ -1,18 +1,19 @@
 """Calls that wait (nextval and its kin), taken out of scalars so that the rest stays synchronous.
 
 **Model.** Each such call becomes one more column of the row, computed before the row's scalars run.
-Where SQL might not reach the call (inside CASE, COALESCE, AND, OR) this would be wrong, so that is
-refused.
+Where SQL might not reach the call (inside CASE, COALESCE, AND, OR) this would be wrong: no row
+shape.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pgwire.errors import FeatureNotSupported, ReadOnlySqlTransaction
+from pgwire.errors import ReadOnlySqlTransaction
 from sqlnode.functions.registry import Function
 from sqlnode.plan.scalar import And, Call, Case, Coalesce, ColumnRef, Or, Scalar, walk
 from sqlnode.rowexec.evals import Eval, Row, constant_value, is_constant
+from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.scalars import compile_scalar
 
 if TYPE_CHECKING:
@@ -42,11 +43,12 @@ class AsyncCalls:
         return bool(self._calls)
 
     def take(self, node: Any) -> Any:
-        """Return the scalar with its async calls as columns. Raises: FeatureNotSupported."""
+        """Return the scalar with its async calls as columns. Raises: NotRowShape."""
         if not has_async_call(node):
             return node
         if isinstance(node, _CONDITIONAL):
-            raise FeatureNotSupported("sequence functions in conditional expressions")
+            called = next(p for p in walk(node) if isinstance(p, Call) and p.function.is_async)
+            raise NotRowShape(f"function {called.function.name} in a conditional expression")
         changed = {
             f.name: self._take_value(getattr(node, f.name))
             for f in fields(node)

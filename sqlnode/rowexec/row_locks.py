@@ -6,6 +6,7 @@ conflicting). Otherwise rows are found at the snapshot, locked, and those that h
 checked against the condition again.
 """
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -133,13 +134,15 @@ class LockedRows:
         self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
         self._source = source
         self._locker = RowLocker(codec_of(scan.table), mode)
+        self._skips = mode.wait == "skip"
         whole = conjunction(condition)
         self._filter = compile_scalar(whole, source.layout) if whole is not None else None
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
         """Yield locked rows; with a limit, no more rows are locked than it takes."""
         taken = 0
-        async with aclosing(self._source.batches(run)) as batches:
+        source_run = _finding_run(run) if self._skips else run
+        async with aclosing(self._source.batches(source_run)) as batches:
             async for rows in batches:
                 start = 0
                 while start < len(rows):
@@ -155,6 +158,13 @@ class LockedRows:
 
     def _recheck(self, row: Row, ctx: "ExecContext") -> bool:
         return self._filter is None or self._filter(row, ctx) is True
+
+
+def _finding_run(run: Run) -> Run:
+    """Return a run to find rows for SKIP LOCKED, or else workers of a queue abort each other."""
+    ctx = copy.copy(run.ctx)
+    ctx.txn = ctx.txn.unvalidated()
+    return Run(ctx, run.budget_rows)
 
 
 class LockedJoin:

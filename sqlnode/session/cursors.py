@@ -55,9 +55,21 @@ async def fetch(
     portal = session.portals.get(node.name)
     if portal is None:
         raise InvalidCursorName(f'cursor "{node.name}" does not exist')
-    wanted = _row_count(node)
-    if portal.rows is None and not portal.is_done:
-        await take_rows(session, portal)
+    try:
+        if portal.rows is None and not portal.is_done:
+            await take_rows(session, portal)
+        row_count, rows = await _taken(portal, _row_count(node), is_move=node.is_move)
+    except BaseException:
+        await session.close_portal(node.name)  # a savepoint does not bring a failed cursor back
+        raise
+    if node.is_move:
+        return (), (), f"MOVE {row_count}"
+    return portal.prepared.plan.columns, rows, f"FETCH {row_count}"
+
+
+async def _taken(
+    portal: Portal, wanted: int | None, *, is_move: bool
+) -> tuple[int, list[tuple[Any, ...]]]:
     rows: list[tuple[Any, ...]] = []
     row_count = 0
     while portal.rows is not None and (wanted is None or row_count < wanted):
@@ -67,11 +79,9 @@ async def fetch(
             await portal.close()
             break
         row_count += len(part)
-        if not node.is_move:
+        if not is_move:
             rows += part
-    if node.is_move:
-        return (), (), f"MOVE {row_count}"
-    return portal.prepared.plan.columns, rows, f"FETCH {row_count}"
+    return row_count, rows
 
 
 def _row_count(node: u.FetchCursor) -> int | None:

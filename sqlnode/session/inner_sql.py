@@ -18,6 +18,7 @@ from sqlnode.plan.logical import Columns
 from sqlnode.plan_cache import PlanEnv
 from sqlnode.planner import Plan, PlanKind, make_plan
 from sqlnode.rowexec.async_calls import AsyncCalls
+from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.scalars import compile_row
 from sqlnode.statements import read_statements
 
@@ -94,7 +95,10 @@ class EngineSql:
             scalars.append(coerce_to_column(env, bound, (column.name, column.type), None))
         layout = {column.id: n for n, column in enumerate(columns)}
         calls = AsyncCalls(layout, len(columns))
-        taken = [calls.take(scalar) for scalar in scalars]
+        try:
+            taken = [calls.take(scalar) for scalar in scalars]
+        except NotRowShape as error:
+            raise FeatureNotSupported(f"{error} is not supported here") from None
         compute = compile_row(taken, calls.layout)
 
         async def row_values(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -228,7 +228,7 @@ class SessionServer:
             self._ahead = None  # discarded up to the next Sync, like what follows
         block = session.block
         if block.state is BlockState.OPEN:
-            await session.close_portals()
+            await session.close_portals(block.lasting_portals)
             await block.fail()
         elif block.state is BlockState.IMPLICIT:
             await rollback(session)

@@ -207,11 +207,10 @@ class Session:
         if portal is not None:
             await portal.close()
 
-    async def close_portals(self) -> None:
-        """Close all portals: their transaction has ended."""
-        while self.portals:
-            _, portal = self.portals.popitem()
-            await portal.close()
+    async def close_portals(self, kept: Sequence[Portal] = ()) -> None:
+        """Close all portals but `kept`: their transaction, or part of it, has ended."""
+        for portal in [portal for portal in self.portals.values() if portal not in kept]:
+            await self.close_portal(portal.name)
 
 
 def _lock_session(hello: SessionHello) -> bytes:

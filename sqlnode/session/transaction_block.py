@@ -16,7 +16,7 @@ transaction is seen by its later statements through `editor`; nobody else sees i
 Source: PostgreSQL, src/backend/access/transam/xact.c.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
@@ -26,6 +26,7 @@ from pgwire.errors import InvalidSavepointSpecification, ProgramLimitExceeded
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import AllocateId, CatalogEditor
 from sqlnode.session.parameters import ParameterMark, Parameters
+from sqlnode.session.portal import Portal
 from sqlnode.txn import Isolation, Mark, Transaction
 
 SAVEPOINTS_MAX: Final = 10_000
@@ -66,6 +67,7 @@ class SavepointMark:
     name: str
     parameters: ParameterMark
     catalog: Catalog | None  # as edited then; None: not edited yet
+    portals: tuple[Portal, ...]  # open then
 
 
 class Begin(Protocol):
@@ -259,13 +261,19 @@ class TransactionBlock:
 
     # Savepoints
 
-    def savepoint(self, name: str) -> None:
-        """SAVEPOINT. Raises: ProgramLimitExceeded."""
+    def savepoint(self, name: str, portals: Sequence[Portal] = ()) -> None:
+        """SAVEPOINT; `portals` are open and outlive going back. Raises: ProgramLimitExceeded."""
         if len(self._savepoints) >= SAVEPOINTS_MAX:
             raise ProgramLimitExceeded(f"more than {SAVEPOINTS_MAX} savepoints in a transaction")
         catalog = self.editor.catalog if self.is_catalog_edited and self.editor else None
         self.ensure().savepoints.set(name)
-        self._savepoints.append(SavepointMark(name, self._parameters.mark(), catalog))
+        parameters = self._parameters.mark()
+        self._savepoints.append(SavepointMark(name, parameters, catalog, tuple(portals)))
+
+    @property
+    def lasting_portals(self) -> tuple[Portal, ...]:
+        """Portals that outlive an error: those that were open at the newest savepoint."""
+        return self._savepoints[-1].portals if self._savepoints else ()
 
     def release(self, name: str) -> None:
         """RELEASE. Raises: InvalidSavepointSpecification."""
@@ -273,8 +281,11 @@ class TransactionBlock:
         self.ensure().savepoints.release(name)
         del self._savepoints[index:]
 
-    def rollback_to(self, name: str) -> None:
-        """ROLLBACK TO: a failed block goes on from there. Raises: InvalidSavepointSpecification."""
+    def rollback_to(self, name: str) -> tuple[Portal, ...]:
+        """ROLLBACK TO: a failed block goes on from there; return the portals that stay open.
+
+        Raises: InvalidSavepointSpecification.
+        """
         index = self._index(name)
         self.ensure().savepoints.rollback_to(name)
         mark = self._savepoints[index]
@@ -284,6 +295,7 @@ class TransactionBlock:
             self.editor.catalog = mark.catalog or self._catalog or self._current_catalog()
             self.editor.is_changed = mark.catalog is not None
         self.state = BlockState.OPEN
+        return mark.portals
 
     def _index(self, name: str) -> int:
         for index in range(len(self._savepoints) - 1, -1, -1):

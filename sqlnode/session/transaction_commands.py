@@ -91,7 +91,7 @@ def forbid_block(session: Session, what: str) -> None:
 def savepoint(session: Session, name: str) -> str:
     """SAVEPOINT."""
     require_block(session, "SAVEPOINT")
-    session.block.savepoint(name)
+    session.block.savepoint(name, tuple(session.portals.values()))
     return "SAVEPOINT"
 
 
@@ -105,8 +105,8 @@ def release(session: Session, name: str) -> str:
 async def rollback_to(session: Session, name: str) -> str:
     """ROLLBACK TO SAVEPOINT."""
     require_block(session, "ROLLBACK TO SAVEPOINT")
-    session.block.rollback_to(name)
-    await session.close_portals()
+    kept = session.block.rollback_to(name)
+    await session.close_portals(kept)
     session.parameters_changed()
     return "ROLLBACK"
 

@@ -292,3 +292,14 @@ def test_parts_of_a_statement_lock_rows_wherever_they_stand(stack, connections):
     outer = "select 1 from parts p where exists (select 1 from parts where id = p.v for update)"
     assert sqlstate_of(one, outer) == "0A000"
     other.execute("rollback")
+
+
+def test_advisory_locks_in_conditional_expressions(connections):
+    """Migration tools ask in CASE, AND and COALESCE whether they may run."""
+    one, other = connections
+    ask = "select case when pg_try_advisory_lock(71) then 'mine' else 'not' end"
+    assert (value(one, ask), value(other, ask)) == ("mine", "not")
+    assert value(other, "select pg_try_advisory_lock(72) and pg_try_advisory_lock(71)") is False
+    assert value(one, "select coalesce(pg_try_advisory_lock(72), true)") is False
+    one.execute("select pg_advisory_unlock_all()")
+    other.execute("select pg_advisory_unlock_all()")

@@ -372,3 +372,19 @@ def test_a_large_result_streams(connection):
     query = "select g, repeat('x', 100) from generate_series(1, 100000) g"
     with connection.cursor() as cursor:
         assert sum(1 for _ in cursor.stream(query)) == 100_000
+
+
+def test_cursors_outlive_a_savepoint_that_is_gone_back_to(connection):
+    """A program that reads rows and tries each in a savepoint would lose its cursor at an error."""
+    connection.execute("begin")
+    connection.execute("declare old cursor for select g from generate_series(1, 5) g order by g")
+    assert connection.execute("fetch 1 from old").fetchall() == [(1,)]
+    connection.execute("savepoint s")
+    connection.execute("declare young cursor for select 1")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        connection.execute("select 1 / 0")
+    connection.execute("rollback to s")
+    assert connection.execute("fetch 2 from old").fetchall() == [(2,), (3,)]
+    with pytest.raises(psycopg.errors.InvalidCursorName):
+        connection.execute("fetch young")
+    connection.execute("rollback")

@@ -121,6 +121,9 @@ class MemoryTxn:
         view.writes, view.lock_rows = dict(self.writes), self.lock_rows
         return view
 
+    def unvalidated(self):
+        return self
+
     @contextmanager
     def as_now(self):
         yield self.as_statement_began()
