@@ -91,5 +91,5 @@ async def test_without_validation_the_checker_finds_anomalies():
         history = await run(stack, "broken", Level.SERIALIZABLE, 3, kills=())
         kinds = {anomaly.kind for anomaly in history.anomalies()}
         print(f"found {kinds}")
-        assert kinds & {"G2-item", "G2", "G2 (read-only anomaly)"}, kinds
+        assert kinds & {"G-single", "G2-item", "G2", "G2 (read-only anomaly)"}, kinds
         assert kinds & {"phantom", "write skew", "lost update"}, kinds
