@@ -23,6 +23,7 @@ from bench.measure_bulk import measure_bulk
 from bench.measure_connect import measure_connect
 from bench.measure_flights import measure_flights
 from bench.measure_kv import measure_kv
+from bench.measure_large import measure_large
 from bench.measure_pgbench import measure_select, measure_tpcb
 from bench.measure_tenants import measure_tenants
 from bench.plan import FULL, QUICK, Bench, Plan
@@ -34,6 +35,7 @@ PARTS: Final[dict[str, Callable[[Bench], list[Row]]]] = {
     "tenants": measure_tenants,
     "kv": measure_kv,
     "bulk": measure_bulk,
+    "large": measure_large,
     "select": measure_select,
     "tpcb": measure_tpcb,
     "connect": measure_connect,
