@@ -26,6 +26,8 @@ TINY = replace(
     modes=("simple",),
     connect_count=3,
     create_count=3,
+    bulk_s=1.0,
+    bulk_rows=20_000,
     idle_s=0.5,
 )
 
