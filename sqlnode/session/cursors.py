@@ -24,8 +24,13 @@ from sqlnode.statements import statement_of_tree
 _PIECE = 1000
 
 
-def declare(session: Session, node: u.DeclareCursor) -> str:
-    """DECLARE CURSOR. Raises: NoActiveSqlTransaction, DuplicateCursor, FeatureNotSupported."""
+async def declare(session: Session, node: u.DeclareCursor) -> str:
+    """DECLARE CURSOR: begin to read, so that later writes of the transaction are not seen.
+
+    Raises: NoActiveSqlTransaction, DuplicateCursor, FeatureNotSupported, what the query raises.
+    """
+    from sqlnode.session.run_plan import take_rows
+
     if node.hold:
         raise FeatureNotSupported("DECLARE CURSOR WITH HOLD is not supported")
     if node.scroll:
@@ -39,7 +44,13 @@ def declare(session: Session, node: u.DeclareCursor) -> str:
     prepared = PreparedStatement("", statement, (), plan, env)
     formats = (1,) if node.binary else ()
     session.block.ensure()
-    session.add_portal(Portal(node.name, prepared, (), formats, statement.text, is_cursor=True))
+    portal = Portal(node.name, prepared, (), formats, statement.text, is_cursor=True)
+    session.add_portal(portal)
+    try:
+        await take_rows(session, portal)
+    except BaseException:
+        await session.close_portal(node.name)
+        raise
     return "DECLARE CURSOR"
 
 

@@ -388,3 +388,14 @@ def test_cursors_outlive_a_savepoint_that_is_gone_back_to(connection):
     with pytest.raises(psycopg.errors.InvalidCursorName):
         connection.execute("fetch young")
     connection.execute("rollback")
+
+
+def test_a_cursor_sees_what_was_there_when_it_was_declared(connection):
+    """A program that deletes what its cursor is going to read would skip rows."""
+    connection.execute("begin")
+    connection.execute("create table declared (id int primary key)")
+    connection.execute("insert into declared values (1), (2), (3)")
+    connection.execute("declare rows cursor for select id from declared order by id")
+    connection.execute("delete from declared where id = 2")
+    assert connection.execute("fetch all from rows").fetchall() == [(1,), (2,), (3,)]
+    connection.execute("rollback")
