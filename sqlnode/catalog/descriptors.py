@@ -36,6 +36,15 @@ class IndexState(enum.StrEnum):
     PUBLIC = "public"  # complete: readers use it
 
 
+class ColumnState(enum.StrEnum):
+    """How far a column has come or gone; see docs/adr/0006."""
+
+    PUBLIC = ""
+    ADDING = "adding"  # hidden: writers keep what rows have, new rows get the default
+    LEAVING = "leaving"  # public, and takes NULL from now on
+    DROPPING = "dropping"  # hidden: writers keep what rows have, new rows get NULL
+
+
 class FkAction(enum.StrEnum):
     """What happens to referencing rows; letters as in pg_constraint."""
 
@@ -57,9 +66,10 @@ class ColumnDesc(msgspec.Struct, frozen=True, array_like=True):
     default_sql: str | None = None  # PostgreSQL's deparsed form, as \d prints it
     identity: Identity = Identity.NONE
     sequence_id: int = 0  # of SERIAL and IDENTITY columns
-    hidden: bool = False  # the row id of a table without primary key
+    hidden: bool = False  # the row id of a table without primary key, or not public yet or any more
     missing: bytes | None = None  # ADD COLUMN … DEFAULT: text form of the value older rows have
     refuses_null: bool = False  # SET NOT NULL under way: enforced, older rows may have NULL
+    state: ColumnState = ColumnState.PUBLIC
 
     @property
     def type(self) -> SqlType:
@@ -139,7 +149,7 @@ class TableDesc(msgspec.Struct, frozen=True, array_like=True, tag="table"):
     indexes: tuple[IndexDesc, ...] = ()
     checks: tuple[CheckDesc, ...] = ()
     foreign_keys: tuple[ForeignKeyDesc, ...] = ()
-    layouts: tuple[LayoutDesc, ...] = ()  # the last one is written
+    layouts: tuple[LayoutDesc, ...] = ()  # see `written`
     next_attnum: int = 1
     next_index_id: int = 2
     data_id: int = 0  # TRUNCATE gives a new one: table id of the keys; 0 means `id`
@@ -151,6 +161,12 @@ class TableDesc(msgspec.Struct, frozen=True, array_like=True, tag="table"):
     def key_id(self) -> int:
         """The table id in this table's keys."""
         return self.data_id or self.id
+
+    @property
+    def written(self) -> LayoutDesc:
+        """The layout of new rows: the last one, but while a column comes or goes that before it."""
+        is_early = any(c.hidden and c.state is not ColumnState.PUBLIC for c in self.columns)
+        return self.layouts[-2 if is_early else -1]
 
     def column(self, attnum: int) -> ColumnDesc:
         return next(column for column in self.columns if column.attnum == attnum)

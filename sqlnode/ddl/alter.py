@@ -14,12 +14,18 @@ from pgwire.errors import (
 )
 from sqlnode.catalog.descriptors import (
     ColumnDesc,
-    LayoutDesc,
     Relation,
     SchemaDesc,
     SequenceDesc,
     TableDesc,
     ViewDesc,
+)
+from sqlnode.ddl.column_change import (
+    begin_add_column,
+    begin_drop_column,
+    next_layout,
+    require_settled,
+    with_column,
 )
 from sqlnode.ddl.columns import make_column
 from sqlnode.ddl.constraints import (
@@ -75,6 +81,7 @@ async def alter_table(context: DdlContext, node: AlterTable) -> None:
         raise UndefinedTable(f'relation "{node.name}" does not exist', position=node.name.position)
     table = find_table(context.editor.catalog, node.name, context.search_path)
     context.editor.require_owner(table, context.user)
+    require_settled(table)
     for action in node.actions:
         await _act(context, context.table(table.id), action)
 
@@ -132,7 +139,9 @@ async def _add_column(context: DdlContext, table: TableDesc, action: AddColumn) 
         missing = constant_default_text(context, column)
         needs_rewrite = missing is None
     added = msgspec.structs.replace(column, missing=missing)
-    grown = _with_column(table, added)
+    if not needs_rewrite and await begin_add_column(context, table, added, definition):
+        return
+    grown = with_column(table, added)
     if needs_rewrite:
         await recompute(context, table, grown, {column.attnum: _default_of(column)})
     else:
@@ -149,20 +158,6 @@ def _default_of(column: ColumnDesc) -> str:
     return f"nextval({column.sequence_id}::regclass)"
 
 
-def _with_column(table: TableDesc, column: ColumnDesc) -> TableDesc:
-    columns = (*table.columns, column)
-    return msgspec.structs.replace(
-        table,
-        columns=columns,
-        next_attnum=table.next_attnum + 1,
-        layouts=(*table.layouts, _layout(table, columns)),
-    )
-
-
-def _layout(table: TableDesc, columns: tuple[ColumnDesc, ...]) -> LayoutDesc:
-    return LayoutDesc(table.layouts[-1].version + 1, tuple(c.attnum for c in columns))
-
-
 async def _drop_column(context: DdlContext, table: TableDesc, action: DropColumn) -> None:
     if (column := table.find_column(action.name)) is None:
         message = f'column "{action.name}" of relation "{table.name}" does not exist'
@@ -171,6 +166,8 @@ async def _drop_column(context: DdlContext, table: TableDesc, action: DropColumn
         context.notice(f"{message}, skipping")
         return
     _check_views(context, table, column, f"cannot drop column {column.name} of table {table.name}")
+    if await begin_drop_column(context, table, column):
+        return
     for index in visible_indexes(table):
         if index.unique and any(part.attnum == column.attnum for part in index.columns):
             drop_references(context, table, index, cascade=action.cascade)
@@ -184,7 +181,7 @@ async def _drop_column(context: DdlContext, table: TableDesc, action: DropColumn
         msgspec.structs.replace(
             table,
             columns=columns,
-            layouts=(*table.layouts, _layout(table, columns)),
+            layouts=(*table.layouts, next_layout(table, columns)),
             dropped_columns=(*table.dropped_columns, column),
             indexes=tuple(i for i in table.indexes if not _has(i.columns, column.attnum)),
             building=tuple(i for i in table.building if not _has(i.columns, column.attnum)),
@@ -297,6 +294,7 @@ def _require_no_views(context: DdlContext, relation: Relation) -> None:
 
 
 def _rename_column(context: DdlContext, table: TableDesc, name: str, new_name: str) -> None:
+    require_settled(table)
     column = require_column(table, name)
     if table.find_column(new_name) is not None:
         raise DuplicateColumn(f'column "{new_name}" of relation "{table.name}" already exists')

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from pgwire.errors import (
     InsufficientPrivilege,
     InvalidSchemaName,
+    ObjectInUse,
     UndefinedColumn,
     UndefinedObject,
     UndefinedTable,
@@ -15,6 +16,7 @@ from pgwire.errors import (
 )
 from sqlnode.catalog.descriptors import (
     ColumnDesc,
+    ColumnState,
     IndexDesc,
     Relation,
     SchemaDesc,
@@ -101,9 +103,11 @@ def find_index(
 
 
 def require_column(table: TableDesc, name: str) -> ColumnDesc:
-    """Return a column. Raises: UndefinedColumn."""
+    """Return a column. Raises: UndefinedColumn, ObjectInUse."""
     if (column := table.find_column(name)) is None:
         raise UndefinedColumn(f'column "{name}" of relation "{table.name}" does not exist')
+    if column.state is ColumnState.LEAVING:
+        raise ObjectInUse(f'column "{name}" of relation "{table.name}" is being dropped')
     return column
 
 

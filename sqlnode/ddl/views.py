@@ -11,7 +11,14 @@ from pgwire.errors import (
     SqlSyntaxError,
     WrongObjectType,
 )
-from sqlnode.catalog.descriptors import ColumnDesc, Descriptor, SchemaDesc, TableDesc, ViewDesc
+from sqlnode.catalog.descriptors import (
+    ColumnDesc,
+    ColumnState,
+    Descriptor,
+    SchemaDesc,
+    TableDesc,
+    ViewDesc,
+)
 from sqlnode.catalog.virtual import SYSTEM_SCHEMAS
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.names import creation_schema, relation_names
@@ -62,7 +69,8 @@ async def create_view(context: DdlContext, node: CreateView) -> None:
 def _width(relation: Descriptor) -> int:
     match relation:
         case TableDesc():
-            return relation.next_attnum
+            is_growing = any(c.state is ColumnState.ADDING for c in relation.columns)
+            return relation.next_attnum - is_growing
         case ViewDesc():
             return len(relation.columns) + 1
     return 1

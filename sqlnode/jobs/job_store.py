@@ -9,7 +9,7 @@ from kvapi import layout
 from kvapi.client.kv_client import KvClient
 from kvapi.errors import CommitAmbiguous, ConnectionLost, KvError, WriteConflict
 from pgwire.errors import ObjectNotInPrerequisiteState, UndefinedObject
-from sqlnode.jobs.record import JobRecord, decode_job, encode_job, key_of
+from sqlnode.jobs.record import JobKind, JobRecord, decode_job, encode_job, key_of
 from sqlnode.txn import Transaction
 
 _TRIES: Final = 20
@@ -83,6 +83,10 @@ class JobStore:
             if record.is_finished:
                 raise ObjectNotInPrerequisiteState(
                     f"job {job_id} has ended already: it is {record.status}"
+                )
+            if record.kind is JobKind.DROP_COLUMN:
+                raise ObjectNotInPrerequisiteState(
+                    f"job {job_id} cannot be canceled: what rows had in the column is not kept"
                 )
             return msgspec.structs.replace(record, is_cancel_requested=True)
 

@@ -27,6 +27,8 @@ class JobKind(enum.StrEnum):
     ADD_CHECK = "ADD CHECK"
     ADD_FOREIGN_KEY = "ADD FOREIGN KEY"
     SET_NOT_NULL = "SET NOT NULL"
+    ADD_COLUMN = "ADD COLUMN"
+    DROP_COLUMN = "DROP COLUMN"
 
 
 class JobStatus(enum.StrEnum):
@@ -66,7 +68,7 @@ class JobRecord(msgspec.Struct, frozen=True, kw_only=True):
     created_ms: int  # since 1970, as all times here
     updated_ms: int
     status: JobStatus = JobStatus.RUNNING
-    step: str  # IndexState of an index; "enforced" of a constraint
+    step: str  # IndexState, ColumnState, or "enforced" of a constraint
     is_waiting: bool = False  # for transactions that began with an older catalog
     row_count: int = 0  # done, in the present step
     rows_total: int = 0  # estimated

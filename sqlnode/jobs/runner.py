@@ -21,6 +21,7 @@ from runtime.tasks import spawn
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.jobs.add_constraint import AddConstraint
 from sqlnode.jobs.build_index import BuildIndex
+from sqlnode.jobs.change_column import AddColumn, DropColumn
 from sqlnode.jobs.handle import JobCancelled, JobConfig, JobHandle, JobLost
 from sqlnode.jobs.job_store import JobStore
 from sqlnode.jobs.record import JobError, JobKind, JobRecord, JobStatus
@@ -192,10 +193,16 @@ class JobRunner:
         handle.stamped(handle.record)
 
 
-def _machine(work: JobWork) -> BuildIndex | AddConstraint:
-    return (
-        BuildIndex(work) if work.handle.record.kind is JobKind.CREATE_INDEX else AddConstraint(work)
-    )
+def _machine(work: JobWork) -> BuildIndex | AddConstraint | AddColumn | DropColumn:
+    match work.handle.record.kind:
+        case JobKind.CREATE_INDEX:
+            return BuildIndex(work)
+        case JobKind.ADD_COLUMN:
+            return AddColumn(work)
+        case JobKind.DROP_COLUMN:
+            return DropColumn(work)
+        case _:
+            return AddConstraint(work)
 
 
 def _final(record: JobRecord) -> JobStatus:
@@ -208,7 +215,7 @@ def is_under_construction(catalog: Catalog) -> bool:
         table.building
         or any(not check.validated for check in table.checks)
         or any(not key.validated for key in table.foreign_keys)
-        or any(column.refuses_null for column in table.columns)
+        or any(column.refuses_null or column.state for column in table.columns)
         for table in catalog.tables()
     )
 

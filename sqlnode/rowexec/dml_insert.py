@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from sqlnode.catalog.descriptors import TableDesc
+from sqlnode.catalog.descriptors import ColumnDesc, ColumnState, TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.logical import Columns
 from sqlnode.plan.scalar import Call
@@ -52,6 +52,9 @@ class RowBuilder:
             if column.attnum in given:
                 self._evals.append(_item(given[column.attnum]))
                 continue
+            if column.hidden and column.state:
+                self._evals.append(_value_of(_unseen(table, column)))
+                continue
             if column.hidden:
                 self._row_id = position
                 default = None
@@ -93,6 +96,17 @@ class RowBuilder:
 
 def _item(position: int) -> Eval:
     return lambda row, _ctx: row[position]
+
+
+def _value_of(datum: Any) -> Eval:
+    return lambda _row, _ctx: datum
+
+
+def _unseen(table: TableDesc, column: ColumnDesc) -> Any:
+    """Return what new rows have in a column that is not public yet, or not any more."""
+    if column.state is ColumnState.DROPPING:
+        return None
+    return codec_of(table).missing.get(column.attnum)
 
 
 def _nothing(_row: Row, _ctx: "ExecContext") -> None:

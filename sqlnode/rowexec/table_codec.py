@@ -4,6 +4,10 @@
 ones included. The value of a row's key holds every column, key columns too: whoever scans reads
 values and never decodes keys. Rows written under older layouts are read through the same reader;
 columns they lack have the value that ADD COLUMN … DEFAULT gave, or NULL.
+
+While a column is added (docs/adr/0006) rows are written in the layout without it: processes one
+step behind know no other. Only a row that has something else than the default there, which a
+process one step ahead has written, keeps it in the new layout.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,9 +17,15 @@ from typing import Any
 
 from kvapi.row_layout import LayoutColumn, RowLayout, RowReader
 from kvapi.spans import Span
-from pgwire.codecs.registry import text_in
+from pgwire.codecs.registry import text_in, text_out
 from pgwire.datum import Interval
-from sqlnode.catalog.descriptors import ColumnDesc, IndexDesc, TableDesc
+from sqlnode.catalog.descriptors import (
+    ColumnDesc,
+    ColumnState,
+    IndexDesc,
+    LayoutDesc,
+    TableDesc,
+)
 from sqlnode.rowexec.index_codec import IndexCodec, Row, SecondaryIndexCodec
 from sqlnode.rowexec.storage_kinds import layout_column
 
@@ -51,7 +61,9 @@ class TableCodec:
         self.missing = {c.attnum: _missing(c) for c in table.columns if c.missing is not None}
         self.encode_row = self._row_encoder()
         self.decode_row: Decode = self.reader(self.attnums).decode
-        self.row_id_position = next((n for n, c in enumerate(table.columns) if c.hidden), None)
+        self.row_id_position = next(
+            (n for n, c in enumerate(table.columns) if c.hidden and not c.state), None
+        )
 
     @property
     def span(self) -> Span:
@@ -85,7 +97,23 @@ class TableCodec:
         return SecondaryIndexCodec(self.table, desc, self.primary)
 
     def _row_encoder(self) -> Callable[[Row], bytes]:
-        written = self.table.layouts[-1]
+        written = self._encoder_of(self.table.written)
+        adding = [c for c in self.table.columns if c.state is ColumnState.ADDING]
+        if not adding:
+            return written
+        (column,) = adding  # one at a time, see sqlnode/ddl/column_change.py
+        grown = self._encoder_of(self.table.layouts[-1])
+        position, default = self.position_of[column.attnum], self.missing.get(column.attnum)
+        as_text, text = text_out(column.type_oid), column.missing
+
+        def is_default(datum: Any) -> bool:
+            if datum is default or datum is None:
+                return datum is default
+            return text is not None and as_text(datum, None).encode() == text
+
+        return lambda row: written(row) if is_default(row[position]) else grown(row)
+
+    def _encoder_of(self, written: LayoutDesc) -> Callable[[Row], bytes]:
         encode = self.layouts[written.version].encode
         if written.attnums == self.attnums:
             return encode

@@ -10,7 +10,15 @@ from sqlnode.catalog.snapshot import Catalog
 from sqlnode.context import ExecContext
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.execute import execute_ddl
-from sqlnode.ddl.nodes import AddConstraint, AlterTable, CreateIndex, Ddl, SetNotNull
+from sqlnode.ddl.nodes import (
+    AddColumn,
+    AddConstraint,
+    AlterTable,
+    CreateIndex,
+    Ddl,
+    DropColumn,
+    SetNotNull,
+)
 from sqlnode.session.inner_sql import EngineSql
 from sqlnode.session.run_job import run_job
 from sqlnode.session.session import Session
@@ -53,7 +61,11 @@ def _is_one_change(node: Any) -> bool:
     """Tell whether a statement is a single change of a kind that jobs can carry out."""
     if isinstance(node, AlterTable) and len(node.actions) == 1:
         (action,) = node.actions
-        return isinstance(action, AddConstraint) or (
-            isinstance(action, SetNotNull) and action.not_null
-        )
+        match action:
+            case AddConstraint() | DropColumn():
+                return True
+            case AddColumn(column=column):
+                return not column.constraints
+            case _:
+                return isinstance(action, SetNotNull) and action.not_null
     return isinstance(node, CreateIndex)

@@ -1,9 +1,11 @@
 """Online schema change under load, from several SQL processes of one tenant."""
 
+import threading
+
 import pytest
 
-from tests.e2e.schema_load import SPREAD, fill, index_reports, writing
-from tests.e2e.stack import Stack
+from tests.e2e.schema_load import SPREAD, fill, index_reports, jobs, writing
+from tests.e2e.stack import Stack, wait_until
 
 pytestmark = pytest.mark.e2e
 PAUSE_S_MAX = 0.25
@@ -54,3 +56,41 @@ def test_an_index_is_built_under_load(stack):
 def test_an_index_on_300_000_rows_is_built_under_load(stack):
     """The acceptance of online schema change."""
     build_under_load(stack, 300_000)
+
+
+def test_columns_come_and_go_under_load(stack):
+    """Every write in flight would fail whenever somebody adds a column."""
+    with stack.connect("acme") as connection:
+        fill(connection, 2_000)
+        with (
+            stack.connect("acme", autocommit=False) as first,
+            writing(stack, row_count=2_000) as writers,
+        ):
+            for sql in (
+                "alter table t add column c int not null default 7",
+                "alter table t add column d text",
+                "alter table t drop column c",
+                "alter table t drop column d",
+            ):
+                first.execute("select count(*) from t")
+                first.execute("insert into t (id, a, b) select min(id) - 1, 0, 'open' from t")
+                with stack.connect("acme") as changing:
+                    thread = threading.Thread(target=changing.execute, args=(sql,))
+                    thread.start()
+                    wait_until(
+                        lambda: "waiting" in (jobs(connection)[0]["running_status"] or ""), 20, sql
+                    )
+                    first.execute("update t set a = a + 1 where id = (select min(id) from t)")
+                    first.commit()
+                    thread.join(30)
+                    assert not thread.is_alive(), sql
+                done = jobs(connection)[0]
+                assert (done["description"], done["status"]) == (sql, "succeeded")
+        for writer in writers:
+            assert not writer.errors, writer.errors[:3]
+        assert [c.name for c in connection.execute("select * from t limit 0").description] == [
+            "id",
+            "a",
+            "b",
+        ]
+        connection.execute("drop table t")
