@@ -76,7 +76,11 @@ def test_columns_come_and_go_beside_open_transactions(stack):
             first.execute("insert into t (id, a, b) values (%s, 0, 'open')", (-number,))
             thread = threading.Thread(target=changing.execute, args=(sql,))
             thread.start()
-            wait_until(lambda: "waiting" in (jobs(connection)[0]["running_status"] or ""), 20, sql)
+            wait_until(
+                lambda: any("waiting" in (job["running_status"] or "") for job in jobs(connection)),
+                20,
+                sql,
+            )
             first.execute("update t set a = 1 where id = %s", (-number,))
             first.commit()
             thread.join(30)
