@@ -207,7 +207,8 @@ class GroupCommit:
             self._bulk = deque(o for o in self._bulk if o.tenant_id not in failed_tenants)
         if self._queue or self._bulk:
             self._start()  # before the answers: the disk should not wait for them
-        for operation, error in zip(batch, errors, strict=True):
+        # Upkeep first: an answer may lead to a validation, which must know what was moved just now.
+        for operation, error in sorted(zip(batch, errors, strict=True), key=_upkeep_first):
             operation.finish(error)
         for operation in stranded:
             operation.finish(InternalError("an earlier write of this tenant failed"))
@@ -236,6 +237,10 @@ class GroupCommit:
 
 def _is_upkeep(operation: Operation) -> bool:
     return getattr(operation, "is_upkeep", False)
+
+
+def _upkeep_first(outcome: tuple[Operation, KvError | None]) -> bool:
+    return not _is_upkeep(outcome[0])
 
 
 def _is_bulk(operation: Operation) -> bool:

@@ -67,6 +67,28 @@ def test_what_waits_for_a_sync_goes_into_the_next_one():
     assert engine.snapshot().get(Table.LIVE, b"c") == b"v"
 
 
+def test_upkeep_of_a_batch_ends_before_its_answers():
+    """A commit validated when moved intents are neither intents nor noted as moved would pass."""
+    _, writer, group, _ = make()
+    outcomes, order = {}, []
+
+    class Bulk(Put):
+        is_bulk = True
+
+        def finish(self, error):
+            order.append(self.key)
+
+    class Move(Bulk):
+        is_upkeep = True
+
+    group.submit(Put(outcomes, b"first"))
+    for operation in (Bulk(outcomes, b"stage"), Move(outcomes, b"move"), Bulk(outcomes, b"more")):
+        group.submit(operation)
+    writer.sync()
+    assert writer.sync() == [b"stage", b"move", b"more"]
+    assert order == [b"move", b"stage", b"more"]
+
+
 def test_a_faulty_operation_takes_only_its_own_tenant_along():
     """One tenant's poison would fail its neighbours' commits for ever."""
     engine, writer, group, _ = make()
