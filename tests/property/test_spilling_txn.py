@@ -8,32 +8,12 @@ import random
 
 import pytest
 
-from kvapi.client.config import ClientConfig
-from kvapi.client.kv_client import KvClient
 from kvapi.spans import Span
-from runtime.clock import SystemClock
 from sqlnode.txn import Transaction
-from tests.fakes.kv_server import CREDENTIAL, FakeKvServer
 
 KEYS = [b"\x02%07d" % n for n in range(12)]
 ALL = Span(b"", b"")
 STEP_COUNT = 60
-
-
-@pytest.fixture
-async def server(tmp_path):
-    server = FakeKvServer()
-    await server.start(tmp_path / "kv.sock")
-    yield server
-    await server.stop()
-
-
-@pytest.fixture
-async def client(server):
-    client = KvClient(server.address("unix"), config=ClientConfig(), clock=SystemClock())
-    await client.authenticate(CREDENTIAL)
-    yield client
-    await client.close()
 
 
 class Run:
