@@ -108,7 +108,7 @@ class Intents:
             return
         if request.lock_request is not None and not request.lock_request.is_settled:
             self._locks.withdraw(request.lock_request, error)
-        elif request in txn.queue:
+        else:
             txn.queue.remove(request)
             request.answer(error)
 
