@@ -29,7 +29,7 @@ class Identity(enum.StrEnum):
 
 
 class IndexState(enum.StrEnum):
-    """How far an index is built; see docs/adr/0006."""
+    """How far an index is built; see docs/adr/0007."""
 
     DELETE_ONLY = "delete-only"  # writers remove entries
     WRITE_ONLY = "write-only"  # writers maintain entries; older rows may lack theirs
@@ -37,7 +37,7 @@ class IndexState(enum.StrEnum):
 
 
 class ColumnState(enum.StrEnum):
-    """How far a column has come or gone; see docs/adr/0006."""
+    """How far a column has come or gone; see docs/adr/0007."""
 
     PUBLIC = ""
     ADDING = "adding"  # hidden: writers keep what rows have, new rows get the default

@@ -5,7 +5,7 @@ ones included. The value of a row's key holds every column, key columns too: who
 values and never decodes keys. Rows written under older layouts are read through the same reader;
 columns they lack have the value that ADD COLUMN … DEFAULT gave, or NULL.
 
-While a column is added (docs/adr/0006) rows are written in the layout without it: processes one
+While a column is added (docs/adr/0007) rows are written in the layout without it: processes one
 step behind know no other. Only a row that has something else than the default there, which a
 process one step ahead has written, keeps it in the new layout.
 """
