@@ -27,6 +27,7 @@ from sqlnode.jobs.runner import JobRunner
 from sqlnode.own_writes import STAGE_BYTES
 from sqlnode.plan_cache import LruCache, PlanEnv
 from sqlnode.planner import Plan, make_plan
+from sqlnode.ru_meter import RuMeter
 from sqlnode.sequences import CounterCache
 from sqlnode.snapshot_keeper import PROTECT_AFTER_S, SnapshotKeeper
 from sqlnode.statements import Statement, read_statements
@@ -53,6 +54,7 @@ class Engine:
         self.kv = kv
         self.catalog = catalog
         self.clock = clock
+        self.meter = RuMeter()  # what the tenant pays for: each session has a part of it
         self.counters = CounterCache(kv)
         self.allocate_id = id_allocator(kv)
         self.past = PastCatalogs(kv, lambda: self.catalog, self.reload)

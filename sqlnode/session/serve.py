@@ -75,7 +75,10 @@ async def serve_session(
         await server.run()
     finally:
         engine.keeper.discard(session)
-        await _end(session)
+        try:
+            await _end(session)
+        finally:
+            session.meter.close()
 
 
 async def _end(session: Session) -> None:

@@ -77,6 +77,7 @@ class Session:
         self._values: dict[str, str] | None = None
         self._env: PlanEnv | None = None
         self.parameters_changed()
+        self.meter = engine.meter.part()  # last: closed only if the session began
 
     # parameters
 
