@@ -103,8 +103,12 @@ class CredentialRefused(KvError):
 
 
 class Throttled(KvError):
-    """Too much outstanding; `number` is a proposed wait in milliseconds, 0 if there is none."""
+    """Too much outstanding; `number` is a proposed wait in milliseconds, 0 if there is none.
 
+    With `detail` REPEAT the request was not looked at: the client sends it again after that wait.
+    """
+
+    REPEAT: ClassVar[str] = "repeat"
     code = 12
     retryable = True
 

@@ -5,13 +5,15 @@ tenants; `server/` feeds it from streams and `admin/` from operators.
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
 from kvnode.node_config import STAGED, NodeConfig
-from kvnode.server.read_scheduler import ReadScheduler
+from kvnode.admission.lane import LaneBounds, Room
+from kvnode.admission.scheduler import Scheduler
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.records import NEWEST_TS, read_u64
 from kvnode.tenants.registry import TenantRegistry
@@ -25,7 +27,7 @@ from kvnode.txn.range_commit import RangeCommits
 from kvnode.txn.sequencer import Sequencer
 from kvnode.txn.timeline import Timeline
 from kvnode.txn.validation import FindConflict, find_conflict
-from runtime.clock import Clock
+from runtime.clock import Clock, CpuClock, WallCpuClock
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Core:
         clock: Clock,
         loop: asyncio.AbstractEventLoop,
         find_conflict: FindConflict = find_conflict,
+        cpu: CpuClock | None = None,
     ) -> None:
         self.engine = engine
         self.config = config
@@ -77,6 +80,21 @@ class Core:
         self.request_bytes = 0  # of requests that wait, of all streams
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
+        self.scheduler = Scheduler(
+            loop,
+            clock,
+            cpu or WallCpuClock(clock),
+            cores=len(os.sched_getaffinity(0)),
+            quantum_s=config.quantum_s,
+            is_enabled=config.admission,
+        )
+        self.lane_room = Room()  # of all streams
+        self.lane_bounds = LaneBounds(
+            requests=config.credit_requests,
+            bytes=config.lane_bytes_max,
+            tenant_requests=config.lane_requests_tenant_max,
+            node_bytes=config.lane_bytes_node_max,
+        )
         self.locks = LockWaits(loop)
         self.group = GroupCommit(
             engine,
@@ -97,7 +115,6 @@ class Core:
             key_bytes_max=engine.key_bytes_max,
             recent_keys_max=config.recent_keys_max,
         )
-        self.reads = ReadScheduler(loop, clock, self.timeline, quantum_s=config.quantum_s)
         self._next_stream_id = 0
         self.intents.load(self.tenants.load)
 

@@ -41,7 +41,7 @@ from kvnode.tenants.lifecycle import TenantLifecycle
 from kvnode.tenants.maintenance import Maintenance
 from kvnode.txn.writer_thread import WriterThread
 from runtime.address import bound_address, listen_tcp, listen_unix, parse_host_port
-from runtime.clock import SystemClock
+from runtime.clock import SystemClock, SystemCpuClock
 from runtime.config import ConfigError, load_config
 from runtime.lifecycle import stop_event
 from runtime.logging import configure_logging
@@ -110,6 +110,7 @@ def _open_core(
         identity=files.identity,
         clock=SystemClock(),
         loop=loop,
+        cpu=SystemCpuClock(),
     )
     stack.callback(core.timeline.release_snapshot)
     return core

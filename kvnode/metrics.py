@@ -91,7 +91,7 @@ class KvnodeMetrics(Collector):
                 sum(tenant.layers.size_bytes for tenant in core.tenants.loaded()),
             ),
             ("ranges", "Ranges in memory.", self._keeper.range_count()),
-            ("reads_running", "Long reads between two steps.", len(core.reads)),
+            ("admission_queue", "Tasks that wait for their turn.", len(core.scheduler)),
             ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
             ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),
             ("store_used_bytes", "Bytes of the store in use.", core.engine.used_bytes()),

@@ -7,13 +7,14 @@ from runtime.config_error import ConfigError
 
 ATOMIC: Final = "atomic"
 STAGED: Final = "staged"
-_TEXTS: Final = ("log_level", "range_commit")
+_NO_NUMBERS: Final = ("log_level", "range_commit", "admission")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeConfig:
     """Bounds, waits and sizes. Sizes in bytes, durations in seconds."""
 
+    admission: bool = True  # false: requests run as they come, whoever asks
     frame_bytes_max: int = 16 << 20
     credit_requests: int = 1024  # outstanding requests granted to each stream
     streams_max: int = 10_000
@@ -36,7 +37,10 @@ class NodeConfig:
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
     poll_s_max: float = 0.00004  # for a Unix stream's next request, before the loop may sleep
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
-    quantum_s: float = 0.001  # reads yield to others after so long
+    quantum_s: float = 0.001  # work yields to others after so long
+    lane_bytes_max: int = 4 << 20  # of one stream's requests that wait; then it is read no further
+    lane_bytes_node_max: int = 256 << 20  # all streams together
+    lane_requests_tenant_max: int = 10_000  # waiting requests of one tenant; then reads: Throttled
     recent_keys_max: int = 200_000  # of one tenant, for validation in memory
     recent_s: float = 120.0
     txn_record_life_s: float = 600.0
@@ -65,7 +69,7 @@ class NodeConfig:
             raise ConfigError(
                 f'range_commit is "{ATOMIC}" or "{STAGED}", not {self.range_commit!r}'
             )
-        for name in (f.name for f in fields(self) if f.name not in _TEXTS):
+        for name in (f.name for f in fields(self) if f.name not in _NO_NUMBERS):
             if getattr(self, name) <= 0:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
         if self.block_bytes_max * 2 > self.frame_bytes_max:

@@ -42,3 +42,29 @@ class ManualClock:
     def advance(self, seconds: float) -> None:
         """Move time forward by `seconds`, which may be negative to model a clock step."""
         self._now_ns += int(seconds * 1e9)
+
+
+class CpuClock(Protocol):
+    """CPU time: of the thread that asks, and of the whole process."""
+
+    def thread_s(self) -> float:
+        """Return seconds of CPU time that the calling thread has used."""
+        ...
+
+    def process_s(self) -> float:
+        """Return seconds of CPU time that the process has used."""
+        ...
+
+
+class SystemCpuClock:
+    """The operating system's account."""
+
+    thread_s = staticmethod(time.thread_time)
+    process_s = staticmethod(time.process_time)
+
+
+class WallCpuClock:
+    """Takes time on a `Clock` for CPU time: where nothing else runs, as in a simulation."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.thread_s = self.process_s = clock.monotonic_s

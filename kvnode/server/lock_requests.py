@@ -13,7 +13,7 @@ from kvapi.pb import kv_pb2
 from kvnode.mvcc.overlay import find_intent
 from kvnode.mvcc.point_read import ABSENT, read_key
 from kvnode.server.lock_bounds import LOCK_KEYS_MAX, check_lock_bounds
-from kvnode.server.read_requests import fill_values
+from kvnode.server.long_reads import fill_values
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Owner, Wait
 

@@ -1,12 +1,16 @@
 """One stream: frames in, frames out. Knows no transport.
 
-**Model.** `receive` takes one frame and works through its requests. What can be answered on the
-spot goes into one answering frame, sent when the chunk of frames is done; what has to wait (a
-lock, a sync, a long scan) answers later, together with whatever else is ready in that turn of the
-loop.
+**Model.** `receive` takes one frame and works through its requests, as long as the scheduler lets
+it; the rest waits in a lane for its turn. What can be answered on the spot goes into one answering
+frame, sent when the chunk of frames is done; what has to wait (a lock, a sync, a long scan) answers
+later, together with whatever else is ready in that turn of the loop.
 
     frame → receive ─┬─ get, short reads ─────────────────→ answering frame → outlet.send
-                     └─ locks, commits, long scans … later ─┘
+                     ├─ locks, commits, long scans … later ─┤
+                     └─ lane: until it is its turn … later ─┘
+
+Elastic requests (priority 2, and Stage) have a lane of their own when others are active. What comes
+later of a transaction that waits there goes there too, except its heartbeats.
 
 **Invariants.** No tenant, no requests: the first frame is a hello with a valid credential, or the
 stream ends with a fatal error. Every request but Cancel is answered once. What the stream held
@@ -22,7 +26,6 @@ from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
-from kvapi.credential import verify
 from kvapi.errors import (
     BadRequest,
     Cancelled,
@@ -31,12 +34,13 @@ from kvapi.errors import (
     KvError,
     RequestTooLarge,
     ShuttingDown,
-    TenantUnknown,
 )
 from kvapi.pb import kv_pb2
-from kvapi.wire import PROTOCOL_VERSION, error_to_proto
+from kvapi.wire import error_to_proto
+from kvnode.admission.lane import ELASTIC, Lane
 from kvnode.core import Core
 from kvnode.server.catalog_requests import CatalogRequests
+from kvnode.server.hello import authenticate
 from kvnode.server.outstanding import Cancel, Outstanding
 from kvnode.server.protect_requests import ProtectRequests
 from kvnode.server.range_gate import READS, WRITES, pass_gate
@@ -81,9 +85,11 @@ class StreamSession:
         self._frame_bytes = 0
         self._is_receiving = False
         self._has_news = False  # of the catalog, for a frame even if nothing is answered
-        self._backlog: list[
-            kv_pb2.Request
-        ] = []  # of the frames at hand when the client fell behind
+        self._scheduler = scheduler = core.scheduler
+        bounds, node = core.lane_bounds, core.lane_room
+        self.lane = Lane(self, scheduler, self._handle, bounds=bounds, node=node)
+        self.elastic = Lane(self, scheduler, self._perform, bounds=bounds, node=node)
+        self.elastic.is_elastic = True
         self._flush_handle: asyncio.Handle | None = None
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
@@ -112,9 +118,20 @@ class StreamSession:
     def begin_chunk(self) -> None:
         """Hold answers back until `end_chunk`: several frames arrived together."""
         self._is_receiving = True
-        self.core.reads.begin_turn()
+        self._scheduler.begin()
 
     def end_chunk(self) -> None:
+        """Send what is ready."""
+        self._is_receiving = False
+        self.flush()
+        if self._tenant is not None:
+            self._scheduler.end(self._tenant.id)
+
+    def begin_answers(self) -> None:
+        """Hold answers back until `end_answers`: requests are taken from a lane."""
+        self._is_receiving = True
+
+    def end_answers(self) -> None:
         """Send what is ready."""
         self._is_receiving = False
         self.flush()
@@ -142,40 +159,61 @@ class StreamSession:
         stats.requests += len(requests)
         if len(requests) > 2 * self.core.config.credit_requests:
             self.fail(BadRequest("more requests in one frame than were granted"))
-        elif self._backlog:
-            self._backlog.extend(requests)
         else:
-            self._work(self._tenant, requests)
+            self._work(requests)
 
-    def _work(self, tenant: Tenant, requests: Sequence[kv_pb2.Request]) -> None:
-        refusal = tenant.refusal()
-        handlers, ranges = self._handlers, tenant.ranges
-        for index, request in enumerate(requests):
-            if self.is_paused:  # the answers so far filled the client's buffer
-                self._backlog = list(requests[index:])
+    def _work(self, requests: Sequence[kv_pb2.Request]) -> None:
+        """Handle requests now as far as they may run, let the others wait."""
+        scheduler = self._scheduler
+        handle, now, ends_s = self._handle, scheduler.now, scheduler.ends_s
+        if not scheduler.is_open or self.lane or self.is_paused:
+            self.lane.extend(requests, now())
+            return
+        must_yield = scheduler.is_enabled
+        for index, request in enumerate(requests, 1):
+            handle(request)
+            # The answers so far filled the client's buffer, or the turn is over.
+            if self.is_paused or (must_yield and now() >= ends_s):
+                self.lane.extend(requests[index:], now())
                 return
-            name = request.WhichOneof("op")
-            if name == "cancel":
-                self._cancel(request)
-                continue
-            handler = handlers.get(name)
-            try:
-                if refusal is not None:
-                    raise refusal
-                if handler is None:
-                    raise BadRequest("the request names no known operation")
-                if not ranges.is_plain:
-                    pass_gate(ranges, name, request)
-                elif name in READS:
-                    ranges.reads += 1
-                elif name in WRITES:
-                    ranges.writes += 1
-                handler(request)
-            except KvError as error:
-                self.answer_error(request.id, error)
-            except Exception:
-                _log.exception("request_failed", extra={"tenant_id": tenant.id})
-                self.answer_error(request.id, InternalError("internal error; see the node's log"))
+
+    def _handle(self, request: kv_pb2.Request) -> None:
+        """Handle a request, or let it wait with the elastic ones."""
+        name = request.WhichOneof("op")
+        if name == "cancel":
+            self._cancel(request.cancel.request_id, Cancelled("canceled by the client"))
+        elif self._is_elastic(request, name):
+            self.elastic.extend((request,), self._scheduler.now())
+        else:
+            self._perform(request, name)
+
+    def _is_elastic(self, request: kv_pb2.Request, name: str | None) -> bool:
+        if (request.priority == ELASTIC or name == "stage") and self._scheduler.is_shared:
+            return True
+        txns = self.elastic.txns
+        return bool(txns) and request.txn_id in txns and name != "heartbeat"
+
+    def _perform(self, request: kv_pb2.Request, name: str | None = None) -> None:
+        name = name or request.WhichOneof("op")
+        tenant = self.tenant
+        ranges = tenant.ranges
+        try:
+            if (refusal := tenant.refusal()) is not None:
+                raise refusal
+            if (handler := self._handlers.get(name)) is None:
+                raise BadRequest("the request names no known operation")
+            if not ranges.is_plain:
+                pass_gate(ranges, name, request)
+            elif name in READS:
+                ranges.reads += 1
+            elif name in WRITES:
+                ranges.writes += 1
+            handler(request)
+        except KvError as error:
+            self.answer_error(request.id, error)
+        except Exception:
+            _log.exception("request_failed", extra={"tenant_id": tenant.id})
+            self.answer_error(request.id, InternalError("internal error; see the node's log"))
 
     def respond(self, request_id: int) -> kv_pb2.Response:
         """Return a response to fill in, in the frame that leaves next."""
@@ -244,12 +282,22 @@ class StreamSession:
     def resume(self) -> None:
         """Learn that it does again."""
         self.is_paused = False
-        backlog, self._backlog = self._backlog, []
-        if backlog and not self.is_closed:
+        if not self.is_closed:
+            self._resume_lanes()
+        self._scheduler.unblock()
+
+    def _resume_lanes(self) -> None:
+        if self.lane and self._scheduler.is_open:
             self.begin_chunk()
-            self._work(self.tenant, backlog)
+            self.lane.run(self._scheduler.ends_s)
             self.end_chunk()
-        self.core.reads.unblock()
+        for lane in (self.lane, self.elastic):
+            lane.extend((), self._scheduler.now())
+
+    def holds_locks(self, txn_id: bytes) -> bool:
+        """Tell whether a transaction of this stream has locked or staged something."""
+        owner = (self.id, txn_id)
+        return bool(self.core.locks.table.held_count(owner)) or owner in self.tenant.layers.holding
 
     def closed(self) -> None:
         """Let go of everything: the transport is gone or going."""
@@ -265,20 +313,26 @@ class StreamSession:
             self._tenant.catalog_use.users.pop(self, None)
         else:
             self.core.warm_stream_count -= 1
-        self._backlog.clear()
+        self.lane.clear()
+        self.elastic.clear()
         self.outstanding.cancel_all(Cancelled("the stream closed"))
         self._writes.close()
         self.protects.close()
-        self.core.reads.unblock()
+        self._scheduler.unblock()
 
     def _hello(self, frame: kv_pb2.ClientFrame) -> None:
         try:
-            tenant = self._authenticate(frame)
+            if self._tenant is not None:
+                raise BadRequest("a second hello on one stream")
+            tenant = authenticate(self.core, frame)
         except KvError as error:
             self.fail(error)
             return
         self._hello_timer.cancel()
         self._tenant = tenant
+        for lane in (self.lane, self.elastic):
+            lane.belongs_to(tenant.id, tenant.lane_room)
+        self._scheduler.set_weight(tenant.id, tenant.record.weight)
         self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
         tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce_catalog)
@@ -295,39 +349,15 @@ class StreamSession:
         )
         self._send(kv_pb2.ServerFrame(hello=reply, catalog_version=tenant.catalog_version))
 
-    def _authenticate(self, frame: kv_pb2.ClientFrame) -> Tenant:
-        if self._tenant is not None:
-            raise BadRequest("a second hello on one stream")
-        if not frame.HasField("hello"):
-            raise CredentialRefused("the first frame must be a hello with a credential")
-        if frame.requests:
-            raise BadRequest("a hello travels alone")
-        if frame.hello.protocol_version != PROTOCOL_VERSION:
-            raise BadRequest(
-                f"protocol version {frame.hello.protocol_version} is not spoken here",
-                number=PROTOCOL_VERSION,
-            )
-        if self.core.is_draining:
-            raise ShuttingDown("the node is shutting down")
-        tenant = self.core.load_tenant(
-            verify(
-                self.core.identity.secret,
-                cluster_id=self.core.identity.cluster_id,
-                token=frame.hello.credential,
-                now_s=self.core.now_s(),
-            )
-        )
-        if tenant.record.is_dropping:
-            raise TenantUnknown("the tenant was dropped")
-        return tenant
-
     def _hello_missing(self) -> None:
         self.fail(CredentialRefused("no hello in time"))
 
-    def _cancel(self, request: kv_pb2.Request) -> None:
-        cancel = self.outstanding.get(request.cancel.request_id)
-        if cancel is not None:
-            cancel(Cancelled("canceled by the client"))
+    def _cancel(self, request_id: int, error: KvError) -> None:
+        """End a request wherever it waits."""
+        if (cancel := self.outstanding.get(request_id)) is not None:
+            cancel(error)
+        elif not self.lane.cancel(request_id, error):
+            self.elastic.cancel(request_id, error)
 
     def _send(self, frame: kv_pb2.ServerFrame) -> None:
         body = frame.SerializeToString()

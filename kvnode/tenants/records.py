@@ -35,6 +35,7 @@ class TenantRecord(msgspec.Struct, frozen=True, kw_only=True):
     suspended: bool = False
     is_dropping: bool = False
     gc_ttl_s: float
+    weight: float = 1.0  # share of the node for each 1 of others
 
 
 _encoder = msgspec.json.Encoder()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvapi.errors import KvError, SnapshotTooOld, TenantSuspended, TenantUnknown
+from kvnode.admission.lane import Room
 from kvnode.ranges.range_map import RangeMap
 from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import Keyspace
@@ -41,6 +42,7 @@ class Tenant:
     reads: dict[object, int] = field(default_factory=dict)  # running scan → its read_ts
     protections: Protections = field(default_factory=Protections)
     layers: TenantLayers = field(default_factory=TenantLayers)
+    lane_room: Room = field(default_factory=Room)  # requests that wait, of all its streams
     close_streams: dict[object, Callable[[KvError], None]] = field(default_factory=dict)
 
     @property

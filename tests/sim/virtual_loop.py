@@ -38,6 +38,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self):
         return self._virtual.now_s
 
+    def burn(self, seconds):
+        """Let time pass while something runs: it keeps the loop busy."""
+        self._virtual.now_s += seconds
+
     def monotonic_s(self):
         return self._virtual.now_s
 

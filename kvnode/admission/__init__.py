@@ -1,0 +1,7 @@
+"""Whose turn it is on the KV node's event loop: the library `admission`, wired to real requests.
+
+scheduler.py   takes what may not run at once into the fair queue, and drains it in slices
+lane.py        the requests of one stream that wait
+elastic.py     turns for background work
+waits.py       how long what waited
+"""

@@ -1,0 +1,249 @@
+"""The requests of one stream that wait for their turn.
+
+**Model.** Requests of a stream are handled in the order of their arrival, because one may rely on
+another before it: a Rollback on its transaction's Lock. So a stream has one task for all that
+waits, with the rank of the foremost of them: a request whose transaction holds locks, or that asks
+for high priority, takes those before it along.
+
+**Invariants.** Each request is in here until it is handled, cancelled, or the stream closes. When
+the waiting requests reach a bound, the stream is read no further until half of them are handled:
+a flood stays in the client's socket.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Any, Final, NamedTuple, Protocol
+
+from admission.queue import Priority
+from kvapi.errors import BadRequest, KvError, Throttled
+from kvapi.pb import kv_pb2
+from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.task import Task
+from kvnode.admission.waits import kind_of
+
+HIGH: Final = 1  # kv.proto, Request.priority
+ELASTIC: Final = 2
+_REPEATABLE: Final = frozenset({"get", "multi_get", "scan"})
+_REQUEST_S: Final = 20e-6  # rough: for the retry hint only
+_RETRY_MS: Final = (10, 1_000)
+
+
+class _Waiting(NamedTuple):
+    request: kv_pb2.Request
+    since_s: float
+    size_bytes: int
+    rank: int
+
+
+class Room:
+    """How much waits in the lanes of one tenant, or of the node: `requests` and `bytes`."""
+
+    __slots__ = ("bytes", "requests")
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.bytes = 0
+
+    def add(self, count: int, size_bytes: int) -> None:
+        """Count more, or less."""
+        self.requests += count
+        self.bytes += size_bytes
+
+
+class LaneOwner(Protocol):
+    """The stream, as its lanes see it."""
+
+    is_paused: bool
+
+    def begin_answers(self) -> None:
+        """Gather answers."""
+        ...
+
+    def end_answers(self) -> None:
+        """Send them."""
+        ...
+
+    def answer_error(self, request_id: int, error: KvError) -> None:
+        """Answer that a request failed."""
+        ...
+
+    def holds_locks(self, txn_id: bytes) -> bool:
+        """Tell whether others may be waiting for this transaction."""
+        ...
+
+
+class LaneBounds(NamedTuple):
+    """Requests and bytes of one stream, then reading pauses; requests of a tenant, then refusal."""
+
+    requests: int
+    bytes: int
+    tenant_requests: int
+    node_bytes: int
+
+
+class Lane(Task):
+    """Waiting requests in order. Owner: the event loop."""
+
+    def __init__(
+        self,
+        owner: LaneOwner,
+        scheduler: Scheduler,
+        handle: Callable[[kv_pb2.Request], None],
+        *,
+        bounds: LaneBounds,
+        node: Room,
+    ) -> None:
+        self._owner = owner
+        self._scheduler = scheduler
+        self._handle = handle
+        self._bounds = bounds
+        self._node = node
+        self._tenant = Room()
+        self._own = Room()
+        self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
+        self._ranks: dict[int, int] = {}  # above normal: how many of those
+        self.txns: dict[bytes, int] = {}  # with requests in here; kept by the elastic lane
+        self.on_full: Callable[[bool], None] = _ignore
+        self._is_full = False
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def belongs_to(self, tenant_id: int, room: Room) -> None:
+        """Learn the tenant, and where its waiting requests are counted."""
+        self.tenant_id, self._tenant = tenant_id, room
+
+    @property
+    def priority(self) -> int:  # type: ignore[override]  # computed here, a constant elsewhere
+        """Rank of the foremost request."""
+        return max(self._ranks, default=Priority.NORMAL)
+
+    @property
+    def txn_start(self) -> int:  # type: ignore[override]  # the same
+        """Snapshot of the first request, by which transactions are told old from young."""
+        return next(iter(self._waiting.values())).request.read_ts if self._waiting else 0
+
+    def extend(self, requests: Iterable[kv_pb2.Request], now_s: float) -> None:
+        """Let requests wait; cancels among them act at once."""
+        rank = Priority.NORMAL
+        for request in requests:
+            added = self._add(request, now_s)
+            rank = max(rank, added)
+        if not self._waiting or self._owner.is_paused:
+            return
+        if self.work is None:
+            self._scheduler.submit(self, priority=self.priority)
+        elif rank > Priority.NORMAL:
+            self._scheduler.raise_priority(self, rank)
+
+    def _add(self, request: kv_pb2.Request, now_s: float) -> Priority:
+        """Let one request wait, or answer it; return its rank."""
+        if request.HasField("cancel"):
+            self._handle(request)
+            return Priority.NORMAL
+        if request.id in self._waiting:
+            error = BadRequest(f"request id {request.id} is already outstanding")
+            self._owner.answer_error(request.id, error)
+            return Priority.NORMAL
+        if self._tenant.requests >= self._bounds.tenant_requests and _is_repeatable(request):
+            self._owner.answer_error(request.id, _throttled(self._tenant.requests))
+            return Priority.NORMAL
+        rank = self._rank(request)
+        size = request.ByteSize()
+        self._waiting[request.id] = _Waiting(request, now_s, size, rank)
+        self._count(1, size)
+        if rank > Priority.NORMAL:
+            self._ranks[rank] = self._ranks.get(rank, 0) + 1
+        if self.is_elastic and request.txn_id:
+            self.txns[request.txn_id] = self.txns.get(request.txn_id, 0) + 1
+        return rank
+
+    def _rank(self, request: kv_pb2.Request) -> Priority:
+        rank = Priority.HIGH if request.priority == HIGH else Priority.NORMAL
+        if request.txn_id and self._owner.holds_locks(request.txn_id):
+            return rank.holding_locks()
+        return rank
+
+    def run(self, ends_s: float) -> bool:
+        """Handle requests until `ends_s`, or until the client's buffer is full."""
+        waiting, owner, now = self._waiting, self._owner, self._scheduler.now
+        observe = self._scheduler.waits.observe
+        now_s = now()
+        owner.begin_answers()
+        try:
+            while waiting and not owner.is_paused:
+                entry = next(iter(waiting.values()))
+                self._forget(entry)
+                observe(kind_of(entry.request.WhichOneof("op")), now_s - entry.since_s)
+                self._handle(entry.request)
+                now_s = now()
+                if now_s >= ends_s:
+                    break
+        finally:
+            owner.end_answers()
+        return not waiting or owner.is_paused
+
+    def cancel(self, request_id: int, error: KvError) -> bool:
+        """Answer a waiting request with `error`; tell whether it waited."""
+        entry = self._waiting.get(request_id)
+        if entry is None:
+            return False
+        self._forget(entry)
+        self._owner.answer_error(request_id, error)
+        if not self._waiting:
+            self._scheduler.withdraw(self)
+        return True
+
+    def clear(self) -> None:
+        """Drop everything: the stream is closed."""
+        self._count(-self._own.requests, -self._own.bytes)
+        self._waiting.clear()
+        self.txns.clear()
+        self._ranks.clear()
+        self._scheduler.withdraw(self)
+
+    def _forget(self, entry: _Waiting) -> None:
+        request = entry.request
+        del self._waiting[request.id]
+        self._count(-1, -entry.size_bytes)
+        if entry.rank > Priority.NORMAL:
+            _count_down(self._ranks, entry.rank)
+        if self.txns:
+            _count_down(self.txns, request.txn_id)
+
+    def _count(self, count: int, size_bytes: int) -> None:
+        own, bounds = self._own, self._bounds
+        for room in (own, self._tenant, self._node):
+            room.add(count, size_bytes)
+        if self._is_full:
+            if own.requests <= bounds.requests // 2 and own.bytes <= bounds.bytes // 2:
+                self._is_full = False
+                self.on_full(False)
+        elif (
+            own.requests >= bounds.requests
+            or own.bytes >= bounds.bytes
+            or (own.bytes > 0 and self._node.bytes >= bounds.node_bytes)
+        ):
+            self._is_full = True
+            self.on_full(True)
+
+
+def _count_down(counts: dict[Any, int], key: object) -> None:
+    if (count := counts.pop(key, 0)) > 1:
+        counts[key] = count - 1
+
+
+def _is_repeatable(request: kv_pb2.Request) -> bool:
+    """Tell whether a request may be sent again after others that came later."""
+    return not request.txn_id and request.WhichOneof("op") in _REPEATABLE
+
+
+def _throttled(waiting_count: int) -> Throttled:
+    low, high = _RETRY_MS
+    retry_ms = min(max(int(waiting_count * _REQUEST_S * 1e3 / 2), low), high)
+    message = "too many requests of this tenant wait for their turn"
+    return Throttled(message, number=retry_ms, detail=Throttled.REPEAT)
+
+
+def _ignore(_: bool) -> None:
+    return None

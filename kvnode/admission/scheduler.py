@@ -1,0 +1,311 @@
+"""Whose turn it is on the event loop: at once when nothing waits, else by the fair queue.
+
+**Model.** A *turn* of the loop has a slice of time, about a millisecond, and less when several
+tenants are active. Requests run where they arrive as long as nothing waits, there are CPU tokens,
+and the turn's slice is not used up. What does not pass becomes a `Task` in the fair queue: the
+waiting requests of a stream (`lane.py`), or a long read between two quanta. The next turn of the
+loop first reads the sockets, then drains the queue for one slice: the tenant with the least recent
+use for its weight is first, whoever came first.
+
+    frame → nothing waits, tokens, slice not used up? ── yes → run, charge the tenant
+                 │ no
+                 ▼
+            fair queue ──► _turn: take, run until the slice ends, charge, put back ──► next turn
+
+CPU is charged as measured: for what runs from the queue, thread time of each task; for what runs
+at once, wall time of each chunk of frames, corrected once a slice by the thread time that passed
+(asking for that after every request would cost half a microsecond).
+
+Elastic tasks have a queue of their own. They run when no regular task waits and the loop had
+nothing else to do since their last turn, or nobody else is there; failing that, as far as elastic
+CPU tokens go, so that they never starve.
+
+**Invariants.** While a regular task waits, nothing regular runs past it. A task is in one queue, or
+blocked, or running. Switched off (`[kvnode] admission = false`), requests always run at once and
+long reads take turns, first come, first served.
+
+**Concurrency.** Owner: the event loop.
+"""
+
+import asyncio
+from typing import Final
+
+from admission.cpu_tokens import CpuConfig, CpuTier, CpuTokens
+from admission.elastic_cpu import ElasticConfig, ElasticCpu
+from admission.queue import FairQueue, Priority, QueueConfig, Work
+from kvnode.admission.task import Task
+from kvnode.admission.waits import WaitHistogram
+from runtime.clock import Clock, CpuClock
+
+_ESTIMATE_S: Final = 0.0002  # of a turn, until it is known
+_SHARED_S: Final = 1.0  # two tenants active within so long share the node
+_SHARED_PART: Final = 0.25  # of a slice, then
+_ELASTIC_RETRY_S: Final = 0.001
+
+
+class Scheduler:
+    """Runs tasks in turns. `is_open`: what arrives may run at once, until `ends_s`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Clock,
+        cpu: CpuClock,
+        *,
+        cores: float,
+        quantum_s: float,
+        is_enabled: bool,
+    ) -> None:
+        self._loop = loop
+        self.now = clock.monotonic_s
+        self._cpu = cpu
+        self._quantum_s = self._slice_s = quantum_s
+        self.is_enabled = is_enabled
+        self.is_open = True
+        self.ends_s = 0.0
+        self.waits = WaitHistogram()
+        self.turn_count = 0
+        now_s = self.now()
+        self.queue = FairQueue(QueueConfig())
+        self.elastic = FairQueue(QueueConfig())
+        self.tokens = CpuTokens(CpuConfig(cores=cores))
+        self.elastic_tokens = ElasticCpu(ElasticConfig(cores=cores), now_s=now_s)
+        self._blocked: list[Task] = []
+        self._uses: dict[int, float] = {}  # tenant → wall seconds at once, not charged yet
+        self._began_s = self._settled_s = now_s
+        self._cpu_s = 0.0  # thread time when last looked at
+        self._is_scheduled = False
+        self._is_running = False  # a turn
+        self._has_turned = True  # the loop has been round since `ends_s` was set
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_tenant = 0
+        self._last_seen_s = self._shared_until_s = -1e9
+        self._regular_count = self._elastic_saw = 0
+
+    def __len__(self) -> int:
+        return len(self.queue) + len(self.elastic) + len(self._blocked)
+
+    # --- what runs where it arrives -----------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the account of a chunk of frames; decide whether it may run at once."""
+        self._began_s = now_s = self.now()
+        if now_s < self.ends_s:
+            return
+        if self._has_turned or not self.is_enabled:
+            self.ends_s = now_s + self._slice_s
+            if self.is_enabled:
+                self._has_turned = False
+                self._loop.call_soon(self._turned)
+        else:
+            self.is_open = False  # this turn's slice is used up, by others
+
+    def end(self, tenant_id: int) -> None:
+        """End the account: `tenant_id` used what has passed since `begin`."""
+        if not self.is_enabled:
+            return
+        now_s = self.now()
+        self._regular_count += 1
+        uses = self._uses
+        uses[tenant_id] = uses.get(tenant_id, 0.0) + now_s - self._began_s
+        if now_s - self._settled_s >= self._quantum_s:
+            self._settle(now_s)
+
+    def is_over(self) -> bool:
+        """Tell whether what runs should give way."""
+        return self.now() >= self.ends_s
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several tenants were active lately."""
+        return self.is_enabled and self._shared_until_s > self._last_seen_s
+
+    # --- what waits ---------------------------------------------------------------------------
+
+    def start(self, task: Task) -> None:
+        """Run a task's first quantum at once if that is allowed, the rest in turns."""
+        is_now = (self.is_open or self._is_running) and not task.is_blocked()
+        if is_now and not task.is_elastic and not self.is_over() and task.run(self.ends_s):
+            return
+        self.submit(task)
+
+    def submit(self, task: Task, *, txn_start: int = 0, priority: int = Priority.NORMAL) -> None:
+        """Queue a task."""
+        now_s = self.now()
+        task.since_s = now_s
+        if not self.is_enabled:
+            task.work = Work(tenant_id=0, txn_start=0, payload=task)
+        else:
+            task.work = Work(
+                tenant_id=task.tenant_id,
+                txn_start=txn_start or task.txn_start,
+                priority=priority,
+                estimate=_ESTIMATE_S,
+                payload=task,
+            )
+        if task.is_elastic and self.is_enabled:
+            self.elastic.put_back(task.work, now_s=now_s)
+        else:
+            self.queue.put_back(task.work, now_s=now_s)
+            self.is_open = not self.is_enabled
+        self._schedule()
+
+    def withdraw(self, task: Task) -> None:
+        """Take a task out of the queue; one that runs or is blocked finds out by itself."""
+        if task.work is not None:
+            (self.elastic if task.is_elastic and self.is_enabled else self.queue).cancel(task.work)
+
+    def raise_priority(self, task: Task, priority: int) -> None:
+        """Let a queued regular task pass others of its tenant."""
+        if task.work is not None and self.is_enabled:
+            self.queue.raise_priority(task.work, priority)
+
+    def unblock(self) -> None:
+        """Look at the blocked tasks again: some client reads its answers."""
+        blocked, self._blocked = self._blocked, []
+        for task in blocked:
+            self.submit(task)
+
+    def set_weight(self, tenant_id: int, weight: float) -> None:
+        """Give a tenant its share, from now on."""
+        self.queue.set_weight(tenant_id, weight)
+        self.elastic.set_weight(tenant_id, weight)
+
+    # --- turns ----------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and not self._is_running:
+            self._is_scheduled = True
+            self._loop.call_soon(self._turn)
+
+    def _turned(self) -> None:
+        self._has_turned = True
+        if not self._is_scheduled:
+            self._reopen()
+
+    def _reopen(self) -> None:
+        self.is_open = not self.is_enabled or (
+            not len(self.queue) and not self.tokens.wait_s(CpuTier.REGULAR)
+        )
+
+    def _turn(self) -> None:
+        """Drain the queues for one slice."""
+        self._is_scheduled = False
+        self._is_running = True
+        self.turn_count += 1
+        now_s = self.now()
+        self._settle(now_s)
+        self.ends_s = now_s + self._slice_s
+        wait_s: float | None = 0.0
+        try:
+            while now_s < self.ends_s:
+                taken = self._take(now_s)
+                if not isinstance(taken, Work):
+                    wait_s = taken
+                    break
+                self._run(taken, now_s)
+                now_s = self.now()
+        finally:
+            self._is_running = False
+            self._again(wait_s)
+
+    def _again(self, wait_s: float | None) -> None:
+        """Come back after `wait_s`; None: when something is submitted."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if wait_s is not None and (len(self.queue) or len(self.elastic)):
+            if wait_s <= 0:
+                self._schedule()
+            else:
+                self._timer = self._loop.call_later(wait_s, self._schedule)
+        self._reopen()
+
+    def _take(self, now_s: float) -> Work | float | None:
+        """Return the next work, or how long to wait for tokens, or None: nothing waits."""
+        tenant_id = self.queue.next_tenant()
+        if tenant_id is None:
+            return self._take_elastic(now_s)
+        if self.is_enabled:
+            tier = CpuTier.BURST if self.queue.is_within_share(tenant_id) else CpuTier.REGULAR
+            if not self.tokens.try_take(tier, _ESTIMATE_S):
+                return max(self.tokens.wait_s(tier), self._quantum_s)
+        work = self.queue.take(now_s=now_s)
+        assert work is not None, "somebody is next"
+        return work
+
+    def _take_elastic(self, now_s: float) -> Work | float | None:
+        if not len(self.elastic):
+            return None
+        was_idle = self._elastic_saw == self._regular_count
+        self._elastic_saw = self._regular_count
+        has_tokens = self.elastic_tokens.try_take(_ESTIMATE_S, now_s=now_s)
+        if not has_tokens and not was_idle and self.is_shared:
+            return _ELASTIC_RETRY_S
+        if not has_tokens:
+            self.elastic_tokens.take(_ESTIMATE_S)
+        return self.elastic.take(now_s=now_s)
+
+    def _run(self, work: Work, now_s: float) -> None:
+        task = work.payload
+        assert isinstance(task, Task), "only tasks are queued"
+        task.work = None
+        if task.is_blocked():
+            self._blocked.append(task)
+            self._charge(task, work, 0.0, now_s)
+            return
+        if task.wait_kind:
+            self.waits.observe(task.wait_kind, now_s - task.since_s)
+        self._seen(task.tenant_id, now_s)
+        is_over = True
+        try:
+            is_over = task.run(self.ends_s)
+        finally:
+            before_s, self._cpu_s = self._cpu_s, self._cpu.thread_s()
+            self._charge(task, work, self._cpu_s - before_s, self.now())
+            if not is_over:
+                self.submit(task, priority=task.priority)
+
+    def _charge(self, task: Task, work: Work, cost_s: float, now_s: float) -> None:
+        if not self.is_enabled:
+            return
+        if task.is_elastic:
+            self.elastic.settle(work, cost_s, now_s=now_s)
+            self.elastic_tokens.take(cost_s - _ESTIMATE_S)
+            self.tokens.take(cost_s)
+        else:
+            self._regular_count += 1
+            self.queue.settle(work, cost_s, now_s=now_s)
+            self.tokens.take(cost_s - _ESTIMATE_S)
+
+    def _settle(self, now_s: float) -> None:
+        """Charge what ran at once; refill the tokens."""
+        before_s, self._cpu_s = self._cpu_s, self._cpu.thread_s()
+        self._settled_s = now_s
+        if self._uses:
+            uses, self._uses = self._uses, {}
+            wall_s = sum(uses.values())
+            part = min(1.0, (self._cpu_s - before_s) / wall_s) if wall_s > 0 else 0.0
+            for tenant_id, used_s in uses.items():
+                self.queue.charge(tenant_id, used_s * part, now_s=now_s)
+                self._seen(tenant_id, now_s)
+            self.tokens.take(wall_s * part)
+        due = self.tokens.is_refit_due(now_s)
+        self.tokens.tick(
+            now_s=now_s,
+            waiting=len(self.queue),
+            process_cpu_s=self._cpu.process_s() if due else None,
+        )
+        self._slice_s = self._quantum_s * (_SHARED_PART if self.is_shared else 1.0)
+        if self.is_open and self.tokens.wait_s(CpuTier.REGULAR):
+            self.is_open = not self.is_enabled
+
+    def _seen(self, tenant_id: int, now_s: float) -> None:
+        """Notice who is active: several tenants within a second get shorter slices."""
+        if not tenant_id:
+            return  # the node's own work
+        if tenant_id != self._last_tenant:
+            if self._last_tenant and now_s - self._last_seen_s < _SHARED_S:
+                self._shared_until_s = now_s + _SHARED_S
+            self._last_tenant = tenant_id
+        self._last_seen_s = now_s
