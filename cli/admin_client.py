@@ -54,7 +54,12 @@ class AdminClient:
                 return tenants
 
     def set(
-        self, name: str, *, is_suspended: bool | None = None, gc_ttl_s: float | None = None
+        self,
+        name: str,
+        *,
+        is_suspended: bool | None = None,
+        gc_ttl_s: float | None = None,
+        weight: float | None = None,
     ) -> dict[str, Any]:
         """Change a tenant's settings; None leaves one as it is."""
         request = admin_pb2.SetTenantRequest(name=name)
@@ -62,6 +67,8 @@ class AdminClient:
             request.suspended = is_suspended
         if gc_ttl_s is not None:
             request.gc_ttl_s = gc_ttl_s
+        if weight is not None:
+            request.weight = weight
         return _tenant(self._call(self._stub.SetTenant, request))
 
     def set_password(self, name: str, *, user: str, verifier: str) -> None:
@@ -132,5 +139,6 @@ def _tenant(tenant: admin_pb2.Tenant) -> dict[str, Any]:
         "history_bytes": tenant.history_bytes,
         "key_count": tenant.key_count,
         "gc_ttl_s": tenant.gc_ttl_s,
+        "weight": tenant.weight,
         "catalog_version": tenant.catalog_version,
     }

@@ -69,7 +69,7 @@ def show(name: TenantName, data_dir: DataDir = None, output: Output = OutputForm
 def set_tenant(
     name: TenantName,
     settings: Annotated[
-        list[str] | None, typer.Argument(metavar="SETTING=VALUE", help="gc_ttl=2h.")
+        list[str] | None, typer.Argument(metavar="SETTING=VALUE", help="gc_ttl=2h, weight=4.")
     ] = None,
     suspended: Annotated[
         bool | None,
@@ -82,14 +82,14 @@ def set_tenant(
     data_dir: DataDir = None,
     output: Output = OutputFormat.TABLE,
 ) -> None:
-    """Change a tenant: suspend or resume it, its history's age, or (with --user) a password."""
+    """Change a tenant: suspend or resume it, its history's age, its weight, or a password."""
     from cli.admin_client import administering
     from cli.passwords import make_verifier, read_password
 
     if user is None and (password is not None or password_file is not None):
         raise CommandFailed("a password needs its user", exit_code=USAGE, hint="give --user")
-    gc_ttl_s = _gc_ttl_s(settings or [], gc_ttl)
-    if suspended is None and gc_ttl_s is None and user is None:
+    given = _read_settings(settings or [], gc_ttl)
+    if suspended is None and not given and user is None:
         raise CommandFailed(
             "nothing to set", exit_code=USAGE, hint="see `insula tenant set --help`"
         )
@@ -97,24 +97,34 @@ def set_tenant(
         if user is not None:
             text = read_password(password, password_file, who=f"{name}.{user}")
             admin.set_password(name, user=user, verifier=make_verifier(text))
-        if suspended is not None or gc_ttl_s is not None:
-            admin.set(name, is_suspended=suspended, gc_ttl_s=gc_ttl_s)
+        if suspended is not None or given:
+            admin.set(name, is_suspended=suspended, **given)
         show_record(admin.get(name), output)
 
 
-def _gc_ttl_s(settings: list[str], option: str | None) -> float | None:
-    """Return what `gc_ttl=…` or --gc-ttl says. Raises: CommandFailed."""
-    found = [] if option is None else [option]
-    for setting in settings:
+def _read_settings(settings: list[str], gc_ttl: str | None) -> dict[str, float]:
+    """Return what `gc_ttl=…`, `weight=…` and --gc-ttl say. Raises: CommandFailed."""
+    texts = list(settings) if gc_ttl is None else [*settings, f"gc_ttl={gc_ttl}"]
+    given: dict[str, float] = {}
+    for setting in texts:
         key, mark, value = setting.partition("=")
-        if key.replace("-", "_") not in ("gc_ttl", "gc_ttl_s") or not mark:
-            raise CommandFailed(
-                f"{setting!r} sets nothing", exit_code=USAGE, hint="a setting is gc_ttl=DURATION"
-            )
-        found.append(value)
-    if len(found) > 1:
-        raise CommandFailed("gc_ttl is given more than once", exit_code=USAGE)
-    return seconds(found[0]) if found else None
+        name = key.replace("-", "_").removesuffix("_s")
+        if name not in ("gc_ttl", "weight") or not mark:
+            hint = "a setting is gc_ttl=DURATION or weight=1..100"
+            raise CommandFailed(f"{setting!r} sets nothing", exit_code=USAGE, hint=hint)
+        key = "gc_ttl_s" if name == "gc_ttl" else name
+        if key in given:
+            raise CommandFailed(f"{name} is given more than once", exit_code=USAGE)
+        given[key] = seconds(value) if name == "gc_ttl" else _weight(value)
+    return given
+
+
+def _weight(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        hint = "a weight is a number from 1 to 100"
+        raise CommandFailed(f"{text!r} is no weight", exit_code=USAGE, hint=hint) from None
 
 
 @app.command()

@@ -20,6 +20,7 @@ from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
 from kvapi.client.counter_calls import CounterCalls
 from kvapi.client.lock_calls import LockCalls
+from kvapi.client.repeats import Repeats
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
 from kvapi.client.results import Block, Got, Hello, MultiGot, RangeInfo, TxnState
 from kvapi.client.router import Router
@@ -63,6 +64,8 @@ class KvClient(CounterCalls):
         self._staging = Staging(self._stream, self._ties, config)
         self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
         self._stream.on_unresolved = self._resolver.resolve
+        repeats = Repeats(self._stream, self._loop, wait_s_max=config.throttled_wait_s)
+        self._stream.on_throttled = repeats.refused
         self._router = Router(
             address,
             self._stream,

@@ -75,6 +75,9 @@ class RequestStream:
         self.on_elsewhere: Callable[[Operation, AnyFuture, kv_pb2.Request, KvError], None] = (
             _fail_elsewhere  # a node does not hold what was asked for
         )
+        self.on_throttled: Callable[[Operation, AnyFuture, kv_pb2.Request, Throttled], None] = (
+            _fail_elsewhere  # nothing was done: it may be sent again
+        )
         self.wake: Callable[[], None] = _ignore  # the transport's; set while connected
         self.send_bytes_max = config.frame_bytes_max
         self._config = config
@@ -230,11 +233,7 @@ class RequestStream:
             if future.done():  # cancelled meanwhile
                 continue
             if response.HasField("error"):
-                failed = error_from_proto(response.error)
-                if isinstance(failed, NotLeaseholder):
-                    self.on_elsewhere(operation, future, request, failed)
-                else:
-                    future.set_exception(failed)
+                self._failed(operation, future, request, error_from_proto(response.error))
                 continue
             try:
                 future.set_result(operation.decode(response, request))
@@ -246,6 +245,16 @@ class RequestStream:
             self._other_news(frame)
         if frame.HasField("fatal"):
             raise error_from_proto(frame.fatal)
+
+    def _failed(
+        self, operation: Operation, future: AnyFuture, request: kv_pb2.Request, error: KvError
+    ) -> None:
+        if isinstance(error, NotLeaseholder):
+            self.on_elsewhere(operation, future, request, error)
+        elif isinstance(error, Throttled) and error.detail == Throttled.REPEAT:
+            self.on_throttled(operation, future, request, error)
+        else:
+            future.set_exception(error)
 
     def _other_news(self, frame: kv_pb2.ServerFrame) -> None:
         if frame.HasField("hello") and not self._credit:

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x61\x64min.proto\x12\x0finsula.admin.v1\"\x07\n\x05\x45mpty\"\xc6\x01\n\x06Tenant\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\x0f\x63reated_unix_ms\x18\x03 \x01(\x04\x12\x11\n\tsuspended\x18\x04 \x01(\x08\x12\x12\n\nlive_bytes\x18\x05 \x01(\x04\x12\x15\n\rhistory_bytes\x18\x06 \x01(\x04\x12\x11\n\tkey_count\x18\x07 \x01(\x04\x12\x10\n\x08gc_ttl_s\x18\x08 \x01(\x01\x12\r\n\x05users\x18\t \x03(\t\x12\x17\n\x0f\x63\x61talog_version\x18\n \x01(\x04\"m\n\x13\x43reateTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x16\n\x0escram_verifier\x18\x03 \x01(\t\x12\x15\n\x08gc_ttl_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_gc_ttl_s\" \n\x10GetTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x13ListTenantsResponse\x12(\n\x07tenants\x18\x01 \x03(\x0b\x32\x17.insula.admin.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"j\n\x10SetTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\tsuspended\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08gc_ttl_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x42\x0c\n\n_suspendedB\x0b\n\t_gc_ttl_s\"H\n\x12SetPasswordRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x16\n\x0escram_verifier\x18\x03 \x01(\t\"!\n\x11\x44ropTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x12\x44ropTenantResponse\x12\x14\n\x0ckeys_removed\x18\x01 \x01(\x04\"/\n\x0fGetLoginRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\"\x89\x01\n\x05Login\x12\x11\n\ttenant_id\x18\x01 \x01(\r\x12\x13\n\x0btenant_name\x18\x02 \x01(\t\x12\x16\n\x0escram_verifier\x18\x03 \x01(\t\x12\x12\n\ncredential\x18\x04 \x01(\x0c\x12\x19\n\x11\x63redential_life_s\x18\x05 \x01(\x01\x12\x11\n\tsuspended\x18\x06 \x01(\x08\"\xa3\x01\n\x0bTenantEvent\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.insula.admin.v1.TenantEvent.Kind\x12\'\n\x06tenant\x18\x02 \x01(\x0b\x32\x17.insula.admin.v1.Tenant\":\n\x04Kind\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07\x43REATED\x10\x01\x12\x0b\n\x07\x43HANGED\x10\x02\x12\x0b\n\x07\x44ROPPED\x10\x03\"7\n\x11ListRangesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\"\xd5\x01\n\x05Range\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08range_id\x18\x02 \x01(\x04\x12\r\n\x05start\x18\x03 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x0c\x12\x13\n\x0bis_measured\x18\x05 \x01(\x08\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x11\n\tkey_count\x18\x07 \x01(\x04\x12\x13\n\x0breads_per_s\x18\x08 \x01(\x01\x12\x14\n\x0cwrites_per_s\x18\t \x01(\x01\x12\x12\n\ngeneration\x18\n \x01(\x04\x12\x13\n\x0bleaseholder\x18\x0b \x01(\t\"U\n\x12ListRangesResponse\x12&\n\x06ranges\x18\x01 \x03(\x0b\x32\x16.insula.admin.v1.Range\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x11SplitRangeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x03key\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x06\n\x04_key\"5\n\x11MergeRangeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08range_id\x18\x02 \x01(\x04\x32\xe4\x06\n\x0bTenantAdmin\x12M\n\x0c\x43reateTenant\x12$.insula.admin.v1.CreateTenantRequest\x1a\x17.insula.admin.v1.Tenant\x12G\n\tGetTenant\x12!.insula.admin.v1.GetTenantRequest\x1a\x17.insula.admin.v1.Tenant\x12X\n\x0bListTenants\x12#.insula.admin.v1.ListTenantsRequest\x1a$.insula.admin.v1.ListTenantsResponse\x12G\n\tSetTenant\x12!.insula.admin.v1.SetTenantRequest\x1a\x17.insula.admin.v1.Tenant\x12J\n\x0bSetPassword\x12#.insula.admin.v1.SetPasswordRequest\x1a\x16.insula.admin.v1.Empty\x12U\n\nDropTenant\x12\".insula.admin.v1.DropTenantRequest\x1a#.insula.admin.v1.DropTenantResponse\x12\x44\n\x08GetLogin\x12 .insula.admin.v1.GetLoginRequest\x1a\x16.insula.admin.v1.Login\x12U\n\nListRanges\x12\".insula.admin.v1.ListRangesRequest\x1a#.insula.admin.v1.ListRangesResponse\x12H\n\nSplitRange\x12\".insula.admin.v1.SplitRangeRequest\x1a\x16.insula.admin.v1.Empty\x12H\n\nMergeRange\x12\".insula.admin.v1.MergeRangeRequest\x1a\x16.insula.admin.v1.Empty\x12\x46\n\x0cWatchTenants\x12\x16.insula.admin.v1.Empty\x1a\x1c.insula.admin.v1.TenantEvent0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x0b\x61\x64min.proto\x12\x0finsula.admin.v1\"\x07\n\x05\x45mpty\"\xd6\x01\n\x06Tenant\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x17\n\x0f\x63reated_unix_ms\x18\x03 \x01(\x04\x12\x11\n\tsuspended\x18\x04 \x01(\x08\x12\x12\n\nlive_bytes\x18\x05 \x01(\x04\x12\x15\n\rhistory_bytes\x18\x06 \x01(\x04\x12\x11\n\tkey_count\x18\x07 \x01(\x04\x12\x10\n\x08gc_ttl_s\x18\x08 \x01(\x01\x12\r\n\x05users\x18\t \x03(\t\x12\x17\n\x0f\x63\x61talog_version\x18\n \x01(\x04\x12\x0e\n\x06weight\x18\x0b \x01(\x01\"m\n\x13\x43reateTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x16\n\x0escram_verifier\x18\x03 \x01(\t\x12\x15\n\x08gc_ttl_s\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_gc_ttl_s\" \n\x10GetTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\";\n\x12ListTenantsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"X\n\x13ListTenantsResponse\x12(\n\x07tenants\x18\x01 \x03(\x0b\x32\x17.insula.admin.v1.Tenant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8a\x01\n\x10SetTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\tsuspended\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x15\n\x08gc_ttl_s\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x06weight\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x0c\n\n_suspendedB\x0b\n\t_gc_ttl_sB\t\n\x07_weight\"H\n\x12SetPasswordRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\x12\x16\n\x0escram_verifier\x18\x03 \x01(\t\"!\n\x11\x44ropTenantRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"*\n\x12\x44ropTenantResponse\x12\x14\n\x0ckeys_removed\x18\x01 \x01(\x04\"/\n\x0fGetLoginRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04user\x18\x02 \x01(\t\"\x89\x01\n\x05Login\x12\x11\n\ttenant_id\x18\x01 \x01(\r\x12\x13\n\x0btenant_name\x18\x02 \x01(\t\x12\x16\n\x0escram_verifier\x18\x03 \x01(\t\x12\x12\n\ncredential\x18\x04 \x01(\x0c\x12\x19\n\x11\x63redential_life_s\x18\x05 \x01(\x01\x12\x11\n\tsuspended\x18\x06 \x01(\x08\"\xa3\x01\n\x0bTenantEvent\x12/\n\x04kind\x18\x01 \x01(\x0e\x32!.insula.admin.v1.TenantEvent.Kind\x12\'\n\x06tenant\x18\x02 \x01(\x0b\x32\x17.insula.admin.v1.Tenant\":\n\x04Kind\x12\x0b\n\x07UNKNOWN\x10\x00\x12\x0b\n\x07\x43REATED\x10\x01\x12\x0b\n\x07\x43HANGED\x10\x02\x12\x0b\n\x07\x44ROPPED\x10\x03\"7\n\x11ListRangesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\npage_token\x18\x02 \x01(\t\"\xd5\x01\n\x05Range\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08range_id\x18\x02 \x01(\x04\x12\r\n\x05start\x18\x03 \x01(\x0c\x12\x0b\n\x03\x65nd\x18\x04 \x01(\x0c\x12\x13\n\x0bis_measured\x18\x05 \x01(\x08\x12\x12\n\nsize_bytes\x18\x06 \x01(\x04\x12\x11\n\tkey_count\x18\x07 \x01(\x04\x12\x13\n\x0breads_per_s\x18\x08 \x01(\x01\x12\x14\n\x0cwrites_per_s\x18\t \x01(\x01\x12\x12\n\ngeneration\x18\n \x01(\x04\x12\x13\n\x0bleaseholder\x18\x0b \x01(\t\"U\n\x12ListRangesResponse\x12&\n\x06ranges\x18\x01 \x03(\x0b\x32\x16.insula.admin.v1.Range\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"=\n\x11SplitRangeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x03key\x18\x02 \x01(\x0cH\x00\x88\x01\x01\x42\x06\n\x04_key\"5\n\x11MergeRangeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08range_id\x18\x02 \x01(\x04\x32\xe4\x06\n\x0bTenantAdmin\x12M\n\x0c\x43reateTenant\x12$.insula.admin.v1.CreateTenantRequest\x1a\x17.insula.admin.v1.Tenant\x12G\n\tGetTenant\x12!.insula.admin.v1.GetTenantRequest\x1a\x17.insula.admin.v1.Tenant\x12X\n\x0bListTenants\x12#.insula.admin.v1.ListTenantsRequest\x1a$.insula.admin.v1.ListTenantsResponse\x12G\n\tSetTenant\x12!.insula.admin.v1.SetTenantRequest\x1a\x17.insula.admin.v1.Tenant\x12J\n\x0bSetPassword\x12#.insula.admin.v1.SetPasswordRequest\x1a\x16.insula.admin.v1.Empty\x12U\n\nDropTenant\x12\".insula.admin.v1.DropTenantRequest\x1a#.insula.admin.v1.DropTenantResponse\x12\x44\n\x08GetLogin\x12 .insula.admin.v1.GetLoginRequest\x1a\x16.insula.admin.v1.Login\x12U\n\nListRanges\x12\".insula.admin.v1.ListRangesRequest\x1a#.insula.admin.v1.ListRangesResponse\x12H\n\nSplitRange\x12\".insula.admin.v1.SplitRangeRequest\x1a\x16.insula.admin.v1.Empty\x12H\n\nMergeRange\x12\".insula.admin.v1.MergeRangeRequest\x1a\x16.insula.admin.v1.Empty\x12\x46\n\x0cWatchTenants\x12\x16.insula.admin.v1.Empty\x1a\x1c.insula.admin.v1.TenantEvent0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,41 +34,41 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EMPTY']._serialized_start=32
   _globals['_EMPTY']._serialized_end=39
   _globals['_TENANT']._serialized_start=42
-  _globals['_TENANT']._serialized_end=240
-  _globals['_CREATETENANTREQUEST']._serialized_start=242
-  _globals['_CREATETENANTREQUEST']._serialized_end=351
-  _globals['_GETTENANTREQUEST']._serialized_start=353
-  _globals['_GETTENANTREQUEST']._serialized_end=385
-  _globals['_LISTTENANTSREQUEST']._serialized_start=387
-  _globals['_LISTTENANTSREQUEST']._serialized_end=446
-  _globals['_LISTTENANTSRESPONSE']._serialized_start=448
-  _globals['_LISTTENANTSRESPONSE']._serialized_end=536
-  _globals['_SETTENANTREQUEST']._serialized_start=538
-  _globals['_SETTENANTREQUEST']._serialized_end=644
-  _globals['_SETPASSWORDREQUEST']._serialized_start=646
-  _globals['_SETPASSWORDREQUEST']._serialized_end=718
-  _globals['_DROPTENANTREQUEST']._serialized_start=720
-  _globals['_DROPTENANTREQUEST']._serialized_end=753
-  _globals['_DROPTENANTRESPONSE']._serialized_start=755
-  _globals['_DROPTENANTRESPONSE']._serialized_end=797
-  _globals['_GETLOGINREQUEST']._serialized_start=799
-  _globals['_GETLOGINREQUEST']._serialized_end=846
-  _globals['_LOGIN']._serialized_start=849
-  _globals['_LOGIN']._serialized_end=986
-  _globals['_TENANTEVENT']._serialized_start=989
-  _globals['_TENANTEVENT']._serialized_end=1152
-  _globals['_TENANTEVENT_KIND']._serialized_start=1094
-  _globals['_TENANTEVENT_KIND']._serialized_end=1152
-  _globals['_LISTRANGESREQUEST']._serialized_start=1154
-  _globals['_LISTRANGESREQUEST']._serialized_end=1209
-  _globals['_RANGE']._serialized_start=1212
-  _globals['_RANGE']._serialized_end=1425
-  _globals['_LISTRANGESRESPONSE']._serialized_start=1427
-  _globals['_LISTRANGESRESPONSE']._serialized_end=1512
-  _globals['_SPLITRANGEREQUEST']._serialized_start=1514
-  _globals['_SPLITRANGEREQUEST']._serialized_end=1575
-  _globals['_MERGERANGEREQUEST']._serialized_start=1577
-  _globals['_MERGERANGEREQUEST']._serialized_end=1630
-  _globals['_TENANTADMIN']._serialized_start=1633
-  _globals['_TENANTADMIN']._serialized_end=2501
+  _globals['_TENANT']._serialized_end=256
+  _globals['_CREATETENANTREQUEST']._serialized_start=258
+  _globals['_CREATETENANTREQUEST']._serialized_end=367
+  _globals['_GETTENANTREQUEST']._serialized_start=369
+  _globals['_GETTENANTREQUEST']._serialized_end=401
+  _globals['_LISTTENANTSREQUEST']._serialized_start=403
+  _globals['_LISTTENANTSREQUEST']._serialized_end=462
+  _globals['_LISTTENANTSRESPONSE']._serialized_start=464
+  _globals['_LISTTENANTSRESPONSE']._serialized_end=552
+  _globals['_SETTENANTREQUEST']._serialized_start=555
+  _globals['_SETTENANTREQUEST']._serialized_end=693
+  _globals['_SETPASSWORDREQUEST']._serialized_start=695
+  _globals['_SETPASSWORDREQUEST']._serialized_end=767
+  _globals['_DROPTENANTREQUEST']._serialized_start=769
+  _globals['_DROPTENANTREQUEST']._serialized_end=802
+  _globals['_DROPTENANTRESPONSE']._serialized_start=804
+  _globals['_DROPTENANTRESPONSE']._serialized_end=846
+  _globals['_GETLOGINREQUEST']._serialized_start=848
+  _globals['_GETLOGINREQUEST']._serialized_end=895
+  _globals['_LOGIN']._serialized_start=898
+  _globals['_LOGIN']._serialized_end=1035
+  _globals['_TENANTEVENT']._serialized_start=1038
+  _globals['_TENANTEVENT']._serialized_end=1201
+  _globals['_TENANTEVENT_KIND']._serialized_start=1143
+  _globals['_TENANTEVENT_KIND']._serialized_end=1201
+  _globals['_LISTRANGESREQUEST']._serialized_start=1203
+  _globals['_LISTRANGESREQUEST']._serialized_end=1258
+  _globals['_RANGE']._serialized_start=1261
+  _globals['_RANGE']._serialized_end=1474
+  _globals['_LISTRANGESRESPONSE']._serialized_start=1476
+  _globals['_LISTRANGESRESPONSE']._serialized_end=1561
+  _globals['_SPLITRANGEREQUEST']._serialized_start=1563
+  _globals['_SPLITRANGEREQUEST']._serialized_end=1624
+  _globals['_MERGERANGEREQUEST']._serialized_start=1626
+  _globals['_MERGERANGEREQUEST']._serialized_end=1679
+  _globals['_TENANTADMIN']._serialized_start=1682
+  _globals['_TENANTADMIN']._serialized_end=2550
 # @@protoc_insertion_point(module_scope)

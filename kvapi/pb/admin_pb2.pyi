@@ -12,7 +12,7 @@ class Empty(_message.Message):
     def __init__(self) -> None: ...
 
 class Tenant(_message.Message):
-    __slots__ = ("id", "name", "created_unix_ms", "suspended", "live_bytes", "history_bytes", "key_count", "gc_ttl_s", "users", "catalog_version")
+    __slots__ = ("id", "name", "created_unix_ms", "suspended", "live_bytes", "history_bytes", "key_count", "gc_ttl_s", "users", "catalog_version", "weight")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CREATED_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
@@ -23,6 +23,7 @@ class Tenant(_message.Message):
     GC_TTL_S_FIELD_NUMBER: _ClassVar[int]
     USERS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: str
     created_unix_ms: int
@@ -33,7 +34,8 @@ class Tenant(_message.Message):
     gc_ttl_s: float
     users: _containers.RepeatedScalarFieldContainer[str]
     catalog_version: int
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., live_bytes: _Optional[int] = ..., history_bytes: _Optional[int] = ..., key_count: _Optional[int] = ..., gc_ttl_s: _Optional[float] = ..., users: _Optional[_Iterable[str]] = ..., catalog_version: _Optional[int] = ...) -> None: ...
+    weight: float
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., created_unix_ms: _Optional[int] = ..., suspended: _Optional[bool] = ..., live_bytes: _Optional[int] = ..., history_bytes: _Optional[int] = ..., key_count: _Optional[int] = ..., gc_ttl_s: _Optional[float] = ..., users: _Optional[_Iterable[str]] = ..., catalog_version: _Optional[int] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class CreateTenantRequest(_message.Message):
     __slots__ = ("name", "user", "scram_verifier", "gc_ttl_s")
@@ -70,14 +72,16 @@ class ListTenantsResponse(_message.Message):
     def __init__(self, tenants: _Optional[_Iterable[_Union[Tenant, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class SetTenantRequest(_message.Message):
-    __slots__ = ("name", "suspended", "gc_ttl_s")
+    __slots__ = ("name", "suspended", "gc_ttl_s", "weight")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     GC_TTL_S_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     name: str
     suspended: bool
     gc_ttl_s: float
-    def __init__(self, name: _Optional[str] = ..., suspended: _Optional[bool] = ..., gc_ttl_s: _Optional[float] = ...) -> None: ...
+    weight: float
+    def __init__(self, name: _Optional[str] = ..., suspended: _Optional[bool] = ..., gc_ttl_s: _Optional[float] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class SetPasswordRequest(_message.Message):
     __slots__ = ("name", "user", "scram_verifier")

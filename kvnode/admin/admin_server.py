@@ -92,6 +92,7 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
             request.name,
             suspended=request.suspended if request.HasField("suspended") else None,
             gc_ttl_s=request.gc_ttl_s if request.HasField("gc_ttl_s") else None,
+            weight=request.weight if request.HasField("weight") else None,
         )
         return self._describe((await _run(change, context)).record)
 
@@ -193,6 +194,7 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
             history_bytes=max(0, sizes.history_bytes),
             key_count=max(0, sizes.key_count),
             gc_ttl_s=record.gc_ttl_s,
+            weight=record.weight,
             users=self._lifecycle.users(tenant),
             catalog_version=read_u64(snapshot, catalog_key(tenant.prefix)),
         )

@@ -104,7 +104,7 @@ class Lane(Task):
         self._ranks: dict[int, int] = {}  # above normal: how many of those
         self.txns: dict[bytes, int] = {}  # with requests in here; kept by the elastic lane
         self.on_full: Callable[[bool], None] = _ignore
-        self._is_full = False
+        self.is_full = False
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -196,8 +196,8 @@ class Lane(Task):
 
     def clear(self) -> None:
         """Drop everything: the stream is closed."""
-        self._count(-self._own.requests, -self._own.bytes)
         self._waiting.clear()
+        self._count(-self._own.requests, -self._own.bytes)
         self.txns.clear()
         self._ranks.clear()
         self._scheduler.withdraw(self)
@@ -215,16 +215,16 @@ class Lane(Task):
         own, bounds = self._own, self._bounds
         for room in (own, self._tenant, self._node):
             room.add(count, size_bytes)
-        if self._is_full:
+        if self.is_full:
             if own.requests <= bounds.requests // 2 and own.bytes <= bounds.bytes // 2:
-                self._is_full = False
+                self.is_full = False
                 self.on_full(False)
         elif (
             own.requests >= bounds.requests
             or own.bytes >= bounds.bytes
             or (own.bytes > 0 and self._node.bytes >= bounds.node_bytes)
         ):
-            self._is_full = True
+            self.is_full = True
             self.on_full(True)
 
 

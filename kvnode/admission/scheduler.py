@@ -154,6 +154,7 @@ class Scheduler:
         """Take a task out of the queue; one that runs or is blocked finds out by itself."""
         if task.work is not None:
             (self.elastic if task.is_elastic and self.is_enabled else self.queue).cancel(task.work)
+            task.work = None
 
     def raise_priority(self, task: Task, priority: int) -> None:
         """Let a queued regular task pass others of its tenant."""

@@ -35,9 +35,9 @@ from kvnode.mvcc.point_read import read_history
 from kvnode.storage.engine import Row, Snapshot, Table
 
 _ROWS_FIRST: Final = 32  # of a first step: values may be megabytes
-_ROWS_MAX: Final = 2048  # about one millisecond
+_ROWS_MAX: Final = 512  # about a quarter of a millisecond
 _ROWS_AT_ONCE: Final = 32  # then one looks how large they are: small rows may precede large ones
-_STEP_BYTES: Final = 1 << 20
+_STEP_BYTES: Final = 256 << 10
 _DELETED_MAX: Final = 512  # distinct keys of the history looked at in one step
 
 
@@ -112,7 +112,7 @@ class ScanRun:
         self.done = self._start >= self._end
 
     def step(self, snapshot: Snapshot, *, deleted_since: bool, overlay: Overlay = ()) -> None:
-        """Read on for about a millisecond; `overlay` are the layers that the reader sees."""
+        """Read on for a moment; `overlay` are the layers that the reader sees."""
         spec = self.spec
         wanted = min(self._rows_next, spec.limit_rows - self.row_count)
         rows, wanted = self._live_rows(snapshot, wanted)

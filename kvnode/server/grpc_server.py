@@ -33,6 +33,15 @@ class _GrpcOutlet:
         self.drained = asyncio.Event()
         self.drained.set()
         self.session = StreamSession(core, self, hello_s_max=core.config.hello_s_max)
+        self.session.on_reading = self._read_on
+        self.readable = asyncio.Event()
+        self.readable.set()
+
+    def _read_on(self, is_reading: bool) -> None:
+        if is_reading:
+            self.readable.set()
+        else:
+            self.readable.clear()
 
     def send(self, body: bytes) -> None:
         self._bodies.append(body)
@@ -47,6 +56,7 @@ class _GrpcOutlet:
         self._is_closed = True
         self._wake.set()
         self.drained.set()
+        self.readable.set()
 
     async def write_all(self) -> None:
         """Write what the session sends, until it is closed and everything is out."""
@@ -84,6 +94,7 @@ async def _read_all(context: Any, outlet: _GrpcOutlet) -> None:
         session.receive(body)
         session.end_chunk()
         await outlet.drained.wait()
+        await outlet.readable.wait()
 
 
 class KvService:

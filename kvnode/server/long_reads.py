@@ -73,11 +73,13 @@ class _LongRead(Task):
         return session.is_paused or session.reads_started >= session.core.config.reads_max
 
     def run(self, ends_s: float) -> bool:
-        """Take one step; after that the read counts as young, and others come first."""
+        """Take steps until `ends_s`; after that the read counts as young: others come first."""
         core = self._session.core
-        is_over = self._step(core.timeline.snapshot())
-        self.txn_start = core.timeline.hlc.newest
-        return is_over
+        while not self._step(core.timeline.snapshot()):
+            if self._session.is_paused or core.scheduler.now() >= ends_s:
+                self.txn_start = core.timeline.hlc.newest
+                return False
+        return True
 
     def _step(self, snapshot: Snapshot) -> bool:
         if self._is_over:

@@ -21,7 +21,7 @@ stream ends with a fatal error. Every request but Cancel is answered once. What 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
@@ -85,11 +85,13 @@ class StreamSession:
         self._frame_bytes = 0
         self._is_receiving = False
         self._has_news = False  # of the catalog, for a frame even if nothing is answered
+        self.on_reading: Callable[[bool], None] = _ignore  # the transport's: read on, or not
         self._scheduler = scheduler = core.scheduler
         bounds, node = core.lane_bounds, core.lane_room
         self.lane = Lane(self, scheduler, self._handle, bounds=bounds, node=node)
         self.elastic = Lane(self, scheduler, self._perform, bounds=bounds, node=node)
         self.elastic.is_elastic = True
+        self.lane.on_full = self.elastic.on_full = self._lane_filled
         self._flush_handle: asyncio.Handle | None = None
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
@@ -275,6 +277,15 @@ class StreamSession:
         self._outlet.close()
         self.closed()
 
+    @property
+    def may_read(self) -> bool:
+        """Whether the transport should read on: answers are read, and requests are handled."""
+        return not (self.is_paused or self.lane.is_full or self.elastic.is_full)
+
+    def _lane_filled(self, _: bool) -> None:
+        if not self.is_closed:
+            self.on_reading(self.may_read)
+
     def pause(self) -> None:
         """Learn that the client does not read its answers."""
         self.is_paused = True
@@ -364,3 +375,7 @@ class StreamSession:
         self.core.stats.frames_sent += 1
         self.core.stats.bytes_sent += len(body)
         self._outlet.send(body)
+
+
+def _ignore(_: bool) -> None:
+    return None

@@ -1,7 +1,8 @@
 """Streams over a Unix socket: frames with a 4-byte length, straight from the event loop.
 
 **Invariants.** Memory of a connection is bounded: one incomplete frame (small before the hello),
-and on the way out the send buffer plus the answers of what was outstanding when it filled up.
+the requests that wait for their turn (reading stops at a bound), and on the way out the send buffer
+plus the answers of what was outstanding when it filled up.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ class UnixConnection(asyncio.Protocol):
         self._core = core
         self._reader = FrameReader(HELLO_BYTES_MAX)
         self._is_closing = False
+        self._is_reading = True
         self._next_request = BusyPoll(
             core.loop, core.clock.monotonic_s, wait_s_max=core.config.poll_s_max
         )
@@ -30,6 +32,7 @@ class UnixConnection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)  # uvloop's class is no subclass
         self._transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
         self._session = StreamSession(self._core, self, hello_s_max=self._core.config.warm_s_max)
+        self._session.on_reading = self._read_on
         if self._core.stats.stream_count > self._core.config.streams_max:
             self._session.fail(Throttled("the node has too many streams"))
 
@@ -53,13 +56,21 @@ class UnixConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._session.pause()
-        if not self._is_closing:
-            self._transport.pause_reading()
+        self._read_on(False)
 
     def resume_writing(self) -> None:
-        if not self._is_closing:
-            self._transport.resume_reading()
         self._session.resume()
+        self._read_on(self._session.may_read)
+
+    def _read_on(self, is_reading: bool) -> None:
+        """Read from the socket, or leave what comes with the client."""
+        if self._is_closing or is_reading == self._is_reading:
+            return
+        self._is_reading = is_reading
+        if is_reading:
+            self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # however it ended: what the stream held must go

@@ -47,6 +47,8 @@ from kvnode.txn.sequencer import CommitRequest
 from runtime.tasks import spawn
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+WEIGHT_MIN: Final = 1.0
+WEIGHT_MAX: Final = 100.0
 _USER_BYTES_MAX: Final = 63
 _ROWS_PER_WRITE: Final = 5_000
 _PASSWORD_TRIES: Final = 10
@@ -102,16 +104,27 @@ class TenantLifecycle:
         self.on_event("created", tenant)
         return tenant
 
-    async def change(self, name: str, *, suspended: bool | None, gc_ttl_s: float | None) -> Tenant:
+    async def change(
+        self,
+        name: str,
+        *,
+        suspended: bool | None = None,
+        gc_ttl_s: float | None = None,
+        weight: float | None = None,
+    ) -> Tenant:
         """Change a tenant's settings. Raises: TenantUnknown, NameInvalid, KvError."""
         self._check_gc_ttl(gc_ttl_s)
+        check_weight(weight)
         tenant = self._find(name)
         changes: dict[str, object] = {}
         if suspended is not None:
             changes["suspended"] = suspended
         if gc_ttl_s is not None:
             changes["gc_ttl_s"] = gc_ttl_s
+        if weight is not None:
+            changes["weight"] = weight
         await self._store_record(tenant, msgspec.structs.replace(tenant.record, **changes))
+        self._core.scheduler.set_weight(tenant.id, tenant.record.weight)
         self.on_event("changed", tenant)
         return tenant
 
@@ -270,6 +283,12 @@ def check_name(name: str) -> None:
             f"{name!r} cannot name a tenant: use 1 to 63 of a-z, 0-9, _ and -, "
             "beginning with a letter or digit"
         )
+
+
+def check_weight(weight: float | None) -> None:
+    """Refuse a share of the node that is out of bounds. Raises: NameInvalid."""
+    if weight is not None and not WEIGHT_MIN <= weight <= WEIGHT_MAX:  # NaN is refused as well
+        raise NameInvalid(f"weight must be from {WEIGHT_MIN:g} to {WEIGHT_MAX:g}")
 
 
 def check_user(user: str) -> None:
