@@ -102,7 +102,9 @@ class Core:
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
         )
-        self.intents = Intents(self.timeline, self.locks, self.group, config=config, loop=loop)
+        self.intents = Intents(
+            self.timeline, self.locks, self.group, self.scheduler, config=config, loop=loop
+        )
         self.sequencer = Sequencer(
             self.timeline, self.locks, self.group, self.intents, find_conflict=find_conflict
         )

@@ -11,7 +11,7 @@ a flood stays in the client's socket.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from admission.queue import Priority
@@ -28,11 +28,7 @@ _REQUEST_S: Final = 20e-6  # rough: for the retry hint only
 _RETRY_MS: Final = (10, 1_000)
 
 
-class _Waiting(NamedTuple):
-    request: kv_pb2.Request
-    since_s: float
-    size_bytes: int
-    rank: int
+_Waiting = tuple[kv_pb2.Request, str | None, float, int, int]  # name, since, bytes, rank
 
 
 class Room:
@@ -88,7 +84,7 @@ class Lane(Task):
         self,
         owner: LaneOwner,
         scheduler: Scheduler,
-        handle: Callable[[kv_pb2.Request], None],
+        handle: Callable[[kv_pb2.Request, str | None], None],
         *,
         bounds: LaneBounds,
         node: Room,
@@ -121,41 +117,49 @@ class Lane(Task):
     @property
     def txn_start(self) -> int:  # type: ignore[override]  # the same
         """Snapshot of the first request, by which transactions are told old from young."""
-        return next(iter(self._waiting.values())).request.read_ts if self._waiting else 0
+        return next(iter(self._waiting.values()))[0].read_ts if self._waiting else 0
 
-    def extend(self, requests: Iterable[kv_pb2.Request], now_s: float) -> None:
-        """Let requests wait; cancels among them act at once."""
-        rank = Priority.NORMAL
+    def extend(
+        self, requests: Sequence[kv_pb2.Request], now_s: float, *, size_bytes: int = 0
+    ) -> None:
+        """Let requests of about `size_bytes` each wait; cancels among them act at once."""
+        highest = added = 0
         for request in requests:
-            added = self._add(request, now_s)
-            rank = max(rank, added)
-        if not self._waiting or self._owner.is_paused:
-            return
-        if self.work is None:
-            self._scheduler.submit(self, priority=self.priority)
-        elif rank > Priority.NORMAL:
-            self._scheduler.raise_priority(self, rank)
+            if (rank := self._add(request, now_s, size_bytes)) is not None:
+                added += 1
+                highest = max(highest, rank)
+        if added:
+            self._count(added, added * size_bytes)
+        self.resume()
+        if highest and self.work is not None:
+            self._scheduler.raise_priority(self, highest)
 
-    def _add(self, request: kv_pb2.Request, now_s: float) -> Priority:
-        """Let one request wait, or answer it; return its rank."""
-        if request.HasField("cancel"):
-            self._handle(request)
-            return Priority.NORMAL
+    def resume(self) -> None:
+        """Ask for a turn if there is work and the client reads its answers."""
+        if self._waiting and self.work is None and not self._owner.is_paused:
+            self._scheduler.submit(self, priority=self.priority)
+
+    def _add(self, request: kv_pb2.Request, now_s: float, size_bytes: int) -> int | None:
+        """Let one request wait, and return its rank; or answer it."""
+        name = request.WhichOneof("op")
+        if name == "cancel":
+            self._handle(request, name)
+            return None
         if request.id in self._waiting:
             error = BadRequest(f"request id {request.id} is already outstanding")
             self._owner.answer_error(request.id, error)
-            return Priority.NORMAL
-        if self._tenant.requests >= self._bounds.tenant_requests and _is_repeatable(request):
+            return None
+        txn_id = request.txn_id
+        is_crowded = self._tenant.requests >= self._bounds.tenant_requests
+        if is_crowded and name in _REPEATABLE and not txn_id:
             self._owner.answer_error(request.id, _throttled(self._tenant.requests))
-            return Priority.NORMAL
-        rank = self._rank(request)
-        size = request.ByteSize()
-        self._waiting[request.id] = _Waiting(request, now_s, size, rank)
-        self._count(1, size)
-        if rank > Priority.NORMAL:
+            return None
+        rank = self._rank(request) if txn_id or request.priority else 0
+        self._waiting[request.id] = (request, name, now_s, size_bytes, rank)
+        if rank:
             self._ranks[rank] = self._ranks.get(rank, 0) + 1
-        if self.is_elastic and request.txn_id:
-            self.txns[request.txn_id] = self.txns.get(request.txn_id, 0) + 1
+        if self.is_elastic and txn_id:
+            self.txns[txn_id] = self.txns.get(txn_id, 0) + 1
         return rank
 
     def _rank(self, request: kv_pb2.Request) -> Priority:
@@ -166,29 +170,36 @@ class Lane(Task):
 
     def run(self, ends_s: float) -> bool:
         """Handle requests until `ends_s`, or until the client's buffer is full."""
-        waiting, owner, now = self._waiting, self._owner, self._scheduler.now
-        observe = self._scheduler.waits.observe
-        now_s = now()
+        waiting, owner, handle, now = self._waiting, self._owner, self._handle, self._scheduler.now
+        began_s, size, handled = now(), 0, 0
+        kinds: dict[str | None, tuple[int, float]] = {}  # operation → how many, longest wait
         owner.begin_answers()
         try:
             while waiting and not owner.is_paused:
-                entry = next(iter(waiting.values()))
-                self._forget(entry)
-                observe(kind_of(entry.request.WhichOneof("op")), now_s - entry.since_s)
-                self._handle(entry.request)
-                now_s = now()
-                if now_s >= ends_s:
+                _, (request, name, since_s, size_bytes, rank) = waiting.popitem(last=False)
+                size, handled = size + size_bytes, handled + 1
+                if rank or self.txns:
+                    self._let_go(request, rank)
+                count, wait_s = kinds.get(name, (0, began_s - since_s))
+                kinds[name] = (count + 1, wait_s)
+                handle(request, name)
+                if now() >= ends_s:
                     break
         finally:
             owner.end_answers()
+            if self._own.requests:  # else: cleared meanwhile
+                self._count(-handled, -size)
+            for name, (count, wait_s) in kinds.items():
+                self._scheduler.waits.observe(kind_of(name), wait_s, count)
         return not waiting or owner.is_paused
 
     def cancel(self, request_id: int, error: KvError) -> bool:
         """Answer a waiting request with `error`; tell whether it waited."""
-        entry = self._waiting.get(request_id)
+        entry = self._waiting.pop(request_id, None)
         if entry is None:
             return False
-        self._forget(entry)
+        self._count(-1, -entry[3])
+        self._let_go(entry[0], entry[4])
         self._owner.answer_error(request_id, error)
         if not self._waiting:
             self._scheduler.withdraw(self)
@@ -202,12 +213,9 @@ class Lane(Task):
         self._ranks.clear()
         self._scheduler.withdraw(self)
 
-    def _forget(self, entry: _Waiting) -> None:
-        request = entry.request
-        del self._waiting[request.id]
-        self._count(-1, -entry.size_bytes)
-        if entry.rank > Priority.NORMAL:
-            _count_down(self._ranks, entry.rank)
+    def _let_go(self, request: kv_pb2.Request, rank: int) -> None:
+        if rank:
+            _count_down(self._ranks, rank)
         if self.txns:
             _count_down(self.txns, request.txn_id)
 
@@ -231,11 +239,6 @@ class Lane(Task):
 def _count_down(counts: dict[Any, int], key: object) -> None:
     if (count := counts.pop(key, 0)) > 1:
         counts[key] = count - 1
-
-
-def _is_repeatable(request: kv_pb2.Request) -> bool:
-    """Tell whether a request may be sent again after others that came later."""
-    return not request.txn_id and request.WhichOneof("op") in _REPEATABLE
 
 
 def _throttled(waiting_count: int) -> Throttled:

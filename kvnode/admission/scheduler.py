@@ -38,7 +38,7 @@ from kvnode.admission.waits import WaitHistogram
 from runtime.clock import Clock, CpuClock
 
 _ESTIMATE_S: Final = 0.0002  # of a turn, until it is known
-_SHARED_S: Final = 1.0  # two tenants active within so long share the node
+_SHARED_S: Final = 10.0  # two tenants active within so long share the node
 _SHARED_PART: Final = 0.25  # of a slice, then
 _ELASTIC_RETRY_S: Final = 0.001
 
@@ -62,6 +62,7 @@ class Scheduler:
         self._quantum_s = self._slice_s = quantum_s
         self.is_enabled = is_enabled
         self.is_open = True
+        self.is_shared = False  # several tenants were active lately
         self.ends_s = 0.0
         self.waits = WaitHistogram()
         self.turn_count = 0
@@ -92,11 +93,12 @@ class Scheduler:
         self._began_s = now_s = self.now()
         if now_s < self.ends_s:
             return
-        if self._has_turned or not self.is_enabled:
+        if not self.is_shared:
+            self.ends_s = now_s + self._slice_s  # for each chunk: nobody else is there
+        elif self._has_turned:
             self.ends_s = now_s + self._slice_s
-            if self.is_enabled:
-                self._has_turned = False
-                self._loop.call_soon(self._turned)
+            self._has_turned = False
+            self._loop.call_soon(self._turned)
         else:
             self.is_open = False  # this turn's slice is used up, by others
 
@@ -114,11 +116,6 @@ class Scheduler:
     def is_over(self) -> bool:
         """Tell whether what runs should give way."""
         return self.now() >= self.ends_s
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether several tenants were active lately."""
-        return self.is_enabled and self._shared_until_s > self._last_seen_s
 
     # --- what waits ---------------------------------------------------------------------------
 
@@ -297,6 +294,7 @@ class Scheduler:
             waiting=len(self.queue),
             process_cpu_s=self._cpu.process_s() if due else None,
         )
+        self.is_shared = self.is_enabled and self._shared_until_s > now_s
         self._slice_s = self._quantum_s * (_SHARED_PART if self.is_shared else 1.0)
         if self.is_open and self.tokens.wait_s(CpuTier.REGULAR):
             self.is_open = not self.is_enabled

@@ -35,10 +35,10 @@ class WaitHistogram:
         self._counts = {kind: [0] * (len(BUCKETS_S) + 1) for kind in KINDS}
         self._sums = dict.fromkeys(KINDS, 0.0)
 
-    def observe(self, kind: str, wait_s: float) -> None:
-        """Count one wait."""
-        self._counts[kind][bisect_left(BUCKETS_S, wait_s)] += 1
-        self._sums[kind] += wait_s
+    def observe(self, kind: str, wait_s: float, count: int = 1) -> None:
+        """Count `count` waits of `wait_s`."""
+        self._counts[kind][bisect_left(BUCKETS_S, wait_s)] += count
+        self._sums[kind] += wait_s * count
 
     def buckets(self, kind: str) -> tuple[list[tuple[str, float]], float]:
         """Return (upper bound, waits up to it) as Prometheus wants them, and the sum of seconds."""

@@ -162,47 +162,47 @@ class StreamSession:
         if len(requests) > 2 * self.core.config.credit_requests:
             self.fail(BadRequest("more requests in one frame than were granted"))
         else:
-            self._work(requests)
+            self._work(requests, len(body))
 
-    def _work(self, requests: Sequence[kv_pb2.Request]) -> None:
+    def _work(self, requests: Sequence[kv_pb2.Request], size_bytes: int) -> None:
         """Handle requests now as far as they may run, let the others wait."""
-        scheduler = self._scheduler
-        handle, now, ends_s = self._handle, scheduler.now, scheduler.ends_s
-        if not scheduler.is_open or self.lane or self.is_paused:
-            self.lane.extend(requests, now())
-            return
-        must_yield = scheduler.is_enabled
-        for index, request in enumerate(requests, 1):
-            handle(request)
-            # The answers so far filled the client's buffer, or the turn is over.
-            if self.is_paused or (must_yield and now() >= ends_s):
-                self.lane.extend(requests[index:], now())
-                return
+        scheduler, handled = self._scheduler, 0
+        if scheduler.is_open and not self.lane and not self.is_paused:
+            handle, now, ends_s = self._handle, scheduler.now, scheduler.ends_s
+            must_yield = scheduler.is_enabled
+            for request in requests:
+                handle(request, request.WhichOneof("op"))
+                handled += 1
+                # The answers so far filled the client's buffer, or the turn is over.
+                if self.is_paused or (must_yield and now() >= ends_s):
+                    break
+        if handled < len(requests) and not self.is_closed:
+            each = size_bytes // len(requests)
+            self.lane.extend(requests[handled:], scheduler.now(), size_bytes=each)
 
-    def _handle(self, request: kv_pb2.Request) -> None:
+    def _handle(self, request: kv_pb2.Request, name: str | None) -> None:
         """Handle a request, or let it wait with the elastic ones."""
-        name = request.WhichOneof("op")
         if name == "cancel":
             self._cancel(request.cancel.request_id, Cancelled("canceled by the client"))
-        elif self._is_elastic(request, name):
-            self.elastic.extend((request,), self._scheduler.now())
+        elif (self._scheduler.is_shared or self.elastic.txns) and self._is_elastic(request, name):
+            now_s = self._scheduler.now()
+            self.elastic.extend((request,), now_s, size_bytes=request.ByteSize())
         else:
             self._perform(request, name)
 
     def _is_elastic(self, request: kv_pb2.Request, name: str | None) -> bool:
-        if (request.priority == ELASTIC or name == "stage") and self._scheduler.is_shared:
+        """Tell whether a request takes what others leave; while nobody is there, that is all."""
+        if self._scheduler.is_shared and (request.priority == ELASTIC or name == "stage"):
             return True
-        txns = self.elastic.txns
-        return bool(txns) and request.txn_id in txns and name != "heartbeat"
+        return request.txn_id in self.elastic.txns and name != "heartbeat"
 
-    def _perform(self, request: kv_pb2.Request, name: str | None = None) -> None:
-        name = name or request.WhichOneof("op")
+    def _perform(self, request: kv_pb2.Request, name: str | None) -> None:
         tenant = self.tenant
         ranges = tenant.ranges
         try:
             if (refusal := tenant.refusal()) is not None:
                 raise refusal
-            if (handler := self._handlers.get(name)) is None:
+            if (handler := self._handlers.get(name or "")) is None:
                 raise BadRequest("the request names no known operation")
             if not ranges.is_plain:
                 pass_gate(ranges, name, request)
@@ -302,8 +302,8 @@ class StreamSession:
             self.begin_chunk()
             self.lane.run(self._scheduler.ends_s)
             self.end_chunk()
-        for lane in (self.lane, self.elastic):
-            lane.extend((), self._scheduler.now())
+        self.lane.resume()
+        self.elastic.resume()
 
     def holds_locks(self, txn_id: bytes) -> bool:
         """Tell whether a transaction of this stream has locked or staged something."""

@@ -19,6 +19,7 @@ from kvapi.errors import KvError, TenantUnknown, WriteConflict
 from kvapi.footprint import Footprint
 from kvapi.layout import ROLES_SPAN, role_key
 from kvapi.role_record import RoleRecord, decode_role, encode_role
+from kvnode.admission.elastic import elastic_turn
 from kvnode.core import Core
 from kvnode.mvcc.apply import apply_writes
 from kvnode.mvcc.collect import remove_prefix
@@ -264,6 +265,7 @@ class TenantLifecycle:
         def work(txn: WriteTxn) -> None:
             counts[:] = [remove_prefix(txn, table, prefix, rows_max=_ROWS_PER_WRITE)]
 
+        await elastic_turn(self._core.scheduler, tenant.id)
         await self._core.write(tenant.id, work)
         return counts[0]
 

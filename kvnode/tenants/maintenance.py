@@ -11,6 +11,7 @@ import logging
 
 from kvapi.errors import KvError
 from kvapi.hlc import from_wall_ns, wall_us
+from kvnode.admission.elastic import elastic_turn
 from kvnode.core import Core
 from kvnode.mvcc.collect import Collected, collect_versions, forget_txns, tenants_with
 from kvnode.mvcc.formats import TENANT_BYTES, TS_BYTES, garbage_key
@@ -94,6 +95,7 @@ class Maintenance:
             results[:] = [collected]
 
         while not results or not results[0].is_complete:
+            await elastic_turn(self._core.scheduler, tenant.id)
             if tenant.record.is_dropping:
                 return  # its last bytes may be gone already
             await self._core.write(tenant.id, work)
@@ -108,8 +110,10 @@ class Maintenance:
         row = self._core.timeline.snapshot().seek(Table.TXNS, prefix + b"e")
         if row is None or row[0] > prefix + b"e" + life_ts.to_bytes(8, "big"):
             return
+        tenant_id = int.from_bytes(prefix, "big")
         while not results or not results[0]:
-            await self._core.write(int.from_bytes(prefix, "big"), work)
+            await elastic_turn(self._core.scheduler, tenant_id)
+            await self._core.write(tenant_id, work)
 
     def _tenant(self, prefix: bytes) -> Tenant | None:
         try:

@@ -29,6 +29,7 @@ from kvapi.errors import (
     Throttled,
     WriteConflict,
 )
+from kvnode.admission.scheduler import Scheduler
 from kvnode.mvcc.collect import tenants_with
 from kvnode.mvcc.formats import layer_prefix, txn_key
 from kvnode.mvcc.intents import Place
@@ -60,6 +61,7 @@ class Intents:
         timeline: Timeline,
         locks: LockWaits,
         group: GroupCommit,
+        scheduler: Scheduler,
         *,
         config: NodeConfig,
         loop: asyncio.AbstractEventLoop,
@@ -69,7 +71,7 @@ class Intents:
         self._group = group
         self._config = config
         self._loop = loop
-        self.mover = LayerMover(group, loop)
+        self.mover = LayerMover(group, scheduler, loop)
         self._holds = IntentHolds(timeline)
         self._lapsed: dict[Owner, None] = {}
         self._timer: asyncio.TimerHandle | None = None

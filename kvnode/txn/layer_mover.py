@@ -1,5 +1,7 @@
 """Takes committed layers to where versions live, and rolled back ones away, in quanta.
 
+Each operation waits for an elastic turn, so that requests go first.
+
 **Invariants.** One operation of a tenant is on its way at a time; the next one queues behind those
 of other tenants. Committed layers go before discarded ones, in the order of commit, the lowest
 first. What fails is tried again: nothing is lost by waiting.
@@ -10,6 +12,8 @@ import logging
 from typing import Final
 
 from kvapi.errors import KvError
+from kvnode.admission.elastic import Turn
+from kvnode.admission.scheduler import Scheduler
 from kvnode.mvcc.intents import Place
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.group_commit import GroupCommit
@@ -23,8 +27,11 @@ _RETRY_S: Final = 1.0
 class LayerMover:
     """Owner: the event loop."""
 
-    def __init__(self, group: GroupCommit, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, group: GroupCommit, scheduler: Scheduler, loop: asyncio.AbstractEventLoop
+    ) -> None:
         self._group = group
+        self._scheduler = scheduler
         self._loop = loop
         self._stuck: set[Tenant] = set()
         self.moved_count = 0
@@ -52,15 +59,20 @@ class LayerMover:
         tenant = txn.tenant
         tenant.layers.is_moving = True
         is_last = bool(move_ts) and len(txn.layers) == 1
-        self._group.submit(
-            MoveOperation(
-                tenant_id=tenant.id,
-                place=Place(tenant.prefix, layer.no, txn.no, is_last),
-                move_ts=move_ts,
-                is_stacked=layer.no != txn.no,  # the lowest has the transaction's number
-                on_finish=lambda operation, error: self._moved(txn, layer, operation, error),
-            )
+        operation = MoveOperation(
+            tenant_id=tenant.id,
+            place=Place(tenant.prefix, layer.no, txn.no, is_last),
+            move_ts=move_ts,
+            is_stacked=layer.no != txn.no,  # the lowest has the transaction's number
+            on_finish=lambda operation, error: self._moved(txn, layer, operation, error),
         )
+        self._scheduler.submit(Turn(tenant.id, lambda: self._write(tenant, operation)))
+
+    def _write(self, tenant: Tenant, operation: MoveOperation) -> None:
+        if tenant.layers.is_closed or self._is_stopped:  # in the meantime
+            tenant.layers.is_moving = False
+        else:
+            self._group.submit(operation)
 
     def _moved(
         self, txn: StagedTxn, layer: Layer, operation: MoveOperation, error: KvError | None

@@ -215,7 +215,7 @@ def restarted(engine, told):
             loop=asyncio.get_running_loop(),
         )
         # Each step of the upkeep queues the next one: there is no event to wait for.
-        while not core.group.is_idle:  # noqa: ASYNC110
+        while len(core.scheduler) or not core.group.is_idle:  # noqa: ASYNC110
             await asyncio.sleep(0)
         core.timeline.release_snapshot()
 

@@ -198,7 +198,9 @@ def test_a_crash_with_a_full_queue_starts_clean():
 
     async def body(loop):
         field = Field(loop)
-        stream = await field.tenant("acme")
+        stream, other = await field.tenant("acme"), await field.tenant("globex")
+        for _ in range(200):  # until the node knows that it is shared
+            await asyncio.gather(stream.request(**field.get()), other.request(**field.get()))
         asked = [stream.request(**field.get()) for _ in range(5_000)]
         field.node.crash()
         results = await asyncio.gather(*asked, return_exceptions=True)
