@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
-from kvnode.node_config import STAGED, NodeConfig
 from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.scheduler import Scheduler
+from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.records import NEWEST_TS, read_u64
 from kvnode.tenants.registry import TenantRegistry
@@ -21,6 +21,7 @@ from kvnode.tenants.tenant import Tenant
 from kvnode.txn.counter_steps import CounterSteps
 from kvnode.txn.group_commit import GroupCommit, Operation, Writer
 from kvnode.txn.intents import Intents
+from kvnode.txn.layer_mover import LayerMover
 from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.operations import SystemOperation
 from kvnode.txn.range_commit import RangeCommits
@@ -56,7 +57,7 @@ class StreamStats:
 class Core:
     """Everything that streams share. Owner: the event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a node stands on
         self,
         engine: Engine,
         writer: Writer,
@@ -89,12 +90,6 @@ class Core:
             is_enabled=config.admission,
         )
         self.lane_room = Room()  # of all streams
-        self.lane_bounds = LaneBounds(
-            requests=config.credit_requests,
-            bytes=config.lane_bytes_max,
-            tenant_requests=config.lane_requests_tenant_max,
-            node_bytes=config.lane_bytes_node_max,
-        )
         self.locks = LockWaits(loop)
         self.group = GroupCommit(
             engine,
@@ -102,8 +97,9 @@ class Core:
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
         )
+        mover = LayerMover(self.group, self.scheduler, loop)
         self.intents = Intents(
-            self.timeline, self.locks, self.group, self.scheduler, config=config, loop=loop
+            self.timeline, self.locks, self.group, mover, config=config, loop=loop
         )
         self.sequencer = Sequencer(
             self.timeline, self.locks, self.group, self.intents, find_conflict=find_conflict
@@ -119,6 +115,16 @@ class Core:
         )
         self._next_stream_id = 0
         self.intents.load(self.tenants.load)
+
+    @property
+    def lane_bounds(self) -> LaneBounds:
+        """How much may wait in the lanes of streams."""
+        return LaneBounds(
+            requests=self.config.credit_requests,
+            bytes=self.config.lane_bytes_max,
+            tenant_requests=self.config.lane_requests_tenant_max,
+            node_bytes=self.config.lane_bytes_node_max,
+        )
 
     def set_address(self, address: str) -> None:
         """Say under which address range descriptors name this node; before the first stream."""

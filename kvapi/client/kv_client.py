@@ -64,8 +64,7 @@ class KvClient(CounterCalls):
         self._staging = Staging(self._stream, self._ties, config)
         self._resolver = CommitResolver(self.txn_status, wait_s_max=config.resolve_wait_s)
         self._stream.on_unresolved = self._resolver.resolve
-        repeats = Repeats(self._stream, self._loop, wait_s_max=config.throttled_wait_s)
-        self._stream.on_throttled = repeats.refused
+        self._stream.on_throttled = Repeats(self._stream, config.throttled_wait_s).refused
         self._router = Router(
             address,
             self._stream,

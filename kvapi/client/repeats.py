@@ -19,11 +19,9 @@ _WAIT_S_MAX: Final = 2.0
 class Repeats:
     """Owner: the event loop."""
 
-    def __init__(
-        self, stream: RequestStream, loop: asyncio.AbstractEventLoop, *, wait_s_max: float
-    ) -> None:
+    def __init__(self, stream: RequestStream, wait_s_max: float) -> None:
         self._stream = stream
-        self._loop = loop
+        self._loop = asyncio.get_running_loop()
         self._wait_s_max = wait_s_max
         self._refused: dict[AnyFuture, tuple[float, int]] = {}  # since when, how often
         self.repeat_count = 0

@@ -29,7 +29,6 @@ from kvapi.errors import (
     Throttled,
     WriteConflict,
 )
-from kvnode.admission.scheduler import Scheduler
 from kvnode.mvcc.collect import tenants_with
 from kvnode.mvcc.formats import layer_prefix, txn_key
 from kvnode.mvcc.intents import Place
@@ -61,7 +60,7 @@ class Intents:
         timeline: Timeline,
         locks: LockWaits,
         group: GroupCommit,
-        scheduler: Scheduler,
+        mover: LayerMover,
         *,
         config: NodeConfig,
         loop: asyncio.AbstractEventLoop,
@@ -71,7 +70,7 @@ class Intents:
         self._group = group
         self._config = config
         self._loop = loop
-        self.mover = LayerMover(group, scheduler, loop)
+        self.mover = mover
         self._holds = IntentHolds(timeline)
         self._lapsed: dict[Owner, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -369,9 +368,8 @@ class Intents:
             self.mover.wake(tenant)
 
     def _new_no(self) -> int:
-        no = self._next_no
-        self._next_no = no + 1
-        return no
+        self._next_no += 1
+        return self._next_no - 1
 
 
 def _check_layer(txn: StagedTxn, request: StageRequest) -> KvError | None:

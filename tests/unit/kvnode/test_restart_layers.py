@@ -52,7 +52,7 @@ def start(engine):
             loop=loop,
         )
         # Each step of the upkeep queues the next one: there is no event to wait for.
-        while not core.group.is_idle:  # noqa: ASYNC110
+        while not core.group.is_idle or len(core.scheduler):  # noqa: ASYNC110
             await asyncio.sleep(0)
         core.timeline.release_snapshot()
 
