@@ -13,6 +13,7 @@ from kvapi.errors import KvError
 from kvapi.hlc import Hlc
 from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.watchdog import Watchdog
 from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.records import NEWEST_TS, read_u64
@@ -89,6 +90,7 @@ class Core:
             quantum_s=config.quantum_s,
             is_enabled=config.admission,
         )
+        self.watchdog = Watchdog(loop, self.scheduler, cpu or WallCpuClock(clock))
         self.lane_room = Room()  # of all streams
         self.locks = LockWaits(loop)
         self.group = GroupCommit(

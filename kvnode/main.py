@@ -91,6 +91,8 @@ async def running_kvnode(
         stack.callback(keeping.cancel)
         drops = spawn(lifecycle.finish_drops(), name="finish-drops")
         stack.callback(drops.cancel)
+        core.watchdog.start()
+        stack.callback(core.watchdog.stop)
         stack.push_async_callback(_drain, core)
         yield Addresses(unix=unix, kv=kv, admin=admin_at, http=http)
 

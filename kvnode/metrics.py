@@ -7,10 +7,12 @@ metric has a tenant label: their number is not bounded.
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from admission.cpu_tokens import CpuTier
+from kvnode.admission.waits import KINDS
 from kvnode.core import Core
 from kvnode.ranges.keeper import RangeKeeper
 from kvnode.tenants.maintenance import Maintenance
@@ -37,6 +39,16 @@ class KvnodeMetrics(Collector):
         for name, text, value in self._gauges():
             yield GaugeMetricFamily(f"insula_kvnode_{name}", text, value=value)
 
+        waits = HistogramMetricFamily(
+            "insula_kvnode_admission_wait_seconds",
+            "Time from request to turn, of what had to wait.",
+            labels=["work_kind"],
+        )
+        for kind in KINDS:
+            buckets, sum_s = self._core.scheduler.waits.buckets(kind)
+            waits.add_metric([kind], buckets=buckets, sum_value=sum_s)
+        yield waits
+
     def _counters(self) -> list[tuple[str, str, int]]:
         core = self._core
         stats, group, sequencer = core.stats, core.group, core.sequencer
@@ -49,6 +61,8 @@ class KvnodeMetrics(Collector):
             ("sent_bytes", "Bytes of frames sent.", stats.bytes_sent),
             ("streams_opened", "Streams opened.", stats.streams_opened),
             ("streams_refused", "Streams refused before their hello.", stats.streams_refused),
+            ("admission_turns", "Slices given to what waits.", core.scheduler.turn_count),
+            ("loop_held", "Stretches over 5 ms on the loop.", core.watchdog.held_count),
             ("commits", "Transactions committed.", sequencer.commit_count),
             ("commit_conflicts", "Commits refused by validation.", sequencer.conflict_count),
             ("write_batches", "Atomic writes to the store, each one sync.", group.batch_count),
@@ -91,6 +105,7 @@ class KvnodeMetrics(Collector):
                 sum(tenant.layers.size_bytes for tenant in core.tenants.loaded()),
             ),
             ("ranges", "Ranges in memory.", self._keeper.range_count()),
+            *self._admission(),
             ("admission_queue", "Tasks that wait for their turn.", len(core.scheduler)),
             ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
             ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),
@@ -107,6 +122,31 @@ class KvnodeMetrics(Collector):
                 self._maintenance.oldest_garbage_age_s(),
             ),
             ("durable_ts", "Newest durable timestamp.", core.timeline.durable_ts),
+        ]
+
+    def _admission(self) -> list[tuple[str, str, float]]:
+        core = self._core
+        scheduler, watchdog = core.scheduler, core.watchdog
+        levels, rates = scheduler.tokens.levels, scheduler.tokens.rates
+        return [
+            ("admission_enabled", "Whether admission control is on.", scheduler.is_enabled),
+            ("admission_requests_queued", "Requests in lanes.", core.lane_room.requests),
+            ("admission_requests_queued_bytes", "Their bytes.", core.lane_room.bytes),
+            (
+                "admission_requests_queued_bytes_max",
+                "Bound of the former, then streams are read no further.",
+                core.config.lane_bytes_node_max,
+            ),
+            ("admission_cpu_tokens", "CPU seconds at hand.", levels[CpuTier.REGULAR]),
+            ("admission_cpu_rate", "CPU seconds given out per second.", rates[CpuTier.REGULAR]),
+            (
+                "admission_cpu_multiplier",
+                "CPU of the process for 1 s.",
+                scheduler.tokens.multiplier,
+            ),
+            ("admission_elastic_limit", "Part of the cores.", scheduler.elastic_tokens.limit),
+            ("loop_latency_p99_seconds", "How late timers come.", watchdog.latency_p99_s()),
+            ("loop_held_seconds_max", "Longest stretch of CPU time.", watchdog.held_s_max),
         ]
 
     def _protected_count(self) -> int:

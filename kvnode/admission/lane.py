@@ -63,6 +63,10 @@ class LaneOwner(Protocol):
         """Answer that a request failed."""
         ...
 
+    def waited(self, wait_s: float) -> None:
+        """Learn how long the first of its waiting requests waited."""
+        ...
+
     def holds_locks(self, txn_id: bytes) -> bool:
         """Tell whether others may be waiting for this transaction."""
         ...
@@ -189,6 +193,8 @@ class Lane(Task):
             owner.end_answers()
             if self._own.requests:  # else: cleared meanwhile
                 self._count(-handled, -size)
+            if kinds:
+                owner.waited(next(iter(kinds.values()))[1])
             for name, (count, wait_s) in kinds.items():
                 self._scheduler.waits.observe(kind_of(name), wait_s, count)
         return not waiting or owner.is_paused

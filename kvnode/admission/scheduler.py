@@ -28,6 +28,7 @@ long reads take turns, first come, first served.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from admission.cpu_tokens import CpuConfig, CpuTier, CpuTokens
@@ -41,6 +42,7 @@ _ESTIMATE_S: Final = 0.0002  # of a turn, until it is known
 _SHARED_S: Final = 10.0  # two tenants active within so long share the node
 _SHARED_PART: Final = 0.25  # of a slice, then
 _ELASTIC_RETRY_S: Final = 0.001
+_HELD_S: Final = 0.005  # longer than this nothing should hold the loop
 
 
 class Scheduler:
@@ -66,6 +68,7 @@ class Scheduler:
         self.ends_s = 0.0
         self.waits = WaitHistogram()
         self.turn_count = 0
+        self.on_held: Callable[[str, int, float], None] = _ignore  # what, whose, CPU seconds
         now_s = self.now()
         self.queue = FairQueue(QueueConfig())
         self.elastic = FairQueue(QueueConfig())
@@ -81,7 +84,7 @@ class Scheduler:
         self._timer: asyncio.TimerHandle | None = None
         self._last_tenant = 0
         self._last_seen_s = self._shared_until_s = -1e9
-        self._regular_count = self._elastic_saw = 0
+        self.activity_count = self._elastic_saw = 0  # chunks and tasks
 
     def __len__(self) -> int:
         return len(self.queue) + len(self.elastic) + len(self._blocked)
@@ -107,9 +110,11 @@ class Scheduler:
         if not self.is_enabled:
             return
         now_s = self.now()
-        self._regular_count += 1
-        uses = self._uses
-        uses[tenant_id] = uses.get(tenant_id, 0.0) + now_s - self._began_s
+        self.activity_count += 1
+        uses, used_s = self._uses, now_s - self._began_s
+        uses[tenant_id] = uses.get(tenant_id, 0.0) + used_s
+        if used_s > _HELD_S:
+            self.on_held("chunk", tenant_id, min(used_s, self._cpu.thread_s() - self._cpu_s))
         if now_s - self._settled_s >= self._quantum_s:
             self._settle(now_s)
 
@@ -235,8 +240,8 @@ class Scheduler:
     def _take_elastic(self, now_s: float) -> Work | float | None:
         if not len(self.elastic):
             return None
-        was_idle = self._elastic_saw == self._regular_count
-        self._elastic_saw = self._regular_count
+        was_idle = self._elastic_saw == self.activity_count
+        self._elastic_saw = self.activity_count
         has_tokens = self.elastic_tokens.try_take(_ESTIMATE_S, now_s=now_s)
         if not has_tokens and not was_idle and self.is_shared:
             return _ELASTIC_RETRY_S
@@ -260,7 +265,10 @@ class Scheduler:
             is_over = task.run(self.ends_s)
         finally:
             before_s, self._cpu_s = self._cpu_s, self._cpu.thread_s()
-            self._charge(task, work, self._cpu_s - before_s, self.now())
+            cost_s = self._cpu_s - before_s
+            self._charge(task, work, cost_s, self.now())
+            if cost_s > _HELD_S:
+                self.on_held(type(task).__name__, task.tenant_id, cost_s)
             if not is_over:
                 self.submit(task, priority=task.priority)
 
@@ -272,7 +280,7 @@ class Scheduler:
             self.elastic_tokens.take(cost_s - _ESTIMATE_S)
             self.tokens.take(cost_s)
         else:
-            self._regular_count += 1
+            self.activity_count += 1
             self.queue.settle(work, cost_s, now_s=now_s)
             self.tokens.take(cost_s - _ESTIMATE_S)
 
@@ -308,3 +316,7 @@ class Scheduler:
                 self._shared_until_s = now_s + _SHARED_S
             self._last_tenant = tenant_id
         self._last_seen_s = now_s
+
+
+def _ignore(_: str, __: int, ___: float) -> None:
+    return None

@@ -60,6 +60,7 @@ class _LongRead(Task):
         if priority == ELASTIC:
             self.is_elastic = True
         self._session.track(self._request_id, self._cancel, size_bytes=self._size_bytes)
+        self._session.credit.long_reads += 1
         self._tenant.reads[self] = self._read_ts
         self._session.core.scheduler.start(self)
 
@@ -139,6 +140,8 @@ class _LongRead(Task):
             self._session.answer_error(self._request_id, error)
 
     def _end(self) -> None:
+        if not self._is_over:
+            self._session.credit.long_reads -= 1
         self._is_over = True
         self._tenant.reads.pop(self, None)
         self._session.outstanding.pop(self._request_id)

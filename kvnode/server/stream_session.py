@@ -46,6 +46,7 @@ from kvnode.server.protect_requests import ProtectRequests
 from kvnode.server.range_gate import READS, WRITES, pass_gate
 from kvnode.server.range_requests import RangeRequests
 from kvnode.server.read_requests import ReadRequests
+from kvnode.server.stream_credit import StreamCredit
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.catalog_use import CatalogUser
 from kvnode.tenants.tenant import Tenant
@@ -93,6 +94,7 @@ class StreamSession:
         self.elastic.is_elastic = True
         self.lane.on_full = self.elastic.on_full = self._lane_filled
         self._flush_handle: asyncio.Handle | None = None
+        self.credit = StreamCredit(self)
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
         self.protects = ProtectRequests(self)
@@ -239,6 +241,12 @@ class StreamSession:
     def track(self, request_id: int, cancel: Cancel, *, size_bytes: int = 0) -> None:
         """Remember a request that is answered later. Raises: Throttled, BadRequest."""
         self.outstanding.add(request_id, cancel, size_bytes)
+        if self.credit.is_limited:
+            self.announce()  # what waits for a lock leaves room for what frees it
+
+    def waited(self, wait_s: float) -> None:
+        """Learn how long a request waited for its turn."""
+        self.credit.waited(wait_s)
 
     def flush(self) -> None:
         """Send the frame that was gathered."""
@@ -253,12 +261,14 @@ class StreamSession:
         self._frame.catalog_version = self.tenant.catalog_version
         if (oldest := self.tenant.catalog_use.oldest_valid) < self.tenant.catalog_version:
             self._frame.oldest_catalog_version = oldest
+        if credit := self.credit.news():
+            self._frame.credit_requests = credit
         self._send(self._frame)
         self._frame = kv_pb2.ServerFrame()
         self._frame_bytes = 0
 
-    def announce_catalog(self) -> None:
-        """Tell the client of the newest catalog version soon, whether or not it asks anything."""
+    def announce(self) -> None:
+        """Tell the client of its credit and the newest catalog soon, whether or not it asks."""
         self._has_news = True
         if not self._is_receiving and self._flush_handle is None:
             self._flush_handle = self.core.loop.call_soon(self.flush)
@@ -317,6 +327,7 @@ class StreamSession:
         self.is_closed = True
         self.core.stats.stream_count -= 1
         self._hello_timer.cancel()
+        self.credit.close()
         if self._flush_handle is not None:
             self._flush_handle.cancel()
         if self._tenant is not None:
@@ -346,7 +357,7 @@ class StreamSession:
         self._scheduler.set_weight(tenant.id, tenant.record.weight)
         self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
-        tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce_catalog)
+        tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce)
         name = frame.hello.client_name[:_CLIENT_NAME_MAX]
         fields = {"stream_id": self.id, "tenant_id": tenant.id, "client": name}
         _log.info("stream_opened", extra=fields)
