@@ -128,8 +128,10 @@ class Lane(Task):
     ) -> None:
         """Let requests of about `size_bytes` each wait; cancels among them act at once."""
         highest = added = 0
+        room = self._bounds.tenant_requests - self._tenant.requests
         for request in requests:
-            if (rank := self._add(request, now_s, size_bytes)) is not None:
+            is_crowded = added >= room
+            if (rank := self._add(request, now_s, size_bytes, is_crowded)) is not None:
                 added += 1
                 highest = max(highest, rank)
         if added:
@@ -143,7 +145,9 @@ class Lane(Task):
         if self._waiting and self.work is None and not self._owner.is_paused:
             self._scheduler.submit(self, priority=self.priority)
 
-    def _add(self, request: kv_pb2.Request, now_s: float, size_bytes: int) -> int | None:
+    def _add(
+        self, request: kv_pb2.Request, now_s: float, size_bytes: int, is_crowded: bool
+    ) -> int | None:
         """Let one request wait, and return its rank; or answer it."""
         name = request.WhichOneof("op")
         if name == "cancel":
@@ -154,7 +158,6 @@ class Lane(Task):
             self._owner.answer_error(request.id, error)
             return None
         txn_id = request.txn_id
-        is_crowded = self._tenant.requests >= self._bounds.tenant_requests
         if is_crowded and name in _REPEATABLE and not txn_id:
             self._owner.answer_error(request.id, _throttled(self._tenant.requests))
             return None

@@ -1,0 +1,398 @@
+"""Requests that wait for their turn on a simulated node: order, bounds, credit, weights."""
+
+import asyncio
+
+import pytest
+
+from kvapi.client.config import ClientConfig
+from kvapi.client.kv_client import KvClient
+from kvapi.credential import sign
+from kvapi.errors import BadRequest, Cancelled, Throttled
+from kvapi.pb import kv_pb2
+from kvnode.admission.credit_window import WINDOW_MIN, CreditWindow
+from kvnode.admission.task import Task
+from kvnode.node_config import NodeConfig
+from kvnode.server.unix_server import UnixConnection
+from kvnode.tenants.lifecycle import NameInvalid
+from runtime.clock import SystemClock
+from tests.fakes.kv_nodes import IDENTITY, Node
+from tests.sim.busy_engine import BusyEngine
+from tests.sim.sim_node import SimNode
+from tests.sim.virtual_loop import run_virtual
+
+GET = kv_pb2.Get(key=b"k")
+TXN = b"t" * 16
+
+
+def frame(requests):
+    return kv_pb2.ClientFrame(requests=requests)
+
+
+def ask(stream, many):
+    """Send one frame of many requests (dicts of fields); return their futures."""
+    futures, requests = [], []
+    for fields in many:
+        stream.next_id += 1
+        future = stream.node.loop.create_future()
+        future.add_done_callback(lambda f: f.cancelled() or f.exception())
+        stream.waiting[stream.next_id] = future
+        futures.append(future)
+        requests.append(kv_pb2.Request(id=stream.next_id, **fields))
+    stream.receive(frame(requests))
+    return futures
+
+
+async def shared(loop, **config):
+    """Return a node that two tenants share, and a stream of each."""
+    node = SimNode(loop, config=NodeConfig(**config), engine=BusyEngine(loop))
+    streams = [node.stream(await node.create(name)) for name in ("one", "two")]
+    while not node.core.scheduler.is_shared and node.config.admission:
+        for stream in streams:
+            await asyncio.gather(*ask(stream, [{"get": GET}] * 50))
+        await asyncio.sleep(0)
+    return node, *streams
+
+
+def on_shared_node(test):
+    """Run an async test body with a shared node and a stream of each of its two tenants."""
+
+    def run():
+        async def body(loop):
+            await test(*await shared(loop))
+
+        run_virtual(body)
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@on_shared_node
+async def test_one_frame_does_not_take_more_than_a_slice(node, one, two):
+    """A thousand requests in one frame run to the end while everyone waits."""
+    gets = ask(one, [{"get": GET}] * 500)
+    assert 5 < sum(get.done() for get in gets) < 100
+    assert len(one.session.lane) > 400
+    assert node.core.lane_room.requests == len(one.session.lane)
+    quiet = two.request(get=GET)
+    await quiet
+    assert sum(get.done() for get in gets) < 200, "the quiet tenant was not first"
+    await asyncio.gather(*gets)
+    assert not one.session.lane
+    assert node.core.lane_room.requests == node.core.lane_room.bytes == 0
+
+
+@on_shared_node
+async def test_requests_of_one_stream_keep_their_order(node, one, two):
+    """A Rollback overtakes its transaction's Lock, and the row stays locked."""
+    ask(one, [{"get": GET}] * 200)
+    lock = kv_pb2.Lock(keys=[b"row"])
+    ask(one, [{"txn_id": TXN, "lock": lock}, {"txn_id": TXN, "rollback": kv_pb2.Rollback()}])
+    await one.request(get=GET)
+    assert not len(node.core.locks.table)
+
+
+@on_shared_node
+async def test_whoever_holds_locks_goes_first(node, one, two):
+    """Everyone who waits for a row waits for all that its holder's neighbours do."""
+    holder = node.stream(one.session.tenant.id)
+    await holder.request(txn_id=TXN, lock=kv_pb2.Lock(keys=[b"row"]))
+    crowd = [node.stream(one.session.tenant.id) for _ in range(5)]
+    gets = [get for stream in crowd for get in ask(stream, [{"get": GET}] * 200)]
+    await holder.request(txn_id=TXN, commit=kv_pb2.Commit())
+    assert sum(get.done() for get in gets) < 200
+    await asyncio.gather(*gets)
+
+
+@on_shared_node
+async def test_a_waiting_request_can_be_cancelled(node, one, two):
+    """A cancelled statement uses the node's time all the same."""
+    *_, last = ask(one, [{"get": GET}] * 300)
+    one.receive(frame([kv_pb2.Request(id=9999, cancel=kv_pb2.Cancel(request_id=one.next_id))]))
+    with pytest.raises(Cancelled):
+        await last
+    again = kv_pb2.Request(id=one.next_id - 1, get=GET)
+    first = one.waiting[one.next_id - 1]
+    one.receive(frame([again]))
+    with pytest.raises(BadRequest, match="already outstanding"):
+        await first
+
+
+@on_shared_node
+async def test_elastic_work_waits_for_regular_work(node, one, two):
+    """A backfill takes its tenant's, and its neighbours', time."""
+    stage = kv_pb2.Stage(writes=kv_pb2.Writes(put_keys=[b"s"], put_values=[b"v"]))
+    busy = [node.stream(two.session.tenant.id) for _ in range(4)]
+    gets = [get for stream in busy for get in ask(stream, [{"get": GET}] * 300)]
+    staged, beat, unstaged = ask(
+        one,
+        [
+            {"txn_id": TXN, "stage": stage},
+            {"txn_id": TXN, "heartbeat": kv_pb2.Heartbeat()},
+            {"txn_id": TXN, "unstage": kv_pb2.Unstage(layer=2)},
+        ],
+    )
+    await beat
+    assert not staged.done()
+    await unstaged
+    assert staged.done(), "an Unstage comes after every Stage before it"
+    await one.request(txn_id=TXN, commit=kv_pb2.Commit())
+    assert (await one.request(get=kv_pb2.Get(key=b"s"))).value.value == b"v"
+    await asyncio.gather(*gets)
+    assert not one.session.elastic.txns
+
+
+def test_elastic_work_does_not_starve():
+    """A node that is never idle never collects its garbage."""
+
+    async def body(loop):
+        _node, one, two = await shared(loop)
+        ends_s = loop.time() + 3
+
+        async def flood():
+            while loop.time() < ends_s:
+                await asyncio.gather(*ask(two, [{"get": GET}] * 64))
+
+        flooding = asyncio.ensure_future(flood())
+        served = 0
+        while loop.time() < ends_s:
+            await one.request(priority=2, multi_get=kv_pb2.MultiGet(keys=[b"k"] * 300))
+            served += 1
+        await flooding
+        assert served > 20
+
+    run_virtual(body)
+
+
+def test_what_a_tenant_lets_wait_is_bounded():
+    """A tenant with many processes fills the node's memory with requests."""
+
+    async def body(loop):
+        _node, one, _two = await shared(loop, lane_requests_tenant_max=300)
+        gets = ask(one, [{"get": GET}] * 1000)
+        results = await asyncio.gather(*gets, return_exceptions=True)
+        refused = [result for result in results if isinstance(result, Throttled)]
+        assert refused
+        assert all(r.number >= 10 and r.detail == Throttled.REPEAT for r in refused)
+        assert len(refused) + 300 <= 1000
+        gets = ask(one, [{"txn_id": TXN, "get": GET}] * 1000)
+        await asyncio.gather(*gets)  # what may depend on an order is never refused
+
+    run_virtual(body)
+
+
+def test_off_means_that_nothing_waits():
+    """The switch for comparisons would compare the same with itself."""
+
+    async def body(loop):
+        node, one, _two = await shared(loop, admission=False)
+        gets = ask(one, [{"get": GET}] * 1000)
+        assert all(get.done() for get in gets)
+        await one.request(priority=2, scan=kv_pb2.Scan())
+        assert not len(node.core.scheduler)
+
+    run_virtual(body)
+
+
+def test_weights_are_kept_and_checked():
+    """A tenant pays for a larger share and gets it until the next restart, or takes it all."""
+
+    async def body(loop):
+        node = SimNode(loop)
+        tenant_id = await node.create("acme")
+        await node.lifecycle.change("acme", weight=4.0)
+        for wrong in (0.0, 0.5, 101.0, float("nan")):
+            with pytest.raises(NameInvalid, match="weight"):
+                await node.lifecycle.change("acme", weight=wrong)
+        node.crash()
+        node.stream(tenant_id)
+        assert node.core.tenants.find("acme").record.weight == 4
+        assert node.core.scheduler.queue._weights == {tenant_id: 4.0}
+
+    run_virtual(body)
+
+
+def test_the_window_follows_the_waits():
+    """A flood stays in the node's memory, or a tenant is kept small for ever."""
+    window = CreditWindow(1024)
+    assert not window.waited(0.001, is_within_share=False, now_s=0.0)
+    assert not window.waited(0.5, is_within_share=True, now_s=0.0)
+    sizes = []
+    for turn in range(20):
+        window.waited(0.5, is_within_share=False, now_s=turn / 20)
+        sizes.append(window.size)
+    assert sizes[:3] == [512, 256, 128]
+    assert sizes[-1] == WINDOW_MIN
+    assert window.waited(0.001, is_within_share=False, now_s=0.99)
+    assert not window.waited(0.001, is_within_share=False, now_s=0.991), "at most so often"
+    for turn in range(20):
+        window.waited(0.001, is_within_share=False, now_s=1.1 + turn / 20)
+    assert window.size == 1024
+    assert not window.is_limited
+
+
+def test_a_flooding_tenant_gets_less_credit_and_gets_it_back():
+    """What cannot be done waits in the node, and a holder's commit behind those who wait for it."""
+
+    async def body(loop):
+        node, one, two = await shared(loop)
+        floods = [node.stream(one.session.tenant.id) for _ in range(8)]
+        credits = []
+        send = floods[0].send
+
+        def watching(sent):
+            answer = kv_pb2.ServerFrame.FromString(sent)
+            if answer.credit_requests:
+                credits.append(answer.credit_requests)
+            send(sent)
+
+        floods[0].send = watching
+        for _ in range(6):
+            gets = [get for stream in floods for get in ask(stream, [{"get": GET}] * 900)]
+            await asyncio.gather(two.request(get=GET), *gets)
+        assert min(credits) < 900
+        held = node.stream(one.session.tenant.id)
+        await held.request(txn_id=TXN, lock=kv_pb2.Lock(keys=[b"row"]))
+        before = credits[-1]
+        for number in range(5):
+            floods[0].request(txn_id=b"%016d" % number, lock=kv_pb2.Lock(keys=[b"row"]))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        assert credits[-1] >= before + 5 or credits[-1] == 1024
+        await asyncio.sleep(2)
+        assert credits[-1] == 1024
+
+    run_virtual(body)
+
+
+def test_a_task_that_holds_the_loop_is_noticed():
+    """Someone writes a loop over a million rows, and nobody finds out why others wait."""
+
+    async def body(loop):
+        node = SimNode(loop)
+        node.core.watchdog.start()
+        await asyncio.sleep(1)
+
+        class Rude(Task):
+            tenant_id = 7
+
+            def run(self, ends_s):
+                loop.burn(0.03)
+                return True
+
+        node.core.scheduler.submit(Rude())
+        await asyncio.sleep(1)
+        watchdog = node.core.watchdog
+        assert watchdog.held_s_max == pytest.approx(0.03, abs=0.001)
+        assert watchdog.said_count >= 1
+        watchdog.stop()
+
+    run_virtual(body)
+
+
+# --- over a real socket ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def node(tmp_path):
+    config = NodeConfig(lane_requests_tenant_max=50, quantum_s=0.0002)
+    node = Node(asyncio.get_running_loop(), tmp_path / "kv.sock", config)
+    await node.start()
+    yield node
+    node.stop()
+
+
+async def client_of(node, name, **config):
+    tenant = await node.lifecycle.create(name, "owner", "x")
+    config = ClientConfig(**config)
+    client = KvClient(node.address, config=config, clock=SystemClock())
+    expires = int(SystemClock().now_ns() / 1e9) + 60
+    await client.authenticate(
+        sign(
+            IDENTITY.secret,
+            cluster_id=IDENTITY.cluster_id,
+            tenant_id=tenant.id,
+            expires_unix_s=expires,
+            nonce=b"n" * 8,
+        )
+    )
+    return client
+
+
+async def test_clients_repeat_what_was_refused(node):
+    """An application sees an error because its neighbours, or it itself, were busy."""
+    one, two = await client_of(node, "one"), await client_of(node, "two")
+    refused = []
+    repeat = one.stream.on_throttled
+    one.stream.on_throttled = lambda *refusal: refused.append(refusal) or repeat(*refusal)
+    async with asyncio.timeout(30):
+        while not refused:
+            gets = [client.get(b"k") for client in (one, two) for _ in range(800)]
+            assert all(got.value is None for got in await asyncio.gather(*gets))
+    await one.close()
+    await two.close()
+
+
+async def test_a_refusal_that_lasts_is_told(node):
+    """A statement waits for ever."""
+    client = await client_of(node, "one", throttled_wait_s=0.05)
+    future = asyncio.get_running_loop().create_future()
+    error = Throttled("no room", number=20, detail=Throttled.REPEAT)
+    asked = []
+    client.stream.submit = lambda _, future, request: asked.append(future)
+    client.stream.on_throttled(None, future, kv_pb2.Request(), error)
+    async with asyncio.timeout(5):
+        while not asked:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
+    client.stream.on_throttled(None, future, kv_pb2.Request(), error)
+    while not future.done():
+        client.stream.on_throttled(None, future, kv_pb2.Request(), error)
+    assert future.exception() is error
+    await client.close()
+
+
+class Pipe:
+    """A transport that remembers whether it is read from."""
+
+    def __init__(self):
+        self.is_reading = True
+        self.sent = []
+
+    def set_write_buffer_limits(self, high):
+        pass
+
+    def pause_reading(self):
+        assert self.is_reading
+        self.is_reading = False
+
+    def resume_reading(self):
+        assert not self.is_reading
+        self.is_reading = True
+
+    def write(self, data):
+        self.sent.append(data)
+
+    def close(self):
+        pass
+
+
+@on_shared_node
+async def test_a_full_lane_stops_reading_from_the_socket(sim, one, two):
+    """A client that sends on and on fills the node's memory before it is its turn."""
+    pipe, connection = Pipe(), UnixConnection(sim.core)
+    connection.connection_made(pipe)
+
+    def feed(message):
+        body = message.SerializeToString()
+        connection.data_received(len(body).to_bytes(4, "big") + body)
+
+    credential = sim.credential(one.session.tenant.id)
+    feed(kv_pb2.ClientFrame(hello=kv_pb2.Hello(protocol_version=1, credential=credential)))
+    fed = 0
+    while pipe.is_reading:
+        feed(frame([kv_pb2.Request(id=fed + n + 1, get=GET) for n in range(200)]))
+        fed += 200
+    assert 1000 <= fed <= 2000
+    await asyncio.sleep(1)
+    assert pipe.is_reading
+    assert sim.core.lane_room.requests == 0
+    connection.connection_lost(None)
