@@ -18,7 +18,7 @@ class NodeConfig:
     frame_bytes_max: int = 16 << 20
     credit_requests: int = 1024  # outstanding requests granted to each stream
     streams_max: int = 10_000
-    block_bytes_max: int = 4 << 20  # of one scan's answer
+    block_bytes_max: int = 1 << 20  # of one scan's answer: packing it holds the loop up
     block_rows_max: int = 100_000
     write_rows_max: int = 4096  # of one Stage or Commit; more come in several Stages
     commit_bytes_max: int = 1 << 30  # writes of one stream's commits under way

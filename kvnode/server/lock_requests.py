@@ -13,7 +13,7 @@ from kvapi.pb import kv_pb2
 from kvnode.mvcc.overlay import find_intent
 from kvnode.mvcc.point_read import ABSENT, read_key
 from kvnode.server.lock_bounds import LOCK_KEYS_MAX, check_lock_bounds
-from kvnode.server.long_reads import fill_values
+from kvnode.server.long_reads import LockedRead, OwnLayers, fill_values
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Owner, Wait
 
@@ -34,6 +34,7 @@ _WAITS: Final = {
 _TXN_ID_BYTES: Final = 16
 _STATEMENT_MAX: Final = 1_000
 _SESSION_MAX: Final = 16
+_READ_AT_ONCE_MAX: Final = 256  # locked rows; more are read in quanta
 
 
 class LockRequests:
@@ -161,7 +162,15 @@ class LockRequests:
         if lock.is_advisory:
             self._answer_advisory(request_id, lock)
             return
-        timeline = self._core.timeline
+        if len(lock.keys) > _READ_AT_ONCE_MAX:
+            own = OwnLayers(session.tenant.layers.holding.get(lock.owner), 0)
+            read_ts = self._core.timeline.durable_ts
+            LockedRead(session, request_id, lock.keys, lock.skipped, read_ts, own).start()
+            return
+        self._answer_values(request_id, lock)
+
+    def _answer_values(self, request_id: int, lock: LockRequest) -> None:
+        session, timeline = self._session, self._core.timeline
         snapshot, read_ts = timeline.snapshot(), timeline.durable_ts
         tenant = session.tenant
         deleted_since = tenant.last_delete_ts > read_ts

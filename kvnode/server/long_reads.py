@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +11,7 @@ from kvapi.pb import kv_pb2
 from kvnode.admission.lane import ELASTIC
 from kvnode.admission.task import Task
 from kvnode.mvcc.overlay import Overlay, find_intents
-from kvnode.mvcc.point_read import Version, read_keys
+from kvnode.mvcc.point_read import ABSENT, Version, read_keys
 from kvnode.mvcc.scan import ScanRun, ScanSpec
 from kvnode.storage.engine import Snapshot
 from kvnode.txn.layers import StagedTxn
@@ -188,6 +189,29 @@ class MultiGetRead(_LongRead):
     def answer(self, response: kv_pb2.Response) -> None:
         fill_values(response, self._versions, ())
         self._session.add_weight(self._bytes)
+
+
+class LockedRead(MultiGetRead):
+    """The rows of a large Lock: they stand still while it is held. Not `skipped` ones."""
+
+    def __init__(
+        self,
+        session: StreamSession,
+        request_id: int,
+        keys: Sequence[bytes],
+        skipped: Collection[bytes],
+        read_ts: int,
+        own: OwnLayers,
+    ) -> None:
+        super().__init__(session, request_id, list(keys), read_ts, own)
+        self._skipped = skipped
+
+    def answer(self, response: kv_pb2.Response) -> None:
+        skipped = {index for index, key in enumerate(self._keys) if key in self._skipped}
+        for index in skipped:
+            self._versions[index] = ABSENT
+        fill_values(response, self._versions, skipped)
+        self._session.add_weight(response.cost_bytes)
 
 
 class ScanRead(_LongRead):
