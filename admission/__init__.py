@@ -14,7 +14,7 @@ is an argument.
     cost_model.py     what one RU is
     fairness.py       how evenly something was shared
 
-**What is used where, so far: nothing.** No process imports this package yet; only its tests and
-`bench/queue_speed.py` do. Meant are: the queue and all tokens in the KV node (regular and elastic
-work in a queue each), the token client in SQL processes, the cost model in both.
+**What is used where.** The KV node has the queue, `cpu_tokens` and `elastic_cpu` in the path of every
+request (`kvnode/admission/`). Nobody uses `io_tokens`, `token_bucket`, `token_client`, `budget` and
+`cost_model` yet.
 """
