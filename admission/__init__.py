@@ -14,7 +14,7 @@ is an argument.
     cost_model.py     what one RU is
     fairness.py       how evenly something was shared
 
-**What is used where.** The KV node has the queue, `cpu_tokens` and `elastic_cpu` in the path of every
-request (`kvnode/admission/`). Nobody uses `io_tokens`, `token_bucket`, `token_client`, `budget` and
-`cost_model` yet.
+**What is used where.** The KV node has the queue, `cpu_tokens` and `elastic_cpu` in the path of
+every request (`kvnode/admission/`). Nobody uses `io_tokens`, `token_bucket`, `token_client`,
+`budget` and `cost_model` yet.
 """
