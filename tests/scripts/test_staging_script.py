@@ -100,6 +100,7 @@ class StagingMachine:
         for _ in range(int(directive.get("count", "1"))):
             layers.is_closed = False
             mover.wake(self.tenant)
+            self.loop.run_until_complete(asyncio.sleep(0))  # its turn: one operation begins
             layers.is_closed = True
             self.loop.run_until_complete(asyncio.sleep(0.1))
         moved, discarded = mover.moved_count - before[0], mover.discarded_count - before[1]

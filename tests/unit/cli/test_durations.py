@@ -4,7 +4,7 @@ import pytest
 
 from cli.durations import seconds
 from cli.errors import CommandFailed
-from cli.tenant import _gc_ttl_s
+from cli.tenant import _read_settings
 
 
 @pytest.mark.parametrize(
@@ -25,9 +25,16 @@ def test_what_is_no_duration_is_refused(text):
 
 def test_gc_ttl_is_a_setting_or_an_option():
     """`insula tenant set acme gc_ttl=2h` would set nothing and say that all is well."""
-    assert _gc_ttl_s(["gc_ttl=2h"], None) == 7200
-    assert _gc_ttl_s([], "90") == 90
-    assert _gc_ttl_s([], None) is None
-    for settings, option in ((["gc_ttl=1h"], "2h"), (["gcttl=1h"], None), (["gc_ttl"], None)):
+    assert _read_settings(["gc_ttl=2h"], None) == {"gc_ttl_s": 7200}
+    assert _read_settings([], "90") == {"gc_ttl_s": 90}
+    assert _read_settings([], None) == {}
+    both = _read_settings(["weight=4", "gc-ttl=1m"], None)
+    assert both == {"weight": 4, "gc_ttl_s": 60}
+    for settings, option in (
+        (["gc_ttl=1h"], "2h"),
+        (["gcttl=1h"], None),
+        (["gc_ttl"], None),
+        (["weight=x"], None),
+    ):
         with pytest.raises(CommandFailed):
-            _gc_ttl_s(settings, option)
+            _read_settings(settings, option)
