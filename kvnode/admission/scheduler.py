@@ -155,13 +155,13 @@ class Scheduler:
     def withdraw(self, task: Task) -> None:
         """Take a task out of the queue; one that runs or is blocked finds out by itself."""
         if task.work is not None:
-            (self.elastic if task.is_elastic and self.is_enabled else self.queue).cancel(task.work)
+            self._queue_of(task).cancel(task.work)
             task.work = None
 
     def raise_priority(self, task: Task, priority: int) -> None:
-        """Let a queued regular task pass others of its tenant."""
+        """Let a queued task pass others of its tenant."""
         if task.work is not None and self.is_enabled:
-            self.queue.raise_priority(task.work, priority)
+            self._queue_of(task).raise_priority(task.work, priority)
 
     def unblock(self) -> None:
         """Look at the blocked tasks again: some client reads its answers."""
@@ -173,6 +173,9 @@ class Scheduler:
         """Give a tenant its share, from now on."""
         self.queue.set_weight(tenant_id, weight)
         self.elastic.set_weight(tenant_id, weight)
+
+    def _queue_of(self, task: Task) -> FairQueue:
+        return self.elastic if task.is_elastic and self.is_enabled else self.queue
 
     # --- turns ----------------------------------------------------------------------------------
 
