@@ -144,12 +144,14 @@ async def test_elastic_work_waits_for_regular_work(node, one, two):
 @on_shared_node
 async def test_chunks_of_a_transaction_that_holds_locks(node, one, two):
     """A large transaction beside a busy neighbour breaks the queue for everyone."""
+    writes = kv_pb2.Writes(put_keys=[b"s"], put_values=[b"v"])
+    more = kv_pb2.Writes(put_keys=[b"t"], put_values=[b"v"])
+    await one.request(txn_id=TXN, stage=kv_pb2.Stage(writes=writes))
     flood = ask(two, [{"get": GET}] * 500)
-    staged = []
-    for number in range(6):
-        writes = kv_pb2.Writes(put_keys=[b"s%d" % number], put_values=[b"v"])
-        staged += ask(one, [{"txn_id": TXN, "stage": kv_pb2.Stage(writes=writes)}])
-        await asyncio.sleep(0.0003)
+    staged = [
+        *ask(one, [{"txn_id": b"o" * 16, "stage": kv_pb2.Stage(writes=more)}]),
+        *ask(one, [{"txn_id": TXN, "stage": kv_pb2.Stage(writes=writes)}]),
+    ]
     await asyncio.gather(*staged, *flood)
     await one.request(txn_id=TXN, commit=kv_pb2.Commit())
     assert len(node.core.scheduler) == 0
