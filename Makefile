@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES := admission cli gateway kvapi kvnode pgwire runtime sqlnode
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test check e2e sim proof bench proto lint types imports protos-fresh clean
+.PHONY: install demo test check e2e sim proof bench bench-noisy proto lint types imports protos-fresh clean
 
 # Compiled here, so that a start need not do it even where Python may write no bytecode.
 install: $(STAMP)
@@ -47,6 +47,10 @@ proof: install
 
 bench: install
 	$(BIN)/python -m bench.main
+
+# About half an hour: what neighbours notice, Insula with and without admission control, PostgreSQL.
+bench-noisy: install
+	$(BIN)/python -m bench.noisy.main
 
 proto: install
 	$(BIN)/python proto/generate.py

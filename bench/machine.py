@@ -31,15 +31,23 @@ def describe(plan: Plan, postgres: Postgres | None) -> dict[str, str]:
     if postgres is not None:
         theirs = f"{postgres.version}, defaults, {', '.join(POSTGRES_SETTINGS)}"
     return {
-        "machine": f"{_cpu()}, {os.cpu_count()} CPUs, {_memory()} of memory",
-        "system": f"{platform.system()} {platform.release()}, {_file_system()}",
-        "load average at start": load_average(),
-        "Insula": f"{_commit()}, Python {platform.python_version()}, {versions}",
+        **describe_machine(),
+        "Insula": f"Python {platform.python_version()}, {versions}",
         "Insula settings": f"defaults, pool.idle_s={plan.idle_s:g}; every commit synced to disk",
         "PostgreSQL": theirs,
         "pgbench": f"{_pgbench()}, scale {plan.pgbench_scale}",
         "clients": "loopback TCP, SCRAM-SHA-256 for both; load generators in their own processes",
         "durations": f"KV {plan.kv_s:g} s, asyncpg {plan.select_s:g} s, pgbench {plan.pgbench_s} s",
+    }
+
+
+def describe_machine() -> dict[str, str]:
+    """Return what it runs on: name → value."""
+    return {
+        "machine": f"{_cpu()}, {os.cpu_count()} CPUs, {_memory()} of memory",
+        "system": f"{platform.system()} {platform.release()}, {_file_system()}",
+        "load average at start": load_average(),
+        "commit": _commit(),
     }
 
 

@@ -8,14 +8,12 @@ output as Markdown and to `bench/out/` as JSON; what is going on goes to standar
 
 import argparse
 import json
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from bench.checks import Check, check, checks_table
 from bench.machine import describe, load_average
@@ -27,7 +25,7 @@ from bench.measure_large import measure_large
 from bench.measure_pgbench import measure_select, measure_tpcb
 from bench.measure_tenants import measure_tenants
 from bench.plan import FULL, QUICK, Bench, Plan
-from bench.programs import ROOT, BenchFailed
+from bench.programs import ROOT, BenchFailed, end_as_interrupted
 from bench.report import LEGEND, Row, settings_list, table
 from bench.servers import insula_stack, postgres_server
 
@@ -98,11 +96,6 @@ def _write(report: Report, plan: Plan, folder: Path) -> Path:
     return path
 
 
-def _stop(signal_number: int, frame: FrameType | None) -> NoReturn:
-    """End as Ctrl-C does, so that every block ends what it started."""
-    raise KeyboardInterrupt
-
-
 def main() -> int:
     """Measure and print; exit 1 if a part could not run. A missed target is no failure."""
     parser = argparse.ArgumentParser(prog="python -m bench.main", description=__doc__)
@@ -112,7 +105,7 @@ def main() -> int:
     )
     parser.add_argument("--out", type=Path, default=OUT_DIR, help="folder of the JSON file")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, _stop)
+    end_as_interrupted()
     plan = QUICK if arguments.quick else FULL
     try:
         report = run(plan, arguments.only or list(PARTS), _say)

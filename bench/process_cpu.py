@@ -35,6 +35,11 @@ def tree_cpu_s(root_pid: int) -> float:
     return total / _TICKS_PER_S
 
 
+def child_pids(pid: int) -> list[int]:
+    """Return the children of a process's main thread."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def parse_stat(text: str) -> tuple[int, int]:
     """Return parent pid and clock ticks used.
 

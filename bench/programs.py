@@ -4,13 +4,15 @@ import importlib.util
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from types import FrameType
+from typing import Any, Final, NoReturn
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 _ERROR_CHARS_MAX: Final = 2_000
@@ -62,6 +64,15 @@ def run_generator(module: str, *arguments: str, limit_s: float, text: str | None
     """Run one of this package's load generators."""
     command = [sys.executable, "-P", "-m", module, *arguments]
     return run_program(command, limit_s=limit_s, text=text, cwd=ROOT, environment=own_environment())
+
+
+def end_as_interrupted() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that every block ends what it started."""
+    signal.signal(signal.SIGTERM, _interrupt)
+
+
+def _interrupt(signal_number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def own_environment() -> dict[str, str]:

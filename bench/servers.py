@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from bench.process_cpu import tree_cpu_s
+from bench.process_cpu import child_pids, tree_cpu_s
 from bench.programs import BenchFailed, find_server_folder, own_environment, run_program
 from cli.admin_client import AdminClient
 from cli.connection_url import connection_url
@@ -106,6 +106,13 @@ class Stack:
         """Return the CPU time that all processes of the stack have used."""
         return tree_cpu_s(self.running.pid)
 
+    def kvnode_pid(self) -> int:
+        """Return the KV node's process. Raises: BenchFailed."""
+        for child in child_pids(self.running.pid):
+            if b"kvnode.main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return child
+        raise BenchFailed("the stack has no KV node")
+
     def http(self, path: str) -> str:
         """GET a path of the gateway's HTTP endpoint."""
         with urllib.request.urlopen(f"http://{self.running.http}{path}", timeout=10) as answer:
@@ -136,8 +143,8 @@ class Postgres:
 
 
 @contextlib.contextmanager
-def insula_stack(*, idle_s: float) -> Iterator[Stack]:
-    """Run a stack on free ports; all settings but the pool's `idle_s` are the defaults."""
+def insula_stack(*, idle_s: float, settings: Mapping[str, str] | None = None) -> Iterator[Stack]:
+    """Run a stack on free ports; all settings but `idle_s` and the given are defaults."""
     with tempfile.TemporaryDirectory(prefix="insula-bench-") as name:
         folder = Path(name)
         ready_file, log_file, data_dir = folder / "ready", folder / "log", folder / "data"
@@ -146,6 +153,7 @@ def insula_stack(*, idle_s: float) -> Iterator[Stack]:
         for port in ("pg", "http", "kv", "admin"):
             command += [f"--{port}", "127.0.0.1:0"]
         environment = {**own_environment(), "INSULA_POOL__IDLE_S": str(idle_s)}
+        environment |= settings or {}
         with _running(command, log_file, signal.SIGTERM, env=environment) as process:
             _wait(ready_file.exists, process, log_file)
             record = json.loads(ready_file.read_text())

@@ -1,0 +1,127 @@
+"""`make bench-noisy`: the scenarios of `plan` on every system, in one run.
+
+    python -m bench.noisy.main [--quick] [--only NAME]... [--rounds N] [--out FOLDER]
+
+NAME is a letter from a to f, `many`, `lone` or the name of a share. Writes `report.md`,
+`report.json` and a picture for each scenario; the report also goes to standard output.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from bench.machine import describe_machine
+from bench.noisy import plan as plans
+from bench.noisy.beside import measure_beside, measure_many
+from bench.noisy.plan import FULL, LONE, MANY, NOISES, QUICK, SHARES, NoisyPlan
+from bench.noisy.plots import plot
+from bench.noisy.report import NoisyReport
+from bench.noisy.shares import measure_lone, measure_share
+from bench.noisy.systems import System, running_systems
+from bench.programs import ROOT, BenchFailed, end_as_interrupted
+
+OUT_DIR: Final = ROOT / "bench" / "out" / "noisy"
+NAMES: Final = (*(n.letter for n in NOISES), MANY, *(s.name for s in SHARES), LONE)
+Measure = Callable[[System, NoisyPlan, int, NoisyReport], None]
+
+
+def run(plan: NoisyPlan, names: Sequence[str], say: Callable[[str], None]) -> NoisyReport:
+    """Run the named scenarios, round by round. One that fails is reported; the others still run."""
+    start_s = time.monotonic()
+    with running_systems() as systems:
+        report = NoisyReport({**describe_machine(), "systems": ", ".join(s.name for s in systems)})
+        for turn in range(plan.rounds):
+            for name in names:
+                for system in systems:
+                    say(f"round {turn + 1}: {name}, {system.name}")
+                    try:
+                        _measures()[name](system, plan, turn, report)
+                    except Exception as error:
+                        report.failures[f"{name}, {system.name}"] = (
+                            f"{type(error).__name__}: {error}"
+                        )
+                        say(f"failed: {error}")
+    report.settings["duration"] = f"{time.monotonic() - start_s:.0f} s, {plan.rounds} rounds"
+    return report
+
+
+def _measures() -> dict[str, Measure]:
+    found: dict[str, Measure] = {MANY: _many, LONE: _lone}
+    for noise in NOISES:
+        found[noise.letter] = _beside(noise)
+    for share in SHARES:
+        found[share.name] = _share(share)
+    return found
+
+
+def _beside(noise: plans.Noise) -> Measure:
+    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+        report.beside.append(measure_beside(system, noise, plan, turn))
+
+    return measure
+
+
+def _share(share: plans.Share) -> Measure:
+    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+        measured = measure_share(system, share, plan, turn)
+        if measured is not None:
+            report.shares.append(measured)
+
+    return measure
+
+
+def _many(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+    report.beside.append(measure_many(system, plan, turn))
+
+
+def _lone(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+    report.shares += measure_lone(system, plan, turn)
+
+
+def write(report: NoisyReport, plan: NoisyPlan, folder: Path) -> None:
+    """Write text, JSON and pictures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(report.markdown())
+    fields: dict[str, Any] = {"plan": {name: getattr(plan, name) for name in plan.__slots__}}
+    (folder / "report.json").write_text(json.dumps(fields | report.as_dict(), indent=1) + "\n")
+    for scenario, by_system in report.grouped().items():
+        plot(scenario, by_system, plan.beside_s, folder / f"latency-{scenario}.png")
+
+
+def main() -> int:
+    """Measure, print and write; exit 1 if a scenario could not run. Promises may be broken."""
+    parser = argparse.ArgumentParser(prog="python -m bench.noisy.main", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short round, rough numbers")
+    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME")
+    parser.add_argument("--rounds", type=int, help="of which the median counts")
+    parser.add_argument("--out", type=Path, default=OUT_DIR, help="folder of the report")
+    arguments = parser.parse_args()
+    end_as_interrupted()
+    plan = QUICK if arguments.quick else FULL
+    if arguments.rounds:
+        plan = replace(plan, rounds=arguments.rounds)
+    try:
+        report = run(plan, arguments.only or NAMES, _say)
+    except BenchFailed as error:
+        _say(str(error))
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    write(report, plan, arguments.out)
+    sys.stdout.write(report.markdown())
+    _say(f"written to {arguments.out}")
+    return 1 if report.failures else 0
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""The scenarios, and how long each is measured."""
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What the noisy tenant does in a scenario; `kind` is one of `loads.KINDS`."""
+
+    letter: str
+    kind: str
+    clients: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Tenants that all want more than there is; what each should get, over the mean of all."""
+
+    name: str
+    what: str
+    clients: tuple[int, ...]
+    weights: tuple[int, ...]
+    is_raw: bool  # straight at the KV node, whose capacity is what is shared
+    tolerance: float
+
+    @property
+    def wanted(self) -> tuple[float, ...]:
+        """The part of the mean that each tenant should get."""
+        mean = sum(self.weights) / len(self.weights)
+        return tuple(weight / mean for weight in self.weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoisyPlan:
+    """Durations in seconds, and counts."""
+
+    rounds: int = 3  # the median of them counts
+    alone_s: float = 5.0  # before and after each noise
+    beside_s: float = 10.0
+    share_s: float = 6.0
+    table_rows: int = 100_000
+    bulk_rows: int = 1_000_000
+    quiet_tenants: int = 50
+
+
+NOISES: Final = (
+    Noise("a", "reads", 64, "64 connections of point reads"),
+    Noise("b", "scans", 4, "full-table scans and aggregates in a loop"),
+    Noise("c", "copy", 2, "bulk COPY"),
+    Noise("d", "hot", 32, "one hot row from 32 connections"),
+    Noise("e", "large", 1, "transactions of 1,000,000 rows"),
+    Noise("f", "connects", 32, "a flood of connections"),
+)
+SHARES: Final = (
+    Share("equal", "4 equal tenants", (16,) * 4, (1,) * 4, True, 0.10),
+    Share(
+        "skewed", "4 tenants with 1, 2, 4, 8 × the clients", (8, 16, 32, 64), (1,) * 4, True, 0.15
+    ),
+    Share("weights", "weights 1:2:4", (32,) * 3, (1, 2, 4), True, 0.15),
+    Share("equal-sql", "4 equal tenants, through SQL", (8,) * 4, (1,) * 4, False, 0.10),
+    Share(
+        "skewed-sql", "1, 2, 4, 8 × the clients, through SQL", (2, 4, 8, 16), (1,) * 4, False, 0.15
+    ),
+)
+MANY: Final = "many"  # the scenario of many quiet tenants beside two noisy ones
+LONE: Final = "lone"  # what a tenant without neighbours gets
+
+FULL: Final = NoisyPlan()
+QUICK: Final = NoisyPlan(
+    rounds=1,
+    alone_s=2.0,
+    beside_s=3.0,
+    share_s=2.0,
+    table_rows=20_000,
+    bulk_rows=100_000,
+    quiet_tenants=10,
+)

@@ -1,0 +1,111 @@
+"""What is compared: Insula with admission control and without it, and PostgreSQL.
+
+All run at once, idle but for the one that is being measured, so that ratios are of one run.
+"""
+
+import asyncio
+import base64
+import contextlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol
+
+import psycopg
+from psycopg import sql
+
+from bench.kv_client import Admin
+from bench.servers import Postgres, Stack, insula_stack, postgres_server
+from cli.admin_client import AdminClient
+
+ON: Final = "Insula"
+OFF: Final = "Insula, admission off"
+POSTGRES: Final = "PostgreSQL"
+_IDLE_S: Final = 60.0
+_SETTINGS: Final = {ON: "true", OFF: "false"}
+
+
+class System(Protocol):
+    """A server with many tenants."""
+
+    name: str
+
+    def create(self, tenant: str) -> str:
+        """Create a tenant, or a database; return its URL."""
+
+    def peak_bytes(self) -> int | None:
+        """Return the most memory that the KV node had; None if there is none."""
+
+    def metric(self, name: str) -> float | None:
+        """Return a metric of the KV node; None if there is none."""
+
+
+class Insula:
+    """A stack with or without admission control."""
+
+    def __init__(self, name: str, stack: Stack) -> None:
+        self.name = name
+        self._stack = stack
+
+    @property
+    def kv_socket(self) -> str:
+        """The KV node's Unix socket."""
+        return str(self._stack.kv_socket)
+
+    def create(self, tenant: str) -> str:
+        return self._stack.create_tenant(tenant)
+
+    def create_raw(self, tenant: str, weight: float) -> str:
+        """Create a tenant without SQL; return its credential in base64."""
+        admin = Admin(self._stack.running.admin, str(self._stack.admin_token_file))
+        credential = asyncio.run(admin.create(tenant))
+        client = AdminClient(self._stack.running)
+        try:
+            client.set(tenant, weight=weight)
+        finally:
+            client.close()
+        return base64.b64encode(credential).decode()
+
+    def peak_bytes(self) -> int | None:
+        status = Path(f"/proc/{self._stack.kvnode_pid()}/status").read_text()
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        return None if found is None else int(found[1]) << 10
+
+    def metric(self, name: str) -> float | None:
+        found = re.search(rf"^{name}(?:_total)? (\S+)$", self._stack.http("/metrics"), re.MULTILINE)
+        return None if found is None else float(found[1])
+
+
+class Databases:
+    """PostgreSQL, a database for each tenant."""
+
+    name = POSTGRES
+
+    def __init__(self, postgres: Postgres) -> None:
+        self._postgres = postgres
+
+    def create(self, tenant: str) -> str:
+        with psycopg.connect(self._postgres.url(), autocommit=True) as connection:
+            connection.execute(sql.SQL("create database {}").format(sql.Identifier(tenant)))
+        return self._postgres.url(tenant)
+
+    def peak_bytes(self) -> int | None:
+        return None
+
+    def metric(self, name: str) -> float | None:
+        return None
+
+
+@contextlib.contextmanager
+def running_systems() -> Iterator[list[System]]:
+    """Run all systems that this machine has, with their default settings."""
+    with contextlib.ExitStack() as stack:
+        systems: list[System] = []
+        for name, value in _SETTINGS.items():
+            settings = {"INSULA_KVNODE__ADMISSION": value}
+            started = stack.enter_context(insula_stack(idle_s=_IDLE_S, settings=settings))
+            systems.append(Insula(name, started))
+        postgres = stack.enter_context(postgres_server())
+        if postgres is not None:
+            systems.append(Databases(postgres))
+        yield systems
