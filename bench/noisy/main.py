@@ -1,6 +1,6 @@
 """`make bench-noisy`: the scenarios of `plan` on every system, in one run.
 
-    python -m bench.noisy.main [--quick] [--only NAME]... [--rounds N] [--out FOLDER]
+    python -m bench.noisy.main [--quick] [--only NAME]... [--system SYSTEM]... [--rounds N]
 
 NAME is a letter from a to f, `many`, `lone` or the name of a share. Writes `report.md`,
 `report.json` and a picture for each scenario; the report also goes to standard output.
@@ -22,6 +22,7 @@ from bench.noisy.plan import FULL, LONE, MANY, NOISES, QUICK, SHARES, NoisyPlan
 from bench.noisy.plots import plot
 from bench.noisy.report import NoisyReport
 from bench.noisy.shares import measure_lone, measure_share
+from bench.noisy.systems import NAMES as SYSTEMS
 from bench.noisy.systems import System, running_systems
 from bench.programs import ROOT, BenchFailed, end_as_interrupted
 
@@ -30,10 +31,15 @@ NAMES: Final = (*(n.letter for n in NOISES), MANY, *(s.name for s in SHARES), LO
 Measure = Callable[[System, NoisyPlan, int, NoisyReport], None]
 
 
-def run(plan: NoisyPlan, names: Sequence[str], say: Callable[[str], None]) -> NoisyReport:
+def run(
+    plan: NoisyPlan,
+    names: Sequence[str],
+    say: Callable[[str], None],
+    system_names: Sequence[str] = SYSTEMS,
+) -> NoisyReport:
     """Run the named scenarios, round by round. One that fails is reported; the others still run."""
     start_s = time.monotonic()
-    with running_systems() as systems:
+    with running_systems(frozenset(system_names)) as systems:
         report = NoisyReport({**describe_machine(), "systems": ", ".join(s.name for s in systems)})
         for turn in range(plan.rounds):
             for name in names:
@@ -98,6 +104,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.noisy.main", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, rough numbers")
     parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME")
+    parser.add_argument("--system", action="append", choices=SYSTEMS, metavar="SYSTEM")
     parser.add_argument("--rounds", type=int, help="of which the median counts")
     parser.add_argument("--out", type=Path, default=OUT_DIR, help="folder of the report")
     arguments = parser.parse_args()
@@ -106,7 +113,7 @@ def main() -> int:
     if arguments.rounds:
         plan = replace(plan, rounds=arguments.rounds)
     try:
-        report = run(plan, arguments.only or NAMES, _say)
+        report = run(plan, arguments.only or NAMES, _say, arguments.system or SYSTEMS)
     except BenchFailed as error:
         _say(str(error))
         return 1

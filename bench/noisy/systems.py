@@ -7,7 +7,7 @@ import asyncio
 import base64
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -23,6 +23,7 @@ OFF: Final = "Insula, admission off"
 POSTGRES: Final = "PostgreSQL"
 _IDLE_S: Final = 60.0
 _SETTINGS: Final = {ON: "true", OFF: "false"}
+NAMES: Final = (ON, OFF, POSTGRES)
 
 
 class System(Protocol):
@@ -97,15 +98,14 @@ class Databases:
 
 
 @contextlib.contextmanager
-def running_systems() -> Iterator[list[System]]:
-    """Run all systems that this machine has, with their default settings."""
+def running_systems(names: Set[str]) -> Iterator[list[System]]:
+    """Run the named systems, as far as this machine has them, with their default settings."""
     with contextlib.ExitStack() as stack:
         systems: list[System] = []
-        for name, value in _SETTINGS.items():
-            settings = {"INSULA_KVNODE__ADMISSION": value}
+        for name in sorted(names & _SETTINGS.keys()):
+            settings = {"INSULA_KVNODE__ADMISSION": _SETTINGS[name]}
             started = stack.enter_context(insula_stack(idle_s=_IDLE_S, settings=settings))
             systems.append(Insula(name, started))
-        postgres = stack.enter_context(postgres_server())
-        if postgres is not None:
+        if POSTGRES in names and (postgres := stack.enter_context(postgres_server())) is not None:
             systems.append(Databases(postgres))
         yield systems

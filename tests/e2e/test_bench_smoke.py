@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from bench import main as bench_main
+from bench.noisy import main as noisy_main
+from bench.noisy.plan import NoisyPlan
+from bench.noisy.systems import ON
 from bench.plan import QUICK
 from runtime.os_process import is_running
 
@@ -44,6 +47,20 @@ def test_every_part_measures(pgbench, capsys):
         assert not row.insula.failed_count or row.key.endswith("open"), row
     assert "| KV get | unix, 1 in flight |" in report.markdown()
     assert json.loads(json.dumps(report.as_dict()))["failures"] == {}
+
+
+def test_neighbours_are_measured(tmp_path):
+    """`make bench-noisy` would break unnoticed: nothing else runs it."""
+    plan = NoisyPlan(rounds=1, alone_s=0.3, beside_s=0.5, share_s=0.3, table_rows=1_000)
+    report = noisy_main.run(plan, ["a", "equal-sql"], lambda text: None, [ON])
+    assert report.failures == {}
+    noisy_main.write(report, plan, tmp_path)
+    assert (tmp_path / "latency-a.png").stat().st_size > 10_000
+    assert "| 4 equal tenants, through SQL | Insula |" in (tmp_path / "report.md").read_text()
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert [one["scenario"] for one in written["beside"]] == ["a"]
+    assert all(rate > 0 for one in written["shares"] for rate in one["per_s"])
+    assert len(written["checks"]) == 3
 
 
 def test_an_interrupted_bench_leaves_no_process(tmp_path):
