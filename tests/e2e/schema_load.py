@@ -1,13 +1,14 @@
 """Writers that keep a table busy while its schema changes, and the comparison afterwards."""
 
 import asyncio
-import random
-import threading
-import time
+import json
+import os
+import select
+import subprocess
+import sys
 from contextlib import contextmanager
 
 import grpc
-import psycopg
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
@@ -15,7 +16,9 @@ from kvapi.pb import admin_pb2, admin_pb2_grpc
 from runtime.clock import SystemClock
 from sqlnode.catalog.store import load_catalog
 from sqlnode.jobs.index_check import check_indexes
-from tests.e2e.stack import USER
+from tests.e2e.stack import ROOT, USER
+
+READY_S_MAX = 30
 
 # Two sessions for each SQL process: four sessions are on two of them at least.
 SPREAD = """
@@ -25,63 +28,61 @@ processes_per_tenant_max = 4
 """
 
 
-class Writer(threading.Thread):
-    """One connection that inserts, updates and deletes rows of t, and takes the time of each."""
+class Writer:
+    """A client of writer_process.py; `times` and `errors` are known once it has ended."""
 
-    def __init__(self, connection, seed, row_count):
-        super().__init__(name=f"writer-{seed}")
-        self.connection, self.rng, self.row_count = connection, random.Random(seed), row_count
-        self.next_id = 10_000_000 * (seed + 1)
-        self.stopping = threading.Event()
-        self.latencies_s, self.errors = [], []
+    def __init__(self, kind, url="", *, seed=0, row_count=0):
+        words = ["-P", "-m", "tests.e2e.writer_process", kind, url, str(seed), str(row_count)]
+        self.process = subprocess.Popen(
+            [sys.executable, *words],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.times, self.errors = [], []
 
-    def run(self):
-        while not self.stopping.is_set():
-            begun_s = time.monotonic()
-            try:
-                self.write()
-            except psycopg.Error as error:
-                self.errors.append((error.sqlstate, str(error)))
-                if self.connection.closed:
-                    return
-            self.latencies_s.append(time.monotonic() - begun_s)
+    def wait_ready(self):
+        """Wait until it is under way."""
+        assert select.select([self.process.stdout], [], [], READY_S_MAX)[0], "a writer hangs"
+        assert self.process.stdout.readline() == "ready\n", "a writer has died"
 
-    def write(self):
-        rng, execute = self.rng, self.connection.execute
-        some_id, value = rng.randrange(self.row_count), rng.randrange(1 << 30)
-        kind = rng.randrange(6)
-        if kind == 0:
-            self.next_id += 1
-            execute("insert into t values (%s, %s, %s)", (self.next_id, value, "new"))
-        elif kind == 1:
-            execute("delete from t where id = %s", (some_id,))
-        elif kind == 2:
-            execute("update t set b = %s where id = %s", (f"b{value}", some_id))
-        elif kind == 3:  # one hot row
-            execute("update t set a = %s where id = 7", (value,))
-        elif kind == 4:
-            with self.connection.transaction():
-                execute("update t set a = %s where id = %s", (value, some_id))
-                self.next_id += 1
-                execute("insert into t values (%s, %s, null)", (self.next_id, value))
-        else:
-            execute("update t set a = %s where id = %s", (value, some_id))
+    def end(self):
+        """Let it end, and take over what it saw."""
+        try:
+            told, _ = self.process.communicate(timeout=60)
+        finally:
+            self.process.kill()
+            self.process.wait()
+        found = json.loads(told.splitlines()[-1])
+        self.times, self.errors = found["times"], found["errors"]
+
+    def during(self, begun_s, ended_s):
+        """Return the writes of a stretch of time as (begun, ended)."""
+        return [(b, e) for b, e in self.times if e >= begun_s and b <= ended_s]
 
 
 @contextmanager
 def writing(stack, *, row_count, writers=4, tenant="acme"):
-    """Keep writers busy for the length of the block; yields them."""
-    threads = [Writer(stack.connect(tenant), n, row_count) for n in range(writers)]
-    for thread in threads:
-        thread.start()
+    """Keep writers of t busy for the length of the block; yields them."""
+    url = stack.url(tenant)
+    with running([Writer("table", url, seed=n, row_count=row_count) for n in range(writers)]) as w:
+        yield w
+
+
+@contextmanager
+def running(writers):
+    """Wait until writers are under way; they end with the block."""
     try:
-        yield threads
+        for writer in writers:
+            writer.wait_ready()
+        yield writers
     finally:
-        for thread in threads:
-            thread.stopping.set()
-        for thread in threads:
-            thread.join(60)
-            thread.connection.close()
+        for writer in writers:
+            writer.process.stdin.close()
+            writer.process.stdin = None  # communicate() would flush it
+        for writer in writers:
+            writer.end()
 
 
 def fill(connection, row_count):
