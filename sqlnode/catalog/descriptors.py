@@ -112,6 +112,7 @@ class CheckDesc(msgspec.Struct, frozen=True, array_like=True):
     sql: str  # deparsed expression without the word CHECK
     columns: tuple[int, ...] = ()
     validated: bool = True  # else enforced for new rows only
+    in_job: bool = False  # that adds or validates it
 
 
 class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
@@ -128,6 +129,7 @@ class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
     deferrable: bool = False
     deferred: bool = False  # INITIALLY DEFERRED
     validated: bool = True  # else enforced for new rows only
+    in_job: bool = False  # that adds or validates it
 
 
 class LayoutDesc(msgspec.Struct, frozen=True, array_like=True):
@@ -156,6 +158,11 @@ class TableDesc(msgspec.Struct, frozen=True, array_like=True, tag="table"):
     comment: str | None = None
     dropped_columns: tuple[ColumnDesc, ...] = ()  # so that old layouts stay decodable
     building: tuple[IndexDesc, ...] = ()  # not public yet: for writers only
+
+    @property
+    def row_constraints(self) -> tuple[CheckDesc | ForeignKeyDesc, ...]:
+        """What each row must meet, and may be NOT VALID."""
+        return (*self.checks, *self.foreign_keys)
 
     @property
     def key_id(self) -> int:

@@ -33,8 +33,8 @@ from sqlnode.ddl.constraints import (
     begin_not_null,
     drop_constraint,
     drop_references,
-    require_no_nulls,
     set_not_null,
+    validate_constraint,
 )
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.expressions import (
@@ -66,9 +66,11 @@ from sqlnode.ddl.nodes import (
     SetOwner,
     SetSchema,
     SetType,
+    ValidateConstraint,
 )
 from sqlnode.ddl.retype import set_type, with_replaced
 from sqlnode.ddl.rewrite import drop_primary_key, recompute
+from sqlnode.ddl.row_checks import require_no_nulls
 from sqlnode.ddl.sequences import owned_sequences, rename_default
 
 
@@ -95,12 +97,7 @@ async def _act(context: DdlContext, table: TableDesc, action: Action) -> None:
         case SetDefault():
             _set_default(context, table, action)
         case SetNotNull():
-            if action.not_null:
-                column = require_column(table, action.name)
-                if await begin_not_null(context, table, column):
-                    return
-                await require_no_nulls(context, table, column.name)
-            context.editor.put(set_not_null(table, action.name, action.not_null))
+            await _set_not_null(context, table, action)
         case SetType():
             _check_views(
                 context,
@@ -115,10 +112,21 @@ async def _act(context: DdlContext, table: TableDesc, action: Action) -> None:
             await drop_constraint(
                 context, table, action.name, if_exists=action.if_exists, cascade=action.cascade
             )
+        case ValidateConstraint():
+            await validate_constraint(context, table, action.name)
         case SetOwner():
             _set_owner(context, table, action.owner)
         case SetSchema():
             _set_schema(context, table, action.schema)
+
+
+async def _set_not_null(context: DdlContext, table: TableDesc, action: SetNotNull) -> None:
+    if action.not_null:
+        column = require_column(table, action.name)
+        if await begin_not_null(context, table, column):
+            return
+        await require_no_nulls(context, table, column.name)
+    context.editor.put(set_not_null(table, action.name, action.not_null))
 
 
 async def _add_column(context: DdlContext, table: TableDesc, action: AddColumn) -> None:

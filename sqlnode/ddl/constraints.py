@@ -1,21 +1,20 @@
 """Constraints: adding them, on empty tables and on full ones, and dropping them."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
 from pgwire.errors import (
-    CheckViolation,
     DatatypeMismatch,
     DependentObjectsStillExist,
     DuplicateObject,
     DuplicateTable,
-    ForeignKeyViolation,
     InvalidForeignKey,
     InvalidTableDefinition,
-    NotNullViolation,
+    ObjectInUse,
     UndefinedColumn,
+    WrongObjectType,
 )
 from sqlnode.catalog.descriptors import (
     CheckDesc,
@@ -25,7 +24,8 @@ from sqlnode.catalog.descriptors import (
     IndexDesc,
     TableDesc,
 )
-from sqlnode.ddl.context import DdlContext, OnlineChange, qualified, quote_identifier
+from sqlnode.catalog.table_parts import with_part
+from sqlnode.ddl.context import DdlContext, OnlineChange
 from sqlnode.ddl.expressions import comparable, normal_check
 from sqlnode.ddl.indexes import add_index
 from sqlnode.ddl.names import (
@@ -39,8 +39,10 @@ from sqlnode.ddl.names import (
 )
 from sqlnode.ddl.nodes import CheckDef, Constraint, ForeignKeyDef, KeyDef
 from sqlnode.ddl.rewrite import drop_primary_key, rekey
+from sqlnode.ddl.row_checks import require_met, require_no_nulls
 from sqlnode.jobs.record import JobKind
 
+Named = TypeVar("Named", CheckDesc, ForeignKeyDesc)
 _ENFORCED: Final = "enforced"  # the first step of a constraint's job
 
 
@@ -71,22 +73,51 @@ async def _add_check(
     names = [table.column(attnum).name for attnum in attnums]
     only_column = names[0] if len(names) == 1 else ""
     name = definition.name or choose_name(table.name, only_column, "check", constraint_names(table))
-    online = not is_empty and await context.goes_online(table)
-    if not is_empty and not online and await _any_row(context, table, f"NOT ({sql})"):
-        raise CheckViolation(
-            f'check constraint "{name}" of relation "{table.name}" is violated by some row',
-            table_name=table.name,
-            constraint_name=name,
-        )
-    check = CheckDesc(await context.editor.allocate_id(), name, sql, attnums, validated=not online)
-    if online:
-        context.change = OnlineChange(JobKind.ADD_CHECK, table.id, check.oid, _ENFORCED)
+    check = CheckDesc(await context.editor.allocate_id(), name, sql, attnums)
+    if not is_empty:
+        kind, not_valid = JobKind.ADD_CHECK, definition.not_valid
+        check = await _begun(context, table, check, kind, not_valid=not_valid)
     context.editor.put(msgspec.structs.replace(table, checks=(*table.checks, check)))
 
 
-async def _any_row(context: DdlContext, table: TableDesc, condition: str) -> bool:
-    sql = f"SELECT 1 FROM {qualified(context, table)} WHERE {condition} LIMIT 1"
-    return bool(await context.inner.query(sql, context.editor.catalog))
+async def _begun(
+    context: DdlContext, table: TableDesc, part: Named, kind: JobKind, *, not_valid: bool
+) -> Named:
+    """Return a constraint as it begins on rows: left to a job, not valid, or looked at."""
+    if await context.goes_online(table):
+        kind = JobKind.ADD_NOT_VALID if not_valid else kind
+        context.change = OnlineChange(kind, table.id, part.oid, _ENFORCED)
+        return msgspec.structs.replace(part, validated=False, in_job=True)
+    if not_valid:
+        return msgspec.structs.replace(part, validated=False)
+    await require_met(context, table, part)
+    return part
+
+
+async def validate_constraint(context: DdlContext, table: TableDesc, name: str) -> None:
+    """VALIDATE CONSTRAINT. Raises: UndefinedObject, WrongObjectType, ObjectInUse, violations."""
+    part = next((p for p in table.row_constraints if p.name == name), None)
+    if part is None:
+        if name not in constraint_names(table):
+            raise undefined_constraint(name, table)
+        raise WrongObjectType(
+            f'constraint "{name}" of relation "{table.name}" is not a foreign key or check '
+            "constraint"
+        )
+    if part.in_job:
+        raise ObjectInUse(
+            f'constraint "{name}" of relation "{table.name}" is being validated',
+            hint="Wait for the job that SHOW JOBS reports.",
+        )
+    if part.validated:
+        return
+    if await context.goes_online(table):
+        context.change = OnlineChange(JobKind.VALIDATE_CONSTRAINT, table.id, part.oid, _ENFORCED)
+        after = msgspec.structs.replace(part, in_job=True)
+    else:
+        await require_met(context, table, part)
+        after = msgspec.structs.replace(part, validated=True)
+    context.editor.put(with_part(table, part, after))
 
 
 async def begin_not_null(context: DdlContext, table: TableDesc, column: ColumnDesc) -> bool:
@@ -98,16 +129,6 @@ async def begin_not_null(context: DdlContext, table: TableDesc, column: ColumnDe
     context.editor.put(msgspec.structs.replace(table, columns=columns))
     context.change = OnlineChange(JobKind.SET_NOT_NULL, table.id, column.attnum, _ENFORCED)
     return True
-
-
-async def require_no_nulls(context: DdlContext, table: TableDesc, column_name: str) -> None:
-    """Raise NotNullViolation if a stored row has NULL in the column."""
-    if await _any_row(context, table, f"{quote_identifier(column_name)} IS NULL"):
-        raise NotNullViolation(
-            f'column "{column_name}" of relation "{table.name}" contains null values',
-            table_name=table.name,
-            column_name=column_name,
-        )
 
 
 async def _add_primary_key(
@@ -200,11 +221,9 @@ async def _add_foreign_key(
         definition.deferrable,
         definition.deferred,
     )
-    if not is_empty and await context.goes_online(table):
-        key = msgspec.structs.replace(key, validated=False)
-        context.change = OnlineChange(JobKind.ADD_FOREIGN_KEY, table.id, key.oid, _ENFORCED)
-    elif not is_empty:
-        await _check_references(context, table, target, key)
+    if not is_empty:
+        kind, not_valid = JobKind.ADD_FOREIGN_KEY, definition.not_valid
+        key = await _begun(context, table, key, kind, not_valid=not_valid)
     context.editor.put(msgspec.structs.replace(table, foreign_keys=(*table.foreign_keys, key)))
 
 
@@ -253,33 +272,6 @@ def check_fk_types(
                 detail=f'Key columns "{left.name}" and "{right.name}" are of incompatible types: '
                 f"{left.type.bare} and {right.type.bare}.",
             )
-
-
-async def _check_references(
-    context: DdlContext, table: TableDesc, target: TableDesc, key: ForeignKeyDesc
-) -> None:
-    pairs = [
-        (quote_identifier(table.column(a).name), quote_identifier(target.column(b).name))
-        for a, b in zip(key.columns, key.target_columns, strict=True)
-    ]
-    filled = " AND ".join(f"c.{left} IS NOT NULL" for left, _ in pairs)
-    matches = " AND ".join(f"p.{right} = c.{left}" for left, right in pairs)
-    orphans = await context.inner.query(
-        f"SELECT {', '.join(f'c.{left}::text' for left, _ in pairs)} "
-        f"FROM {qualified(context, table)} c WHERE {filled} AND NOT EXISTS "
-        f"(SELECT 1 FROM {qualified(context, target)} p WHERE {matches}) LIMIT 1",
-        context.editor.catalog,
-    )
-    if orphans:
-        names = ", ".join(table.column(attnum).name for attnum in key.columns)
-        values = ", ".join(orphans[0])
-        raise ForeignKeyViolation(
-            f'insert or update on table "{table.name}" violates foreign key constraint '
-            f'"{key.name}"',
-            detail=f'Key ({names})=({values}) is not present in table "{target.name}".',
-            table_name=table.name,
-            constraint_name=key.name,
-        )
 
 
 async def drop_constraint(

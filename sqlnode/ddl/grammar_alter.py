@@ -20,6 +20,7 @@ from sqlnode.ddl.nodes import (
     SetOwner,
     SetSchema,
     SetType,
+    ValidateConstraint,
 )
 from sqlnode.parse.type_names import resolve_type
 
@@ -33,7 +34,6 @@ _REFUSED_ACTIONS: Final = [
     "inherit",
     "of",
     "not",
-    "validate",
     "replica",
     "attach",
     "detach",
@@ -86,6 +86,8 @@ class AlterParser(PartsParser):
         if self.accept("alter"):
             self.accept("column")
             return self._alter_column(self.identifier())
+        if self.accept("validate", "constraint"):
+            return ValidateConstraint(self.identifier())
         if self.accept("owner", "to"):
             return SetOwner(self.identifier())
         if self.accept("set", "schema"):

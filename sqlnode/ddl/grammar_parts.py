@@ -102,8 +102,8 @@ class PartsParser(DmlParser):
         elif self.accept("generated"):
             self._generated(fields)
         elif (constraint := self._column_key(column, name)) is not None:
-            constraints.append(self._with_attributes(constraint))
-        elif name is not None:
+            constraints.append(self._with_attributes(constraint, of_column=True))
+        elif name is not None or self.accept("not"):
             raise self.error()
         else:
             return False
@@ -224,9 +224,9 @@ class PartsParser(DmlParser):
         if self.accept("using", "index", "tablespace"):
             self.identifier()
 
-    def _with_attributes(self, constraint: Constraint) -> Constraint:
-        """Take [NOT] DEFERRABLE, INITIALLY DEFERRED | IMMEDIATE; only foreign keys can wait."""
-        deferrable, deferred = None, False
+    def _with_attributes(self, constraint: Constraint, *, of_column: bool = False) -> Constraint:
+        """Take [NOT] DEFERRABLE, INITIALLY DEFERRED | IMMEDIATE, and of tables NOT VALID."""
+        deferrable, deferred, not_valid = None, False, False
         while True:
             position = self.position
             if self.accept("not", "deferrable"):
@@ -235,21 +235,26 @@ class PartsParser(DmlParser):
                 deferrable = True
             elif self.accept("initially"):
                 deferred = self.expect_any("deferred", "immediate") == "deferred"
-            elif self.peek("not", "valid"):
-                raise self.unsupported("NOT VALID")
+            elif not of_column and self.accept("not", "valid"):
+                not_valid = True
             else:
                 break
             if deferred and deferrable is False:
                 raise SqlSyntaxError(
                     "constraint declared INITIALLY DEFERRED must be DEFERRABLE", position=position
                 )
-            if (deferred or deferrable) and not isinstance(constraint, ForeignKeyDef):
-                raise FeatureNotSupported(
-                    "a deferrable constraint is not supported, except foreign keys",
-                    position=position,
-                )
-        if isinstance(constraint, ForeignKeyDef) and (deferred or deferrable):
-            return replace(constraint, deferrable=True, deferred=deferred)
+        if isinstance(constraint, ForeignKeyDef):
+            can_wait = deferred or bool(deferrable)
+            return replace(constraint, deferrable=can_wait, deferred=deferred, not_valid=not_valid)
+        if deferred or deferrable:
+            raise FeatureNotSupported(
+                "a deferrable constraint is not supported, except foreign keys"
+            )
+        if isinstance(constraint, CheckDef):
+            return replace(constraint, not_valid=not_valid)
+        if not_valid:
+            word = "PRIMARY KEY" if constraint.primary else "UNIQUE"
+            raise FeatureNotSupported(f"{word} constraints cannot be marked NOT VALID")
         return constraint
 
     # Sequences

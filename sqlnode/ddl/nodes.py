@@ -47,6 +47,7 @@ class CheckDef:
 
     sql: str
     name: str | None = None
+    not_valid: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class ForeignKeyDef:
     name: str | None = None
     deferrable: bool = False
     deferred: bool = False
+    not_valid: bool = False
 
 
 Constraint = CheckDef | KeyDef | ForeignKeyDef
@@ -247,6 +249,13 @@ class DropConstraint:
 
 
 @dataclass(frozen=True, slots=True)
+class ValidateConstraint:
+    """VALIDATE CONSTRAINT."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetOwner:
     """OWNER TO."""
 
@@ -268,6 +277,7 @@ Action = (
     | SetType
     | AddConstraint
     | DropConstraint
+    | ValidateConstraint
     | SetOwner
     | SetSchema
 )

@@ -1,15 +1,15 @@
-"""ADD CONSTRAINT (CHECK, FOREIGN KEY) and SET NOT NULL online.
+"""ADD CONSTRAINT (CHECK, FOREIGN KEY), VALIDATE CONSTRAINT and SET NOT NULL online.
 
 **Model.** The constraint is first *enforced*: every new or changed row must meet it. When nobody
 works with a catalog without it any more, the older rows are looked at in chunks. Then it is marked
-valid, or taken away again with the error of the first row that breaks it.
+valid, or what was begun is taken back with the error of the first row that breaks it.
 
-    enforced ── validate ──► valid
-        └── error, cancel ──► gone
+    ADD             enforced ── look ──► valid         error, cancel ──► gone
+    ADD NOT VALID   enforced ──► not valid                    cancel ──► gone
+    VALIDATE        enforced ── look ──► valid         error, cancel ──► not valid
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
@@ -22,6 +22,7 @@ from pgwire.errors import (
 )
 from sqlnode.catalog.descriptors import CheckDesc, ColumnDesc, ForeignKeyDesc, TableDesc
 from sqlnode.catalog.store import CatalogEditor
+from sqlnode.catalog.table_parts import Part, with_part
 from sqlnode.jobs.background import background_context
 from sqlnode.jobs.record import JobKind, JobStatus
 from sqlnode.jobs.work import Chunk, JobWork, Row
@@ -33,8 +34,6 @@ from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.rowexec.table_codec import codec_of
 from sqlnode.types import BOOL
 
-Part = CheckDesc | ForeignKeyDesc | ColumnDesc
-
 
 class AddConstraint:
     """The states of one constraint that is being added."""
@@ -43,35 +42,39 @@ class AddConstraint:
         self._work = work
         self._part = work.handle.record.part
         self._kind = work.handle.record.kind
+        self._looks = self._kind is not JobKind.ADD_NOT_VALID
         self._condition: tuple[TableDesc, Eval] | None = None
 
     async def run(self) -> None:
         """Carry on until it is valid. Raises: SqlError, JobLost, JobCancelled, KvError."""
         work = self._work
         await work.wait()  # from now on every writer enforces it
-        await work.walk(self._look)
+        if self._looks:
+            await work.walk(self._look)
         await work.step(
-            self._validated,
-            step="valid",
+            self._finish,
+            step="valid" if self._looks else "not valid",
             status=JobStatus.SUCCEEDED,
             finished_ms=work.handle.now_ms(),
         )
 
     async def revert(self, status: JobStatus) -> None:
-        """Take it away again. Raises: JobLost, KvError."""
-        await self._work.step(self._remove, status=status, finished_ms=self._work.handle.now_ms())
+        """Leave things as they were before. Raises: JobLost, KvError."""
+        await self._work.step(
+            self._take_back, status=status, finished_ms=self._work.handle.now_ms()
+        )
 
     # --- steps --------------------------------------------------------------------------------
 
-    def _validated(self, editor: CatalogEditor) -> None:
+    def _finish(self, editor: CatalogEditor) -> None:
         table, part = self._find(editor.catalog.by_id.get(self._work.handle.record.table_id))
         if isinstance(part, ColumnDesc):
             after: Part = msgspec.structs.replace(part, not_null=True, refuses_null=False)
         else:
-            after = msgspec.structs.replace(part, validated=True)
-        editor.put(_replaced(table, part, (after,)))
+            after = msgspec.structs.replace(part, validated=self._looks, in_job=False)
+        editor.put(with_part(table, part, after))
 
-    def _remove(self, editor: CatalogEditor) -> None:
+    def _take_back(self, editor: CatalogEditor) -> None:
         try:
             table, part = self._find(editor.catalog.by_id.get(self._work.handle.record.table_id))
         except UndefinedObject:
@@ -79,12 +82,14 @@ class AddConstraint:
         after: tuple[Part, ...] = ()
         if isinstance(part, ColumnDesc):
             after = (msgspec.structs.replace(part, refuses_null=False),)
-        editor.put(_replaced(table, part, after))
+        elif self._kind is JobKind.VALIDATE_CONSTRAINT:
+            after = (msgspec.structs.replace(part, in_job=False),)
+        editor.put(with_part(table, part, *after))
 
     def _find(self, table: object) -> tuple[TableDesc, Part]:
         """Return table and constraint. Raises: UndefinedObject if they were dropped meanwhile."""
         if isinstance(table, TableDesc):
-            parts: Sequence[Part] = (*table.checks, *table.foreign_keys)
+            parts: Sequence[Part] = table.row_constraints
             if self._kind is JobKind.SET_NOT_NULL:
                 parts = table.columns
             for part in parts:
@@ -96,14 +101,15 @@ class AddConstraint:
 
     async def _look(self, chunk: Chunk) -> None:
         _, part = self._find(chunk.codec.table)
-        looks: dict[JobKind, Callable[[Chunk, Any], Awaitable[None]]] = {
-            JobKind.SET_NOT_NULL: self._look_for_nulls,
-            JobKind.ADD_CHECK: self._look_at_check,
-            JobKind.ADD_FOREIGN_KEY: self._look_for_parents,
-        }
-        await looks[self._kind](chunk, part)
+        match part:
+            case ColumnDesc():
+                self._look_for_nulls(chunk, part)
+            case CheckDesc():
+                self._look_at_check(chunk, part)
+            case ForeignKeyDesc():
+                await self._look_for_parents(chunk, part)
 
-    async def _look_for_nulls(self, chunk: Chunk, column: ColumnDesc) -> None:
+    def _look_for_nulls(self, chunk: Chunk, column: ColumnDesc) -> None:
         position = chunk.codec.position_of[column.attnum]
         if any(row[position] is None for row in chunk.rows):
             table = chunk.codec.table
@@ -113,7 +119,7 @@ class AddConstraint:
                 column_name=column.name,
             )
 
-    async def _look_at_check(self, chunk: Chunk, check: CheckDesc) -> None:
+    def _look_at_check(self, chunk: Chunk, check: CheckDesc) -> None:
         table = chunk.codec.table
         if self._condition is None or self._condition[0] is not table:
             self._condition = (table, self._compiled(table, check))
@@ -162,20 +168,6 @@ class AddConstraint:
         for row, value in zip(wanted.values(), got.values, strict=True):
             if value is None:
                 raise _orphan(table, parent, key, row)
-
-
-def _replaced(table: TableDesc, part: Part, after: tuple[Part, ...]) -> TableDesc:
-    """Return the table with one of its parts replaced by `after`, or removed."""
-
-    def changed(parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        return tuple(new for old in parts for new in (after if old is part else (old,)))
-
-    return msgspec.structs.replace(
-        table,
-        columns=changed(table.columns),
-        checks=changed(table.checks),
-        foreign_keys=changed(table.foreign_keys),
-    )
 
 
 def _orphan(

@@ -213,8 +213,7 @@ def is_under_construction(catalog: Catalog) -> bool:
     """Tell whether some table is being changed by a job."""
     return any(
         table.building
-        or any(not check.validated for check in table.checks)
-        or any(not key.validated for key in table.foreign_keys)
+        or any(part.in_job for part in table.row_constraints)
         or any(column.refuses_null or column.state for column in table.columns)
         for table in catalog.tables()
     )

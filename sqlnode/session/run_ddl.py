@@ -18,6 +18,7 @@ from sqlnode.ddl.nodes import (
     Ddl,
     DropColumn,
     SetNotNull,
+    ValidateConstraint,
 )
 from sqlnode.session.inner_sql import EngineSql
 from sqlnode.session.run_job import run_job
@@ -62,7 +63,7 @@ def _is_one_change(node: Any) -> bool:
     if isinstance(node, AlterTable) and len(node.actions) == 1:
         (action,) = node.actions
         match action:
-            case AddConstraint() | DropColumn():
+            case AddConstraint() | DropColumn() | ValidateConstraint():
                 return True
             case AddColumn(column=column):
                 return not column.constraints
