@@ -1,10 +1,14 @@
-"""Virtual relations: pg_catalog and information_schema, made from the catalog snapshot when read.
+"""Virtual relations: pg_catalog, information_schema and pg_insula, made when they are read.
 
-**Model.** A relation is its column definitions and a function from the snapshot to rows of datums.
-The binder finds it by name like any table, `vecexec` asks for its rows.
+**Model.** A relation is its column definitions and a function from the statement's catalog and
+context to rows of datums. Most know all they need from the catalog; others read keys through the
+transaction. The binder finds a relation by name like any table, both executors ask for its rows.
+
+`pg_insula` is what PostgreSQL has no relation for. Tools know by the prefix that it is the
+system's: psql, pg_dump and ORMs leave it out, and users cannot make such a schema.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +25,7 @@ class VirtualRelation:
     name: str
     oid: int
     columns: tuple[tuple[str, SqlType], ...]
-    rows: Callable[[Catalog, ExecContext], Iterable[tuple[Any, ...]]]
+    rows: Callable[[Catalog, ExecContext], Awaitable[Sequence[tuple[Any, ...]]]]
     kind: str = "v"  # relkind that PostgreSQL gives it: r or v
 
     @property
@@ -29,7 +33,7 @@ class VirtualRelation:
         return f"{self.schema}.{self.name}"
 
 
-SYSTEM_SCHEMAS: Final = ("pg_catalog", "information_schema")
+SYSTEM_SCHEMAS: Final = ("pg_catalog", "information_schema", "pg_insula")
 
 # Filled by the modules of sqlnode/catalog/system/ at import; read-only afterwards.
 VIRTUAL: Final[dict[str, VirtualRelation]] = {}

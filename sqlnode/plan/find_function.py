@@ -38,7 +38,7 @@ def find_function(
 ) -> Found:
     """Return what `name(args)` means. Raises: UndefinedFunction, AmbiguousFunction."""
     if len(name) > 1 and name[-2] not in _SCHEMAS:
-        if name[-2] not in ("public", "information_schema"):
+        if name[-2] not in ("public", "information_schema", "pg_insula"):
             raise InvalidSchemaName(f'schema "{name[-2]}" does not exist', position=position)
         raise _undefined(name, args, position, star=star)
     found = _find(name[-1], tuple(arg.bare for arg in args))

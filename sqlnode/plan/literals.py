@@ -31,7 +31,12 @@ from sqlnode.parse.type_names import parse_type
 from sqlnode.plan.scalar import Const
 from sqlnode.types import INT4, INT8, NUMERIC, SqlType
 
-_SYSTEM_NAMESPACES: Final = {"pg_catalog": 11, "pg_toast": 99, "information_schema": 13000}
+_SYSTEM_NAMESPACES: Final = {
+    "pg_catalog": 11,
+    "pg_toast": 99,
+    "information_schema": 13000,
+    "pg_insula": 15000,
+}
 
 
 def number(text: str) -> Const:

@@ -47,7 +47,7 @@ class Scan:
 
 @dataclass(frozen=True, slots=True)
 class VirtualScan:
-    """Rows of a pg_catalog or information_schema relation, made from the catalog snapshot.
+    """Rows of a relation of the system (sqlnode/catalog/virtual.py).
 
     `relation` is its qualified name; `columns[i].attnum` the 1-based position in its definition.
     """

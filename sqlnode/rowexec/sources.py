@@ -121,7 +121,7 @@ class FunctionRows:
 
 
 class VirtualRows:
-    """A pg_catalog or information_schema relation."""
+    """A relation of the system."""
 
     is_bounded = True
     is_full_scan = False
@@ -133,6 +133,6 @@ class VirtualRows:
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
         """Yield the relation's rows as the statement's catalog has them."""
-        rows = self._relation.rows(run.ctx.catalog, run.ctx)
+        rows = await self._relation.rows(run.ctx.catalog, run.ctx)
         wanted = self._positions
         yield [tuple([row[n] for n in wanted]) for row in rows]

@@ -16,7 +16,7 @@ from pgwire.sql_error import SqlError
 from runtime.tasks import spawn
 from sqlnode.ddl.context import OnlineChange
 from sqlnode.engine import Engine
-from sqlnode.jobs.job_rows import job_row
+from sqlnode.jobs.job_rows import job_fields
 from sqlnode.jobs.record import JobRecord, JobStatus, encode_job, key_of
 from sqlnode.parse import utility as u
 from sqlnode.session.session import Session
@@ -67,8 +67,10 @@ async def job_rows(session: Session, node: u.ShowJobs) -> Sequence[tuple[Any, ..
     """Return the rows of SHOW JOBS, newest first. Raises: UndefinedObject, KvError."""
     store = session.engine.jobs.store
     if node.job_id is not None:
-        return [job_row(await store.get(node.job_id))]
-    return [job_row(record) for record in reversed(await store.all())]
+        records = [await store.get(node.job_id)]
+    else:
+        records = await store.all()
+    return [tuple(job_fields(record).values()) for record in reversed(records)]
 
 
 async def cancel_job(session: Session, node: u.CancelJob) -> str:

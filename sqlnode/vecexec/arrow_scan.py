@@ -53,7 +53,7 @@ class TableSource:
         `terms` bounds the primary key; rows outside may be left out.
         """
         if isinstance(leaf, VirtualScan):
-            return ScannedTable(*virtual_table(leaf, ctx))
+            return ScannedTable(*await virtual_table(leaf, ctx))
         attnums = [column.attnum for column in leaf.columns]
         if terms is None and isinstance(ctx.txn, Transaction):
             scanned = await _read_cached(leaf.table, attnums, ctx.txn, process_cache())

@@ -2,13 +2,14 @@
 
 **Model.** The rows of most system relations depend on nothing but the catalog snapshot, and the
 same few are asked for again and again: their columns are kept for the newest snapshots. What
-depends on the session (settings, activity, information_schema with its database name) is made anew
-each time.
+depends on the session (settings, activity, information_schema with its database name) or is read
+from the store (pg_insula) is made anew each time.
 
 **Concurrency.** Belongs to the process's loop.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
 SNAPSHOTS_MAX: Final = 4
+_NEVER_KEPT: Final = ("information_schema.", "pg_insula.")
 _OF_SESSION: Final = frozenset(
     {"pg_catalog.pg_settings", "pg_catalog.pg_stat_activity", "pg_catalog.pg_timezone_names"}
 )
@@ -33,7 +35,7 @@ class _Columns:
 
     __slots__ = ("_arrays", "rows")
 
-    def __init__(self, rows: list[tuple[Any, ...]]) -> None:
+    def __init__(self, rows: Sequence[tuple[Any, ...]]) -> None:
         self.rows = rows
         self._arrays: dict[int, Any] = {}
 
@@ -51,10 +53,10 @@ class VirtualCache:
     def __init__(self) -> None:
         self._snapshots: OrderedDict[int, tuple[Catalog, dict[str, _Columns]]] = OrderedDict()
 
-    def columns(self, relation: str, ctx: "ExecContext") -> _Columns:
+    async def columns(self, relation: str, ctx: "ExecContext") -> _Columns:
         """Return a relation's columns, made now or before."""
-        if relation in _OF_SESSION or relation.startswith("information_schema."):
-            return _Columns(list(VIRTUAL[relation].rows(ctx.catalog, ctx)))
+        if relation in _OF_SESSION or relation.startswith(_NEVER_KEPT):
+            return _Columns(await VIRTUAL[relation].rows(ctx.catalog, ctx))
         known = self._snapshots.get(id(ctx.catalog))
         if known is None:
             known = self._snapshots[id(ctx.catalog)] = (ctx.catalog, {})
@@ -63,7 +65,7 @@ class VirtualCache:
         self._snapshots.move_to_end(id(ctx.catalog))
         relations = known[1]
         if (columns := relations.get(relation)) is None:
-            columns = _Columns(list(VIRTUAL[relation].rows(ctx.catalog, ctx)))
+            columns = _Columns(await VIRTUAL[relation].rows(ctx.catalog, ctx))
             relations[relation] = columns
         return columns
 
@@ -71,9 +73,9 @@ class VirtualCache:
 _CACHE: Final = VirtualCache()
 
 
-def virtual_table(scan: VirtualScan, ctx: "ExecContext") -> tuple[Any, tuple[Physical, ...]]:
+async def virtual_table(scan: VirtualScan, ctx: "ExecContext") -> tuple[Any, tuple[Physical, ...]]:
     """Return the rows of a system relation: (pyarrow.Table with columns a0…, forms)."""
-    columns = _CACHE.columns(scan.relation, ctx)
+    columns = await _CACHE.columns(scan.relation, ctx)
     if not scan.columns:
         return pa.table({"none": pa.nulls(len(columns.rows), pa.int8())}), ()
     forms = tuple(physical_of(column.type) for column in scan.columns)

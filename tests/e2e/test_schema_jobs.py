@@ -192,6 +192,62 @@ def test_duplicates_that_were_there(stack, connection):
     assert report.is_right, report
 
 
+def test_a_constraint_not_valid_binds_every_writer(stack, connection):
+    """Rows written after ALTER TABLE has returned would break what it promised."""
+    connection.execute("update t set a = -5 where id = 6")
+    with open_transaction(stack, 1) as older:
+        statement = Statement(stack, "alter table t add constraint pos check (a > -1) not valid")
+        wait_for_step(connection, "enforced")
+        older.execute("update t set a = -4 where id = 1")  # began before: it knows of nothing
+    assert statement.end() is None
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute("update t set a = -3 where id = 2")
+    assert newest_job(connection)["job_type"] == "ADD NOT VALID"
+    for broken in (1, 6):
+        with pytest.raises(psycopg.errors.CheckViolation, match="is violated by some row"):
+            connection.execute("alter table t validate constraint pos")
+        assert newest_job(connection)["status"] == "failed"
+        assert known(connection, "pos") == [(False, "CHECK ((a > '-1'::integer)) NOT VALID")]
+        connection.execute("update t set a = 0 where id = %s", (broken,))
+    with open_transaction(stack, 3):
+        statement = Statement(stack, "alter table t validate constraint pos")
+        wait_for_step(connection, "enforced")
+        with pytest.raises(psycopg.errors.ObjectInUse):
+            connection.execute("alter table t validate constraint pos")
+    assert statement.end() is None
+    assert known(connection, "pos") == [(True, "CHECK ((a > '-1'::integer))")]
+
+
+def known(connection, name):
+    """Return what pg_constraint says about a constraint."""
+    asked = "select convalidated, pg_get_constraintdef(oid) from pg_constraint where conname = %s"
+    return connection.execute(asked, (name,)).fetchall()
+
+
+@pytest.mark.parametrize("way", ["killed", "CANCEL JOB"])
+@pytest.mark.parametrize("sql", ["add constraint pos check (a > -1) not valid",
+                                 "validate constraint pos"])  # fmt: skip
+def test_not_valid_survives_its_owner_and_can_be_cancelled(stack, connection, way, sql):
+    """A constraint would be locked by a job that is no more, or stay although it was given up."""
+    if sql.startswith("validate"):
+        connection.execute("alter table t add constraint pos check (a > -1) not valid")
+    before = {job["job_id"] for job in jobs(connection)}
+    with open_transaction(stack, 1):
+        statement = Statement(stack, f"alter table t {sql}")
+        job = wait_for_step(connection, "enforced", before)
+        if way == "killed":
+            stack.kill(int(job["coordinator"].partition("-")[0]))
+        else:
+            connection.execute(f"cancel job {job['job_id']}")
+    assert statement.end() is not None
+    done = way == "killed"
+    assert wait_for_end(connection, job["job_id"])["status"] == (
+        "succeeded" if done else "canceled"
+    )
+    is_there, is_valid = sql.startswith("validate") or done, sql.startswith("validate") and done
+    assert [row[0] for row in known(connection, "pos")] == ([is_valid] if is_there else [])
+
+
 CONSTRAINTS = (
     ("alter table t add constraint small check (a < 1000000)", "23514", "a = 2000000"),
     ("alter table t alter b set not null", "23502", "b = null"),
@@ -254,3 +310,32 @@ def test_a_transaction_makes_its_index_itself(stack, connection):
     assert len(jobs(connection)) == known
     (report,) = index_reports(stack)
     assert report.is_right, report
+
+
+def test_jobs_are_rows_of_a_relation(stack, connection):
+    """Tools could not ask which tables are being changed, or alert on what failed."""
+
+    def rows(sql, session=connection):
+        return session.execute(sql).fetchall()
+
+    connection.execute("create index t_a on t (a)")
+    with pytest.raises(psycopg.errors.CheckViolation):
+        connection.execute("alter table t add constraint small check (a < 3)")
+    assert rows(
+        "select j.job_type, j.status, j.fraction_completed, c.relname, left(j.error, 24)"
+        " from pg_insula.jobs j join pg_class c on c.oid = j.relid"
+        " where c.oid = 't'::regclass order by j.job_id"
+    ) == [
+        ("CREATE INDEX", "succeeded", 1.0, "t", None),
+        ("ADD CHECK", "failed", 0.0, "t", 'check constraint "small"'),
+    ]
+    (newest,) = rows("select * from pg_insula.jobs order by job_id desc limit 1")
+    assert tuple(newest_job(connection).values()) == newest
+    with held(stack, connection, "delete-only", "create index t_b on t (b)") as (statement, job):
+        with stack.connect("acme", autocommit=False) as session:
+            session.execute("insert into t values (-60, 0, 'x')")
+            asked = f"select running_status from pg_insula.jobs where job_id = {job['job_id']}"
+            assert rows(asked, session) == [("delete-only, waiting for older transactions",)]
+            connection.execute(f"cancel job {job['job_id']}")
+            session.commit()  # although what it read has changed
+    assert statement.end().sqlstate == "57014"

@@ -4,6 +4,7 @@ from sqlnode.catalog.system import (  # noqa: F401 - imported for what they regi
     rows_constraints,
     rows_information,
     rows_information_usage,
+    rows_insula,
     rows_relations,
     rows_server,
     rows_types,

@@ -1,12 +1,13 @@
 """Definitions of the system relations, read from relations.txt; rows come from registered makers.
 
 **Model.** A maker yields one dict for each row with the columns it knows; the others get the
-neutral value of their type. A relation of relations.txt without a maker has no rows, because what
-it would list (triggers, policies, publications, routines that users made …) cannot exist in Insula.
-A system relation that is not in the file is refused by name.
+neutral value of their type. A maker that has to read the store first is a coroutine function. A
+relation of relations.txt without a maker has no rows, because what it would list (triggers,
+policies, publications, routines that users made …) cannot exist in Insula. A system relation that
+is not in the file is refused by name.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from importlib.resources import files
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from sqlnode.catalog.virtual import VIRTUAL, VirtualRelation
 from sqlnode.context import ExecContext
 from sqlnode.types import BOOL, CHAR, NAME, TYPES, SqlType
 
-Maker = Callable[[Catalog, ExecContext], Iterable[dict[str, Any]]]
+Known = Iterable[dict[str, Any]]
+Maker = Callable[[Catalog, ExecContext], Known | Awaitable[Known]]
 
 _MAKERS: Final[dict[str, Maker]] = {}
 
@@ -51,11 +53,12 @@ def _define(line: str) -> VirtualRelation:
     columns = tuple((column, SqlType(int(type_oid))) for column, type_oid in pairs)
     neutral = {column: _neutral(sql_type, kind) for column, sql_type in columns}
 
-    def rows(catalog: Catalog, context: ExecContext) -> Iterator[tuple[Any, ...]]:
+    async def rows(catalog: Catalog, context: ExecContext) -> list[tuple[Any, ...]]:
         if (maker := _MAKERS.get(qualified_name)) is None:
-            return
-        for known in maker(catalog, context):
-            yield tuple({**neutral, **known}.values())
+            return []
+        made = maker(catalog, context)
+        found = await made if isinstance(made, Awaitable) else made
+        return [tuple({**neutral, **known}.values()) for known in found]
 
     return VirtualRelation(schema, name, int(oid), columns, rows, kind)
 

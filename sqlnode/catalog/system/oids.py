@@ -10,9 +10,11 @@ from sqlnode.catalog.descriptors import PUBLIC_SCHEMA_ID
 
 PG_CATALOG_OID: Final = 11
 INFORMATION_SCHEMA_OID: Final = 13000
+PG_INSULA_OID: Final = 15000
 SCHEMA_OIDS: Final = {
     "pg_catalog": PG_CATALOG_OID,
     "information_schema": INFORMATION_SCHEMA_OID,
+    "pg_insula": PG_INSULA_OID,
     "public": PUBLIC_SCHEMA_ID,
 }
 BOOTSTRAP_ROLE_OID: Final = 10

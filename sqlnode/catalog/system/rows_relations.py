@@ -21,8 +21,6 @@ from sqlnode.catalog.system.oids import (
     CLASS_PG_NAMESPACE,
     CLASS_PG_TYPE,
     HEAP_AM_OID,
-    INFORMATION_SCHEMA_OID,
-    PG_CATALOG_OID,
     PREDEFINED_ROLES,
     ROW_TYPE,
     VIEW_RULE,
@@ -30,7 +28,7 @@ from sqlnode.catalog.system.oids import (
     schema_oid,
 )
 from sqlnode.catalog.system.physical_types import DESCRIPTIONS, PHYSICAL, operator_class_oid
-from sqlnode.catalog.virtual import VIRTUAL
+from sqlnode.catalog.virtual import SYSTEM_SCHEMAS, VIRTUAL
 from sqlnode.context import ExecContext
 from sqlnode.types import SqlType
 
@@ -63,11 +61,8 @@ def live_columns(columns: Iterable[ColumnDesc]) -> list[ColumnDesc]:
 
 @rows_of("pg_catalog.pg_namespace")
 def _namespaces(catalog: Catalog, context: ExecContext) -> Rows:
-    for name, oid in (
-        ("pg_catalog", PG_CATALOG_OID),
-        ("information_schema", INFORMATION_SCHEMA_OID),
-    ):
-        yield {"oid": oid, "nspname": name, "nspowner": BOOTSTRAP_ROLE_OID}
+    for name in SYSTEM_SCHEMAS:
+        yield {"oid": schema_oid(name), "nspname": name, "nspowner": BOOTSTRAP_ROLE_OID}
     for schema in catalog.schemas.values():
         owner = owner_oid(catalog, schema.owner)
         yield {"oid": schema.id, "nspname": schema.name, "nspowner": owner}

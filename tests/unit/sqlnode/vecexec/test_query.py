@@ -212,9 +212,10 @@ def test_system_relations_are_read(monkeypatch):
     """psql's \\d and every driver's introspection join these."""
     from sqlnode.catalog import virtual
 
-    relation = virtual.VirtualRelation(
-        "pg_catalog", "pg_x", 1, (("a", INT4), ("b", TEXT)), lambda catalog, ctx: [(1, "x")]
-    )
+    async def rows(catalog, ctx):
+        return [(1, "x")]
+
+    relation = virtual.VirtualRelation("pg_catalog", "pg_x", 1, (("a", INT4), ("b", TEXT)), rows)
     monkeypatch.setitem(virtual.VIRTUAL, "pg_catalog.pg_x", relation)
     scan = VirtualScan("pg_catalog.pg_x", (OutColumn(1, "b", TEXT, 0, 2),), "pg_x")
     assert run(scan) == [("x",)]
