@@ -331,11 +331,13 @@ def test_jobs_are_rows_of_a_relation(stack, connection):
     ]
     (newest,) = rows("select * from pg_insula.jobs order by job_id desc limit 1")
     assert tuple(newest_job(connection).values()) == newest
-    with held(stack, connection, "delete-only", "create index t_b on t (b)") as (statement, job):
-        with stack.connect("acme", autocommit=False) as session:
-            session.execute("insert into t values (-60, 0, 'x')")
-            asked = f"select running_status from pg_insula.jobs where job_id = {job['job_id']}"
-            assert rows(asked, session) == [("delete-only, waiting for older transactions",)]
-            connection.execute(f"cancel job {job['job_id']}")
-            session.commit()  # although what it read has changed
+    with (
+        held(stack, connection, "delete-only", "create index t_b on t (b)") as (statement, job),
+        stack.connect("acme", autocommit=False) as session,
+    ):
+        session.execute("insert into t values (-60, 0, 'x')")
+        asked = f"select running_status from pg_insula.jobs where job_id = {job['job_id']}"
+        assert rows(asked, session) == [("delete-only, waiting for older transactions",)]
+        connection.execute(f"cancel job {job['job_id']}")
+        session.commit()  # although what it read has changed
     assert statement.end().sqlstate == "57014"
