@@ -3,8 +3,10 @@
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from pgwire.sql_error import SqlError
 from sqlnode.catalog.store import load_catalog
-from sqlnode.jobs.record import JobKind
 from sqlnode.rowexec.table_codec import codec_of
 from tests.scripts.runner import run_script
 from tests.sim.sim_client import SimProcess, SimSession
@@ -17,6 +19,8 @@ SETTLE_S = 0.5  # virtual: what can happen has happened
 
 class World:
     """Directives: process, table, begin, run, commit, change, cancel, kill, pass, show."""
+
+    isolation = "serializable"
 
     def __init__(self):
         self.loop = VirtualLoop()
@@ -58,15 +62,21 @@ class World:
 
     async def do_begin(self, directive):
         name = directive.get("session")
-        session = self.sessions[name] = SimSession(self.processes[directive.get("process")])
+        process = self.processes[directive.get("process")]
+        session = self.sessions[name] = SimSession(process, self.isolation)
         await session.begin()
-        return f"{name} begins; index state it knows: {self.state(session.catalog)}"
+        (table,) = session.catalog.tables()
+        return f"{name} begins; {self.known(table)}"
 
     async def do_run(self, directive):
-        name = directive.get("session")
-        sql = directive.get("sql")
-        await self.sessions[name].execute(sql)
-        return f"{name}: {sql}"
+        name, sql = directive.get("session"), directive.get("sql")
+        try:
+            answer = await self.sessions[name].execute(sql)
+        except SqlError as error:
+            await self.sessions[name].rollback()
+            return f"{name}: {sql}\n  {error.sqlstate}: {error.message}"
+        shown = f" → {texts(answer)}" if isinstance(answer, list) else ""
+        return f"{name}: {sql}{shown}"
 
     async def do_commit(self, directive):
         name = directive.get("session")
@@ -94,17 +104,34 @@ class World:
     async def do_show(self, directive):
         job = await self.watcher.engine.jobs.store.get(self.job_id)
         waiting = ", waits for older transactions" if job.is_waiting else ""
-        error = "" if job.error is None else f", {sql_name_of(job)}: {job.error.detail}"
-        lines = [f"job {job.status} at {job.step}{waiting}{error}"]
-        catalog = await load_catalog(self.watcher.kv)
-        if job.kind is JobKind.CREATE_INDEX:
-            lines += await self.entries(catalog)
+        error = ""
+        if job.error is not None:
+            error = f", {job.error.sqlstate}: {job.error.detail or job.error.message}"
+        (table,) = (await load_catalog(self.watcher.kv)).tables()
+        lines = [f"job {job.status} at {job.step}{waiting}{error}", *await self.shown(table)]
         return "\n".join(lines)
 
-    async def entries(self, catalog):
-        (table,) = catalog.tables()
+    async def stored(self, table):
+        """Return the table's rows as (layout version, row)."""
         codec = codec_of(table)
-        rows = [codec.decode_row(v) for _, v in (await self.watcher.kv.scan(codec.span)).rows()]
+        values = (value for _, value in (await self.watcher.kv.scan(codec.span)).rows())
+        return [(int.from_bytes(value[:2], "little"), codec.decode_row(value)) for value in values]
+
+    async def shown(self, table):
+        """Return lines about what is being changed. For subclasses."""
+        raise NotImplementedError
+
+    def known(self, table):
+        """Say what a transaction knows of it. For subclasses."""
+        raise NotImplementedError
+
+
+class IndexWorld(World):
+    """Shows rows as id:a, entries as a→id."""
+
+    async def shown(self, table):
+        codec = codec_of(table)
+        rows = [row for _, row in await self.stored(table)]
         lines = [f"rows: {' '.join(f'{row[0]}:{row[1]}' for row in rows)}"]
         for index in (*codec.building, *codec.indexes):
             shown = []
@@ -115,20 +142,60 @@ class World:
             lines.append(f"{state}: {' '.join(shown) or '(no entries)'}")
         return lines if len(lines) > 1 else [*lines, "no index"]
 
-    def state(self, catalog):
-        (table,) = catalog.tables()
+    def known(self, table):
         indexes = (*table.building, *table.indexes)
-        return str(indexes[0].state) if indexes else "none"
+        return f"index state it knows: {indexes[0].state if indexes else 'none'}"
 
 
-def sql_name_of(job):
-    """Return the SQLSTATE a job failed with."""
-    return job.error.sqlstate
+class ColumnWorld(World):
+    """Shows the columns with their states, and each row with the layout it is written in."""
+
+    isolation = "read committed"
+
+    async def shown(self, table):
+        rows = (f"{texts([row])} in v{version}" for version, row in await self.stored(table))
+        return [columns(table), f"rows: {' '.join(rows)}"]
+
+    def known(self, table):
+        return f"it knows {columns(table)}"
 
 
-def test_schema_change(rewrite):
+class ConstraintWorld(World):
+    """Shows rows as id:a, and the constraints."""
+
+    async def shown(self, table):
+        rows = " ".join(f"{row[0]}:{row[1]}" for _, row in await self.stored(table))
+        return [f"rows: {rows}", self.known(table)]
+
+    def known(self, table):
+        checks = (f"{c.name}{'' if c.validated else ' not valid'}" for c in table.checks)
+        return f"constraints: {' '.join(checks) or 'none'}"
+
+
+def columns(table):
+    """Return the table's columns, and the state of each that is not public."""
+    names = (f"{c.name} {c.state}".strip() for c in table.columns)
+    return f"t({', '.join(names)})"
+
+
+def texts(rows):
+    """Return rows as (1,2,null)."""
+    return " ".join(
+        "(" + ",".join("null" if d is None else str(d) for d in row) + ")" for row in rows
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [
+        ("schema_change", IndexWorld),
+        ("schema_change_column", ColumnWorld),
+        ("schema_change_constraint", ConstraintWorld),
+    ],
+)
+def test_schema_change(rewrite, name, world):
     """The steps of an online schema change, and what writers do in each."""
     try:
-        run_script(HERE / "schema_change.txt", World(), rewrite=rewrite)
+        run_script(HERE / f"{name}.txt", world(), rewrite=rewrite)
     finally:
         asyncio.set_event_loop(None)
