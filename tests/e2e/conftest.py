@@ -7,9 +7,9 @@ from tests.e2e.stack import FakeStack, Stack
 
 
 @pytest.fixture(scope="module")
-def stack():
-    """A running stack with the tenants acme and globex."""
-    with Stack() as running:
+def stack(request):
+    """A running stack with the tenants acme and globex; a module's STACK_CONFIG is its file."""
+    with Stack(config=getattr(request.module, "STACK_CONFIG", "")) as running:
         running.create_tenant("acme")
         running.create_tenant("globex")
         yield running

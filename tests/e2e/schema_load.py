@@ -3,9 +3,9 @@
 import asyncio
 import json
 import os
-import select
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 
 import grpc
@@ -16,9 +16,7 @@ from kvapi.pb import admin_pb2, admin_pb2_grpc
 from runtime.clock import SystemClock
 from sqlnode.catalog.store import load_catalog
 from sqlnode.jobs.index_check import check_indexes
-from tests.e2e.stack import ROOT, USER
-
-READY_S_MAX = 30
+from tests.e2e.stack import ROOT, USER, wait_until
 
 # Two sessions for each SQL process: four sessions are on two of them at least.
 SPREAD = """
@@ -26,12 +24,15 @@ SPREAD = """
 sessions_per_process = 2
 processes_per_tenant_max = 4
 """
+READY_S_MAX = 30
+READY_WRITES = 50
 
 
-class Writer:
-    """A client of writer_process.py; `times` and `errors` are known once it has ended."""
+class Writer(threading.Thread):
+    """Follows a client of writer_process.py: `times` are (begun, ended) of its writes so far."""
 
     def __init__(self, kind, url="", *, seed=0, row_count=0):
+        super().__init__(name=f"{kind}-{seed}")
         words = ["-P", "-m", "tests.e2e.writer_process", kind, url, str(seed), str(row_count)]
         self.process = subprocess.Popen(
             [sys.executable, *words],
@@ -41,24 +42,31 @@ class Writer:
             text=True,
         )
         self.times, self.errors = [], []
+        self.start()
 
-    def wait_ready(self):
-        """Wait until it is under way."""
-        assert select.select([self.process.stdout], [], [], READY_S_MAX)[0], "a writer hangs"
-        assert self.process.stdout.readline() == "ready\n", "a writer has died"
+    @property
+    def latencies_s(self):
+        return [ended_s - begun_s for begun_s, ended_s in self.times]
+
+    def run(self):
+        for line in self.process.stdout:
+            begun_s, ended_s, error = json.loads(line)
+            self.times.append((begun_s, ended_s))
+            if error is not None:
+                self.errors.append(error)
 
     def end(self):
-        """Let it end, and take over what it saw."""
+        """Let the process end, and wait for its last words."""
         try:
-            told, _ = self.process.communicate(timeout=60)
+            self.process.wait(60)
         finally:
             self.process.kill()
             self.process.wait()
-        found = json.loads(told.splitlines()[-1])
-        self.times, self.errors = found["times"], found["errors"]
+            self.join(10)
+            self.process.stdout.close()
 
     def during(self, begun_s, ended_s):
-        """Return the writes of a stretch of time as (begun, ended)."""
+        """Return the writes of a stretch of time."""
         return [(b, e) for b, e in self.times if e >= begun_s and b <= ended_s]
 
 
@@ -66,21 +74,24 @@ class Writer:
 def writing(stack, *, row_count, writers=4, tenant="acme"):
     """Keep writers of t busy for the length of the block; yields them."""
     url = stack.url(tenant)
-    with running([Writer("table", url, seed=n, row_count=row_count) for n in range(writers)]) as w:
-        yield w
+    made = [Writer("table", url, seed=n, row_count=row_count) for n in range(writers)]
+    with running(made):
+        yield made
 
 
 @contextmanager
 def running(writers):
     """Wait until writers are under way; they end with the block."""
     try:
-        for writer in writers:
-            writer.wait_ready()
-        yield writers
+        wait_until(
+            lambda: all(len(writer.times) >= READY_WRITES for writer in writers),
+            READY_S_MAX,
+            "writers at work",
+        )
+        yield
     finally:
         for writer in writers:
             writer.process.stdin.close()
-            writer.process.stdin = None  # communicate() would flush it
         for writer in writers:
             writer.end()
 

@@ -8,19 +8,9 @@ import time
 import psycopg
 import pytest
 
-from tests.e2e.stack import Stack
-
 pytestmark = pytest.mark.e2e
 CLIENTS, TIMES = 32, 200
 END_S_MAX = 300
-
-
-@pytest.fixture(scope="module")
-def stack():
-    """A stack with one tenant."""
-    with Stack() as running:
-        running.create_tenant("acme")
-        yield running
 
 
 async def _add(url, row, times):

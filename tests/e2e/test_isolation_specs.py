@@ -8,7 +8,6 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.e2e.stack import Stack
 from tests.isolation_tester import Run, parse
 from tests.oracle import postgres
 
@@ -21,14 +20,6 @@ def postgres_url():
     """A PostgreSQL to compare with."""
     with postgres(deadlock_timeout="20ms") as url:
         yield url
-
-
-@pytest.fixture(scope="module")
-def stack():
-    """A stack with one tenant."""
-    with Stack() as running:
-        running.create_tenant("acme")
-        yield running
 
 
 def test_there_are_specs_enough():

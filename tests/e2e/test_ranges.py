@@ -7,11 +7,11 @@ from itertools import pairwise
 
 import pytest
 
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import wait_until
 
 pytestmark = pytest.mark.e2e
 
-CONFIG = """
+STACK_CONFIG = """
 [kvnode]
 range_bytes_max = 196608
 range_merge_bytes_max = 49152
@@ -22,20 +22,12 @@ gc_interval_s = 1.0
 RUN_S_MAX = 60
 
 
-@pytest.fixture(scope="module")
-def small_ranges():
-    with Stack(config=CONFIG) as stack:
-        stack.create_tenant("acme")
-        yield stack
-
-
 def _ranges(stack, tenant="acme"):
     return json.loads(stack.insula("range", "list", tenant, "-o", "json").stdout)
 
 
-def test_ranges_follow_the_data(small_ranges, pgbench):
+def test_ranges_follow_the_data(stack, pgbench):
     """Statements would fail, or count rows twice, whenever a range splits or merges."""
-    stack = small_ranges
     url = stack.url("acme")
 
     def run(*words):
@@ -76,9 +68,8 @@ def test_ranges_follow_the_data(small_ranges, pgbench):
         assert [row[0] for row in backwards] == [100_000, 99_999, 99_998, 99_997, 99_996]
 
 
-def test_deleted_data_leaves_one_range(small_ranges):
+def test_deleted_data_leaves_one_range(stack):
     """A tenant that was large once would have a hundred empty ranges for ever."""
-    stack = small_ranges
     with stack.connect("acme", autocommit=True) as connection:
         for low in range(0, 100_000, 10_000):
             connection.execute(
@@ -90,10 +81,8 @@ def test_deleted_data_leaves_one_range(small_ranges):
         assert connection.execute("select count(*) from pgbench_accounts").fetchone() == (0,)
 
 
-def test_operators_cut_and_join(small_ranges):
+def test_operators_cut_and_join(stack):
     """An operator could not cut a table before its load comes."""
-    stack = small_ranges
-    stack.create_tenant("globex")
     with stack.connect("globex", autocommit=True) as connection:
         connection.execute("create table t (id int primary key, body text)")
         connection.execute(

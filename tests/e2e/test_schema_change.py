@@ -6,20 +6,12 @@ import time
 import pytest
 
 from tests.e2e.schema_load import SPREAD, Writer, fill, index_reports, jobs, running, writing
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import wait_until
 from tests.e2e.writer_process import TICK_S
 
 pytestmark = pytest.mark.e2e
 PAUSE_S_MAX = 0.25
-
-
-@pytest.fixture(scope="module")
-def stack():
-    """A stack that spreads a tenant's sessions over several processes."""
-    with Stack(config=SPREAD) as started:
-        started.create_tenant("acme")
-        started.create_tenant("globex")
-        yield started
+STACK_CONFIG = SPREAD
 
 
 def build_under_load(stack, row_count):

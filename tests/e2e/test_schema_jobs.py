@@ -7,25 +7,18 @@ import psycopg
 import pytest
 
 from tests.e2e.schema_load import fill, index_reports, jobs
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import wait_until
 
 pytestmark = pytest.mark.e2e
 ROWS = 3_000
-ONE_EACH = """
+# Every session has a SQL process of its own.
+STACK_CONFIG = """
 [pool]
 sessions_per_process = 1
 processes_per_tenant_max = 12
 warm_min = 6
 """
 STATES = ("delete-only", "write-only", "backfill")
-
-
-@pytest.fixture(scope="module")
-def stack():
-    """A stack on which every session has a SQL process of its own."""
-    with Stack(config=ONE_EACH) as running:
-        running.create_tenant("acme")
-        yield running
 
 
 @pytest.fixture

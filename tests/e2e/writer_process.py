@@ -2,10 +2,10 @@
 
     python -m tests.e2e.writer_process KIND URL SEED ROW_COUNT
 
-It writes until its standard input ends, says `ready` when it is under way, and in the end prints
-what it saw as JSON: when each write began and ended (monotonic clock, one for all processes of a
-machine), and the errors. Kinds: `table` changes rows of t, `idle` one row now and then, and
-`clock` writes nothing: it only wakes up, and so sees the pauses of the machine itself.
+It writes until its standard input ends. Each write is a line of JSON on its standard output: when
+it began and ended (monotonic clock, one for all processes of a machine) and its error, if any.
+Kinds: `table` changes rows of t, `idle` one row now and then, and `clock` writes nothing: it only
+wakes up, and so sees the pauses of the machine itself.
 """
 
 import json
@@ -13,11 +13,9 @@ import random
 import select
 import sys
 import time
-from contextlib import suppress
 
 import psycopg
 
-READY_WRITES = 50
 IDLE_S = 0.02
 TICK_S = 0.005
 
@@ -86,22 +84,16 @@ def main(kind, url, seed, row_count):
     """Write until standard input ends."""
     make, pause_s = KINDS[kind]
     client = make(url, int(seed), int(row_count))
-    times, errors = [], []
     while not is_over(pause_s):
-        begun_s = time.monotonic()
+        begun_s, error = time.monotonic(), None
         try:
             client.write()
-        except psycopg.Error as error:
-            errors.append((error.sqlstate, str(error)))
-            if client.connection.closed:
-                break
-        times.append((begun_s, time.monotonic()))
-        if len(times) == READY_WRITES:
-            sys.stdout.write("ready\n")
-            sys.stdout.flush()
-    with suppress(BrokenPipeError):
-        sys.stdout.write(json.dumps({"times": times, "errors": errors}) + "\n")
+        except psycopg.Error as caught:
+            error = (caught.sqlstate, str(caught))
+        sys.stdout.write(json.dumps((begun_s, time.monotonic(), error)) + "\n")
         sys.stdout.flush()
+        if error is not None and client.connection.closed:
+            return
 
 
 if __name__ == "__main__":
