@@ -251,10 +251,11 @@ def _check_constraints(catalog: Catalog, context: ExecContext) -> Rows:
     path = context.session.search_path
     for table in catalog.tables():
         for check in table.checks:
+            clause = f"({shown_expression(catalog, table, check.sql, path)})"
             yield {
                 **_in(catalog, context, "constraint", table.schema_id),
                 "constraint_name": check.name,
-                "check_clause": f"({shown_expression(catalog, table, check.sql, path)})",
+                "check_clause": clause if check.validated else f"{clause} NOT VALID",
             }
         for name, column in _not_nulls(table):
             yield {
