@@ -24,6 +24,7 @@ from kvnode.txn.group_commit import GroupCommit, Operation, Writer
 from kvnode.txn.intents import Intents
 from kvnode.txn.layer_mover import LayerMover
 from kvnode.txn.lock_waits import LockWaits
+from kvnode.txn.long_validations import LongValidations
 from kvnode.txn.operations import SystemOperation
 from kvnode.txn.range_commit import RangeCommits
 from kvnode.txn.sequencer import Sequencer
@@ -103,8 +104,15 @@ class Core:
         self.intents = Intents(
             self.timeline, self.locks, self.group, mover, config=config, loop=loop
         )
+        self.validations = LongValidations(self.timeline, self.scheduler)
         self.sequencer = Sequencer(
-            self.timeline, self.locks, self.group, self.intents, find_conflict=find_conflict
+            self.timeline,
+            self.locks,
+            self.group,
+            self.intents,
+            self.validations,
+            find_conflict=find_conflict,
+            rows_per_look=config.validate_rows_max,
         )
         self.commits = RangeCommits(
             self.intents, self.sequencer, self.locks, is_staged=config.range_commit == STAGED

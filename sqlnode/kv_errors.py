@@ -62,6 +62,7 @@ FROM_KV: Final[Mapping[type[kv.KvError], tuple[type[SqlError], str]]] = {
     ),
     kv.Unavailable: (sql.ConnectionFailure, "the KV node cannot be reached"),
 }
+_SERIALIZE: Final = "could not serialize"  # how PostgreSQL's own messages begin
 _HINTS: Final[Mapping[type[SqlError], str]] = {
     sql.SerializationFailure: "The transaction might succeed if retried.",
     sql.SnapshotTooOld: "History is kept for gc_ttl, which the operator sets for each tenant.",
@@ -81,13 +82,36 @@ def sql_error(
         text += f" {error.number} bytes" if error.number else ""
     if isinstance(error, kv.LockNotAvailable) and catalog is not None:
         text += _in_relation(error.key, catalog)
-    if isinstance(error, kv.WriteConflict) and error.message.startswith("could not serialize"):
-        text = "{0}"  # PostgreSQL tells updates and deletes apart
     detail = error.detail
+    if isinstance(error, kv.WriteConflict):
+        detail = _why_not_serializable(error, catalog)
+        if error.message.startswith(_SERIALIZE):
+            text = "{0}"  # PostgreSQL tells updates and deletes apart
     if isinstance(error, kv.SnapshotTooOld) and error.number:
         detail = f"The oldest readable time is {_time_text(error.number, settings)}."
     message = text.format(error.message)
     return sql_class(message, detail=detail or None, hint=_HINTS.get(sql_class))
+
+
+def _why_not_serializable(error: kv.WriteConflict, catalog: Catalog | None) -> str:
+    """Return a detail: what the transaction lost, where it is known, or else what changed."""
+    if error.detail:
+        return _sentence(error.detail)
+    if error.message and not error.message.startswith(_SERIALIZE):
+        return _sentence(error.message)
+    found = parse_index_prefix(error.key)
+    if found is None or catalog is None:
+        return ""
+    table = next((t for t in catalog.tables() if t.key_id == found[0]), None)
+    if table is None:
+        return "What it has read was changed by another transaction."
+    index = next((i for i in table.indexes if i.index_id == found[1]), None)
+    where = f'table "{table.name}"' if index is None else f'index "{index.name}"'
+    return f"What it has read in {where} was changed by another transaction."
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _time_text(ts: int, settings: Settings) -> str:

@@ -10,7 +10,6 @@ from kvapi.errors import (
     KvError,
     RequestTooLarge,
     Throttled,
-    WriteConflict,
 )
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.pb import kv_pb2
@@ -21,7 +20,8 @@ from kvnode.server.writes import parse_writes
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
 from kvnode.txn.lock_queue import Owner
-from kvnode.txn.sequencer import CommitRequest
+from kvnode.txn.sequencer import CommitRequest, conflict
+from kvnode.txn.validation import UNDECIDED, Validation
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
@@ -63,26 +63,50 @@ class WriteRequests:
         return (self._session.id, txn_id)
 
     def _refresh(self, request: kv_pb2.Request) -> None:
-        session, tenant, timeline = self._session, self._session.tenant, self._core.timeline
+        tenant, message = self._session.tenant, request.refresh.footprint
         if request.catalog_version:
             tenant.check_catalog(request.catalog_version)
         if not request.read_ts:
             raise BadRequest("a refresh needs the read_ts of its reads")
         tenant.check_readable(request.read_ts)
-        footprint = self._footprint(request.refresh.footprint)
-        read_ts = max(timeline.durable_ts, request.read_ts)
-        changed = self._core.sequencer.find_conflict(
-            tenant.recent,
-            timeline.snapshot(),
-            footprint,
-            read_ts=request.read_ts,
-            layers=tenant.layers,
-        )
+        sequencer, footprint = self._core.sequencer, self._footprint(message)
+        validation = sequencer.validation(tenant, footprint, request.read_ts)
+        verdict = sequencer.look(validation)
+        if verdict is UNDECIDED:
+            self._refresh_later(request.id, validation, size_bytes=message.ByteSize())
+        else:
+            self._answer_refresh(request.id, validation, verdict)
+
+    def _refresh_later(self, request_id: int, validation: Validation, *, size_bytes: int) -> None:
+        session, validations = self._session, self._core.validations
+
+        def decided() -> None:
+            session.outstanding.pop(request_id)
+            verdict = self._core.sequencer.look(validation)
+            assert verdict is not UNDECIDED, "it was decided in this turn of the loop"
+            try:
+                self._answer_refresh(request_id, validation, verdict)
+            except KvError as error:
+                session.answer_error(request_id, error)
+
+        def cancel(error: KvError) -> None:
+            if validations.stop(validation):
+                session.outstanding.pop(request_id)
+                if not session.is_closed:
+                    session.answer_error(request_id, error)
+
+        session.track(request_id, cancel, size_bytes=size_bytes)
+        validations.begin(session.tenant, validation, decided)
+
+    def _answer_refresh(
+        self, request_id: int, validation: Validation, changed: bytes | None
+    ) -> None:
+        """Answer. Raises: WriteConflict."""
+        session = self._session
         if changed is not None:
-            message = "could not serialize access due to concurrent update"
-            raise WriteConflict(message, key=tenant.keyspace.strip(changed))
-        response = session.respond(request.id)
-        response.read_ts = read_ts
+            raise conflict(session.tenant, validation, changed)
+        response = session.respond(request_id)
+        response.read_ts = max(self._core.timeline.durable_ts, validation.read_ts)
         response.done.SetInParent()
 
     def _commit(self, request: kv_pb2.Request) -> None:

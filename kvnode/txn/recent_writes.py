@@ -6,15 +6,18 @@ order answers for spans. Both also know commits that are sequenced but not durab
 
 **Invariants.** Complete for every timestamp at or above `low_water`. When the bound on keys is hit,
 the oldest durable commits are forgotten and `low_water` rises; below it the store has to be asked,
-which does not know the queued ones yet.
+which does not know the queued ones yet. `low_water` is never above what is durable of the tenant.
 
 **Source.** Zhou et al., "FoundationDB", SIGMOD 2021, section 2.4.2.
 """
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from typing import Final
 
-from kvapi.spans import Span, merged
+from kvapi.spans import Span
+
+_FORGET_PART: Final = 64  # of the bound, at once
 
 
 class RecentWrites:
@@ -40,20 +43,42 @@ class RecentWrites:
         if self._key_count > self._keys_max:
             self._forget_oldest(durable_ts)
 
-    def changed_key(
-        self, keys: Sequence[bytes], spans: Sequence[Span], *, since_ts: int
-    ) -> bytes | None:
-        """Return a key of `keys` or `spans` that was written after `since_ts`, or None."""
+    @property
+    def newest_ts(self) -> int:
+        """The newest commit that is remembered, 0 if none is."""
+        return self._log_ts[-1] if self._log_ts else 0
+
+    def look(
+        self, keys: Sequence[bytes], spans: Sequence[Span], *, since_ts: int, probes_max: int
+    ) -> tuple[bytes | None, int]:
+        """Return a key that was written after `since_ts`, and up to which commit that is known.
+
+        With spans it may take several calls to come to the newest: each costs about `probes_max`.
+        Requires: `spans` are sorted and disjoint.
+        """
         if not self._log_ts or self._log_ts[-1] <= since_ts:
-            return None
+            return None, since_ts
         newest = self._newest
         for key in keys:
             if newest.get(key, 0) > since_ts:
-                return key
-        if spans:
-            first = bisect_right(self._log_ts, since_ts)
-            return _first_inside(merged(list(spans)), self._log_keys[first:])
-        return None
+                return key, since_ts
+        if not spans:
+            return None, self._log_ts[-1]
+        return self._look_in(spans, bisect_right(self._log_ts, since_ts), probes_max)
+
+    def _look_in(
+        self, spans: Sequence[Span], first: int, probes_max: int
+    ) -> tuple[bytes | None, int]:
+        starts = [span.start for span in spans]
+        probes, at = 0, first
+        while probes < probes_max and at < len(self._log_ts):
+            keys = self._log_keys[at]
+            changed = _first_inside(spans, starts, keys)
+            if changed is not None:
+                return changed, self._log_ts[at]
+            probes += 1 + min(len(keys), len(spans))
+            at += 1
+        return None, self._log_ts[at - 1]
 
     def forget_before(self, ts: int) -> None:
         """Let go of commits before `ts`, to give memory back."""
@@ -62,10 +87,11 @@ class RecentWrites:
             self._drop(count)
 
     def _forget_oldest(self, durable_ts: int) -> None:
-        """Forget down to half the bound, so that forgetting is rare."""
+        """Forget some, so that it is not to be done each time, and does not take long."""
         count, kept = 0, self._key_count
         durable_count = bisect_right(self._log_ts, durable_ts)
-        while kept > self._keys_max // 2 and count < durable_count:
+        wanted = self._keys_max - self._keys_max // _FORGET_PART
+        while kept > wanted and count < durable_count:
             kept -= len(self._log_keys[count])
             count += 1
         if count:
@@ -82,18 +108,18 @@ class RecentWrites:
         del self._log_keys[:count]
 
 
-def _first_inside(spans: Sequence[Span], commits: Sequence[Sequence[bytes]]) -> bytes | None:
-    """Return a key of `commits` (each sorted) inside one of `spans` (sorted, disjoint), or None."""
-    starts = [span.start for span in spans]
-    for keys in commits:
-        if len(keys) > len(spans):
-            for start, end in spans:
-                at = bisect_left(keys, start)
-                if at < len(keys) and keys[at] < end:
-                    return keys[at]
-        else:
-            for key in keys:
-                at = bisect_right(starts, key) - 1
-                if at >= 0 and key < spans[at].end:
-                    return key
+def _first_inside(
+    spans: Sequence[Span], starts: Sequence[bytes], keys: Sequence[bytes]
+) -> bytes | None:
+    """Return one of `keys` (sorted) inside one of `spans` (sorted, disjoint), or None."""
+    if len(keys) > len(spans):
+        for start, end in spans:
+            at = bisect_left(keys, start)
+            if at < len(keys) and keys[at] < end:
+                return keys[at]
+        return None
+    for key in keys:
+        at = bisect_right(starts, key) - 1
+        if at >= 0 and key < spans[at].end:
+            return key
     return None

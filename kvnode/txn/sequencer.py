@@ -33,9 +33,17 @@ from kvnode.txn.layers import StagedTxn
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Owner
 from kvnode.txn.lock_waits import LockWaits
+from kvnode.txn.long_validations import LongValidations
 from kvnode.txn.operations import CommitOperation, LayersCommit
 from kvnode.txn.timeline import Timeline
-from kvnode.txn.validation import FindConflict, find_conflict
+from kvnode.txn.validation import (
+    ROWS_PER_LOOK,
+    UNDECIDED,
+    FindConflict,
+    Validation,
+    Verdict,
+    find_conflict,
+)
 
 _REFUSED_TXNS_MAX: Final = 100_000
 Answer = Callable[[int, KvError | None], None]  # commit_ts or 0, error
@@ -60,6 +68,7 @@ class CommitRequest:
     size_bytes: int = 0
     staged: StagedTxn | None = None
     lock_request: LockRequest | None = field(default=None, init=False)
+    validation: Validation | None = field(default=None, init=False)
 
 
 class Sequencer:
@@ -71,14 +80,18 @@ class Sequencer:
         locks: LockWaits,
         group: GroupCommit,
         intents: Intents,
+        validations: LongValidations,
         *,
         find_conflict: FindConflict = find_conflict,
+        rows_per_look: int = ROWS_PER_LOOK,
     ) -> None:
         self._timeline = timeline
         self._locks = locks
         self._group = group
         self._intents = intents
-        self.find_conflict = find_conflict
+        self._validations = validations
+        self._find_conflict = find_conflict
+        self._rows_per_look = rows_per_look
         self._in_flight: dict[bytes, list[Callable[[], None]]] = {}  # txn → who asks for its state
         self._committing: dict[Owner, CommitRequest] = {}
         self._refused: dict[bytes, float] = {}  # txn → until when (monotonic)
@@ -112,9 +125,12 @@ class Sequencer:
         self._pass_locks(request)
 
     def cancel(self, request: CommitRequest) -> None:
-        """Give up a commit that still waits for a lock; one that is queued goes on."""
-        if request.lock_request is not None:
-            self._locks.withdraw(request.lock_request, Cancelled("canceled by the client"))
+        """Give up a commit that waits for a lock or is validated; one that is queued goes on."""
+        error = Cancelled("canceled by the client")
+        if self._validations.stop(request.validation):
+            self._finish(request, 0, error)
+        elif request.lock_request is not None:
+            self._locks.withdraw(request.lock_request, error)
 
     def status(
         self, tenant: Tenant, txn_id: bytes, answer: Callable[[int | None], None], *, until_s: float
@@ -166,7 +182,8 @@ class Sequencer:
     def _sequence(self, request: CommitRequest) -> None:
         tenant = request.tenant
         try:
-            self._check(request)
+            if not self._check(request):
+                return  # what was read takes longer to look at
         except (WriteConflict, KeyExists, SchemaChanged) as error:
             self.conflict_count += 1
             reason = error
@@ -225,9 +242,12 @@ class Sequencer:
             dropped={layer.no: layer.size_bytes for layer in staged.layers if layer.is_dropped},
         )
 
-    def _check(self, request: CommitRequest) -> None:
-        """Refuse what may not commit now. Raises: KvError."""
-        tenant, read_ts = request.tenant, request.read_ts
+    def _check(self, request: CommitRequest) -> bool:
+        """Refuse what may not commit now; return False if that takes until later. Raises: KvError.
+
+        All is checked again then, locks as well: others go on meanwhile.
+        """
+        tenant = request.tenant
         if (refusal := tenant.refusal()) is not None:
             raise refusal
         if self._group.is_full:
@@ -239,20 +259,44 @@ class Sequencer:
             tenant.catalog_use.check(planned, version)
         footprint = request.footprint
         if footprint.keys or footprint.spans:
-            if not read_ts:
+            if not request.read_ts:
                 raise BadRequest("a footprint needs the read_ts of its reads")
-            tenant.check_readable(read_ts)
-            snapshot = self._timeline.snapshot()
-            changed = self.find_conflict(
-                tenant.recent, snapshot, footprint, read_ts=read_ts, layers=tenant.layers
-            )
-            if changed is not None:
-                message = "could not serialize access due to concurrent update"
-                raise WriteConflict(message, key=tenant.keyspace.strip(changed))
+            tenant.check_readable(request.read_ts)
+            if not self._is_validated(request):
+                return False
         snapshot = self._timeline.snapshot()
         existing = first_existing(snapshot, tenant, request.absent_keys, own=request.staged)
         if existing is not None:
             raise KeyExists("the key exists", key=tenant.keyspace.strip(existing))
+        return True
+
+    def _is_validated(self, request: CommitRequest) -> bool:
+        """Validate; if that goes on, the commit comes back later. Raises: WriteConflict."""
+        tenant, validation = request.tenant, request.validation
+        if validation is None:
+            validation = self.validation(tenant, request.footprint, request.read_ts)
+            request.validation = validation
+        verdict = self.look(validation)
+        if verdict is UNDECIDED:
+            self._validations.begin(tenant, validation, lambda: self._pass_locks(request))
+        elif verdict is not None:
+            raise conflict(tenant, validation, verdict)
+        return verdict is None
+
+    def validation(self, tenant: Tenant, footprint: Footprint, read_ts: int) -> Validation:
+        """Return the validation of what was read at `read_ts`."""
+        return Validation(
+            tenant.recent,
+            tenant.layers,
+            footprint,
+            read_ts=read_ts,
+            rows_per_look=self._rows_per_look,
+        )
+
+    def look(self, validation: Validation) -> Verdict:
+        """Look for a conflict, or look on."""
+        timeline = self._timeline
+        return self._find_conflict(validation, timeline.snapshot(), durable_ts=timeline.durable_ts)
 
     def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
         tenant = request.tenant
@@ -285,3 +329,10 @@ class Sequencer:
         if request.staged is not None:
             self._intents.ended(request.staged, error)
         self._locks.release(request.owner)
+
+
+def conflict(tenant: Tenant, validation: Validation, changed: bytes) -> WriteConflict:
+    """Return the error of a transaction that read `changed`, which was written after its read."""
+    message = "could not serialize access due to concurrent update"
+    key = tenant.keyspace.strip(changed)
+    return WriteConflict(message, key=key, detail=validation.detail)

@@ -1,87 +1,156 @@
 """May this transaction commit? Nothing that it read may have changed since its snapshot.
 
-**Invariants.** A conflict may be reported that is none (a restart, a long span, a version that was
-garbage): the transaction runs again. A conflict is never missed.
+**Model.** A `Validation` knows up to which commit it has looked at everything. Each look goes on
+from there, as far as one turn of the event loop allows, and ends with an answer or with
+`UNDECIDED`: look again in a later turn. Three places tell what changed:
+
+    recent writes   small commits, in memory, durable or not; those above their low water mark
+    layers          large transactions that committed and are not moved yet
+    the store       all else: what the recent writes have forgotten, and what was moved
+
+The store is walked in quanta (store_walk.py) while others commit. A walk is true of the moment at
+which it began, because layers are looked at in that moment as well; what came later is looked at
+afterwards. So a transaction of any length over any number of rows comes to an answer, and the last
+look takes one turn, in which nothing can change.
+
+**Invariants.** A conflict is never missed. One that is none is reported only where a write left
+things as they were, where a commit failed for want of room, and to who does not catch up with the
+tenant's writes in `_WALKS_MAX` walks.
+
+**Concurrency.** Owner: the event loop.
 """
 
+import enum
 from collections.abc import Callable
-from itertools import islice
 from typing import Final
 
 from kvapi.footprint import Footprint
-from kvapi.spans import Span
-from kvnode.mvcc.formats import TS_BYTES, history_bound, split_history_key, ts_bytes
-from kvnode.mvcc.point_read import newest_change
-from kvnode.storage.engine import Snapshot, Table
+from kvapi.spans import merged
+from kvnode.storage.engine import Snapshot
 from kvnode.txn.layers import TenantLayers
 from kvnode.txn.recent_writes import RecentWrites
+from kvnode.txn.store_walk import StoreWalk
 
-_ROWS_MAX: Final = 100_000  # of one span looked at in the store; more is reported as a conflict
-_MOVED_ROWS_MAX: Final = 2_000  # the same, where a large transaction has just written
+ROWS_PER_LOOK: Final = 2_000  # less than a millisecond
+_WALKS_MAX: Final = 16
 
 
-def find_conflict(
-    recent: RecentWrites,
-    snapshot: Snapshot,
-    footprint: Footprint,
-    *,
-    read_ts: int,
-    layers: TenantLayers | None = None,
-) -> bytes | None:
-    """Return a key of the footprint that was written after `read_ts`, or None.
+class Undecided(enum.Enum):
+    """The answer takes more than one turn of the loop."""
 
-    Requires: full keys, no empty span end, `read_ts` not below the garbage threshold.
+    UNDECIDED = enum.auto()
+
+
+UNDECIDED: Final = Undecided.UNDECIDED
+Verdict = bytes | Undecided | None  # a key that was written, or not known yet, or valid
+
+
+class Validation:
+    """The reads of one transaction on their way to a verdict.
+
+    Requires: full keys, no empty span end; at every look `read_ts` is not below the garbage
+    threshold.
     """
-    changed = recent.changed_key(footprint.keys, footprint.spans, since_ts=read_ts)
-    if changed is None and layers is not None and (layers.committed or layers.moved):
-        changed = _changed_by_layers(layers, snapshot, footprint, read_ts)
-    if changed is not None or read_ts >= recent.low_water:
-        return changed
-    return _changed_in_store(snapshot, footprint, read_ts, rows_max=_ROWS_MAX)
+
+    __slots__ = (
+        "_changed",
+        "_footprint",
+        "_layers",
+        "_log_ts",
+        "_recent",
+        "_rows_per_look",
+        "_since_ts",
+        "_walk",
+        "_walk_count",
+        "_walk_until",
+        "detail",
+        "read_ts",
+    )
+
+    def __init__(
+        self,
+        recent: RecentWrites,
+        layers: TenantLayers,
+        footprint: Footprint,
+        *,
+        read_ts: int,
+        rows_per_look: int = ROWS_PER_LOOK,
+    ) -> None:
+        self.read_ts = read_ts
+        self.detail = ""  # of a conflict
+        self._recent = recent
+        self._layers = layers
+        spans = footprint.spans
+        self._footprint = Footprint(footprint.keys, merged(list(spans)) if spans else ())
+        self._rows_per_look = rows_per_look
+        self._since_ts = read_ts  # everything up to here has been looked at
+        self._log_ts = read_ts  # and the recent writes up to here
+        self._walk: StoreWalk | None = None
+        self._walk_until = self._walk_count = 0
+        self._changed: bytes | None = None
+
+    def look(self, snapshot: Snapshot, *, durable_ts: int) -> Verdict:
+        """Go on for one turn of the loop. `None`: valid, as long as this turn lasts."""
+        while self._changed is None:
+            if self._walk is None and not self._look_at_newer(snapshot, durable_ts):
+                return UNDECIDED
+            walk = self._walk
+            if walk is None or self._changed is not None:
+                break
+            if not walk.step(snapshot, self._rows_per_look):
+                return UNDECIDED
+            self._changed, self._walk = walk.changed, None
+            self._since_ts = self._walk_until
+            self._log_ts = max(self._log_ts, self._since_ts)
+        return self._changed
+
+    def _look_at_newer(self, snapshot: Snapshot, durable_ts: int) -> bool:
+        """Look at what came since; begin a walk where the store has to be asked.
+
+        Returns False if there is more to look at.
+        """
+        recent, layers, footprint = self._recent, self._layers, self._footprint
+        has_forgotten = self._log_ts < recent.low_water
+        if not has_forgotten:
+            self._changed, self._log_ts = recent.look(
+                footprint.keys,
+                footprint.spans,
+                since_ts=self._log_ts,
+                probes_max=self._rows_per_look,
+            )
+            if self._changed is not None:
+                return True
+            if self._log_ts < recent.newest_ts:
+                return False
+        if layers.committed:
+            self._changed = layers.changed_key(snapshot, footprint, since_ts=self._since_ts)
+        if has_forgotten:
+            # Nothing is forgotten before it is durable.
+            self._begin_walk(footprint, until=max(durable_ts, recent.low_water))
+            return True
+        if layers.committed or layers.moved:
+            parts = layers.moved_parts(footprint, since_ts=self._since_ts)
+            if parts.keys or parts.spans:
+                self._begin_walk(parts, until=self._log_ts)
+                return True
+        self._since_ts = self._log_ts
+        return True
+
+    def _begin_walk(self, parts: Footprint, *, until: int) -> None:
+        if self._changed is not None:
+            return
+        self._walk_count += 1
+        if self._walk_count > _WALKS_MAX:
+            self._changed = parts.keys[0] if parts.keys else parts.spans[0].start
+            self.detail = "validation did not catch up with what others wrote meanwhile"
+            return
+        self._walk = StoreWalk(parts, since_ts=self._since_ts)
+        self._walk_until = until
 
 
-FindConflict = Callable[..., bytes | None]  # `find_conflict`; only tests put another in its place
+def find_conflict(validation: Validation, snapshot: Snapshot, *, durable_ts: int) -> Verdict:
+    """Look, or look on. The one way into validation; see `FindConflict`."""
+    return validation.look(snapshot, durable_ts=durable_ts)
 
 
-def _changed_by_layers(
-    layers: TenantLayers, snapshot: Snapshot, footprint: Footprint, read_ts: int
-) -> bytes | None:
-    """Look at large transactions, which the recent writes do not hold."""
-    changed = layers.changed_key(snapshot, footprint, since_ts=read_ts)
-    if changed is not None:
-        return changed
-    moved = layers.moved_parts(footprint, since_ts=read_ts)
-    return _changed_in_store(snapshot, moved, read_ts, rows_max=_MOVED_ROWS_MAX)
-
-
-def _changed_in_store(
-    snapshot: Snapshot, footprint: Footprint, read_ts: int, *, rows_max: int
-) -> bytes | None:
-    for key in footprint.keys:
-        if newest_change(snapshot, key) > read_ts:
-            return key
-    for span in footprint.spans:
-        if (changed := _changed_in_span(snapshot, span, read_ts, rows_max)) is not None:
-            return changed
-    return None
-
-
-def _changed_in_span(snapshot: Snapshot, span: Span, read_ts: int, rows_max: int) -> bytes | None:
-    newest = ts_bytes(read_ts + 1)
-    looked_at = 0
-    for key, stored in islice(snapshot.rows_from(Table.LIVE, span.start), rows_max):
-        if key >= span.end:
-            break
-        if stored[:TS_BYTES] >= newest:
-            return key
-        looked_at += 1
-    history = snapshot.rows_from(Table.HISTORY, history_bound(span.start))
-    end = history_bound(span.end)
-    for stored_key, _ in islice(history, rows_max):
-        if stored_key >= end:
-            break
-        key, ts = split_history_key(stored_key)
-        if ts > read_ts:
-            return key
-        looked_at += 1
-    return span.start if looked_at >= rows_max else None
+FindConflict = Callable[..., Verdict]  # `find_conflict`; only tests put another in its place

@@ -7,15 +7,19 @@ import pytest
 from kvapi.footprint import Footprint
 from kvapi.spans import Span
 from kvnode.mvcc.apply import apply_writes
+from kvnode.mvcc.formats import layer_prefix
+from kvnode.mvcc.intents import Place, resolve, stage
 from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.txn.layers import Layer, StagedTxn, TenantLayers
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Wait
 from kvnode.txn.lock_table import LockTable
 from kvnode.txn.recent_writes import RecentWrites
-from kvnode.txn.validation import find_conflict
+from kvnode.txn.validation import UNDECIDED, Validation, find_conflict
 from tests.scripts.runner import run_script
 
 HERE = Path(__file__).parent
+UNKNOWN = "not known yet"
 TENANT = b"\x00\x00\x00\x01"
 
 
@@ -75,11 +79,18 @@ class LockMachine:
 
 
 class ValidationMachine:
-    """Directives: commit, validate, forget, restart."""
+    """Directives: commit, large, move, validate, begin, look, finish, forget, restart.
+
+    `begin` is a validation that looks at so many `rows` in a turn of the loop; `look` gives it one,
+    `finish` as many as it takes.
+    """
 
     def __init__(self):
         self.engine = MemoryEngine()
         self.recent = RecentWrites(low_water=0, keys_max=1000)
+        self.layers = TenantLayers()
+        self.durable_ts = 0
+        self.validations = {}
 
     def __call__(self, directive):
         return getattr(self, directive.name)(directive)
@@ -87,28 +98,81 @@ class ValidationMachine:
     def key(self, text):
         return TENANT + text.encode()
 
+    def writes(self, directive):
+        puts = {self.key(k): b"v" for k in filter(None, directive.get("put").split(","))}
+        return puts, [self.key(k) for k in filter(None, directive.get("delete").split(","))]
+
     def commit(self, directive):
         ts = int(directive.get("ts"))
-        puts = {self.key(k): b"v" for k in filter(None, directive.get("put").split(","))}
-        deletes = [self.key(k) for k in filter(None, directive.get("delete").split(","))]
+        puts, deletes = self.writes(directive)
         self.recent.add(ts, [*puts, *deletes], durable_ts=ts)
+        self.durable_ts = ts
         with self.engine.write() as txn:
             apply_writes(txn, tenant=TENANT, commit_ts=ts, puts=puts, deletes=deletes)
         return f"committed at {ts}"
 
-    def validate(self, directive):
+    def large(self, directive):
+        ts = int(directive.get("ts"))
+        puts, deletes = self.writes(directive)
+        layer = Layer(ts, 1, layer_prefix(TENANT, ts))
+        layer.widen([*puts, *deletes])
+        txn = StagedTxn(ts, None, None, b"", 0.0, [layer], is_durable=True)
+        place = Place(TENANT, ts, ts, is_last=True)
+        with self.engine.write() as write:
+            stage(write, place, puts=puts, deletes=deletes, layer_bytes=1)
+        self.recent.add(ts, [], durable_ts=ts)
+        self.layers.sequence(txn, ts)
+        self.durable_ts = ts
+        return f"committed at {ts}, not moved"
+
+    def move(self, directive):
+        (txn,) = self.layers.committed
+        place = Place(TENANT, txn.no, txn.no, is_last=True)
+        with self.engine.write() as write:
+            moved = resolve(write, place, commit_ts=txn.commit_ts, is_stacked=False)
+        txn.extent.add(moved.first, moved.last)
+        self.layers.unsequence(txn)
+        self.layers.moved.append(txn.extent)
+        return f"{moved.row_count} moved"
+
+    def made(self, directive, rows):
         keys = [self.key(k) for k in filter(None, directive.get("keys").split(","))]
         spans = [
             Span(*(self.key(bound) for bound in span.split("-")))
             for span in filter(None, directive.get("spans").split(","))
         ]
         read_ts = int(directive.get("read_ts"))
-        snapshot = self.engine.snapshot()
-        changed = find_conflict(self.recent, snapshot, Footprint(keys, spans), read_ts=read_ts)
+        footprint = Footprint(keys, spans)
+        return Validation(self.recent, self.layers, footprint, read_ts=read_ts, rows_per_look=rows)
+
+    def validate(self, directive):
+        return self.verdict(self.made(directive, 2_000))
+
+    def begin(self, directive):
+        name = directive.get("txn")
+        self.validations[name] = self.made(directive, int(directive.get("rows")))
+        return self.verdict(self.validations[name])
+
+    def look(self, directive):
+        return self.verdict(self.validations[directive.get("txn")])
+
+    def finish(self, directive):
+        validation = self.validations[directive.get("txn")]
+        for turn in range(1, 100):
+            verdict = self.verdict(validation)
+            if verdict != UNKNOWN:
+                return f"{verdict}, after {turn} more"
+        raise AssertionError("no verdict")
+
+    def verdict(self, validation):
+        changed = find_conflict(validation, self.engine.snapshot(), durable_ts=self.durable_ts)
+        if changed is UNDECIDED:
+            return UNKNOWN
         return "valid" if changed is None else f"conflict at {changed[4:].decode()}"
 
     def forget(self, directive):
         self.recent.forget_before(int(directive.get("before")))
+        self.layers.forget_before(int(directive.get("before")))
         return f"low water {self.recent.low_water}"
 
     def restart(self, directive):

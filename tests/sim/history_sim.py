@@ -101,6 +101,7 @@ class HistorySim:
         )
         config = NodeConfig(
             recent_keys_max=self.rng.choice([3, 40, 200_000]),
+            validate_rows_max=self.rng.choice([1, 3, 2_000]),
             gc_ttl_s=self.rng.choice([0.05, 600]),
             gc_ttl_s_min=0.01,
             heartbeat_lapse_s=self.rng.choice([0.01, 10.0, 10.0]),

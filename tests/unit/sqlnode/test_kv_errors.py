@@ -45,3 +45,20 @@ def test_a_snapshot_that_is_gone_names_the_oldest_time_there_is():
     assert error.sqlstate == "72000"
     assert error.detail == "The oldest readable time is 2023-11-14 22:13:20.000001+00."
     assert "gc_ttl" in error.hint
+
+
+def test_a_conflict_says_where_or_why():
+    """A lapsed heartbeat looks like a conflict, and nobody finds what keeps on conflicting."""
+    catalog = build_catalog(1, [INTS], ())
+    message = "could not serialize access due to concurrent update"
+    key = codec_of(INTS).primary.key((7,))
+    error = sql_error(kv.WriteConflict(message, key=key), catalog)
+    assert (error.sqlstate, error.message) == ("40001", message)
+    assert error.detail == 'What it has read in table "t" was changed by another transaction.'
+    assert error.hint == "The transaction might succeed if retried."
+    lapsed = sql_error(kv.WriteConflict("the transaction's heartbeat lapsed"), catalog)
+    assert (lapsed.sqlstate, lapsed.message) == ("40001", message)
+    assert lapsed.detail == "The transaction's heartbeat lapsed."
+    behind = sql_error(kv.WriteConflict(message, key=key, detail="it did not catch up"), catalog)
+    assert behind.detail == "It did not catch up."
+    assert sql_error(kv.WriteConflict(message)).detail is None
