@@ -1,0 +1,161 @@
+"""Validations of many turns: what they let pass meanwhile, and how they are given up."""
+
+import asyncio
+
+import pytest
+
+from kvapi.errors import WriteConflict
+from kvapi.pb import kv_pb2
+from kvnode.node_config import NodeConfig
+from tests.sim.sim_node import SimNode
+from tests.sim.virtual_loop import run_virtual
+
+ROWS = [b"r%03d" % n for n in range(300)]
+ALL = kv_pb2.Footprint(spans=[kv_pb2.Span(start=b"r", end=b"s")])
+
+
+def puts(*keys):
+    return kv_pb2.Writes(put_keys=keys, put_values=[b"v"] * len(keys))
+
+
+class World:
+    """A node that forgets at once and looks at three rows in a turn; one transaction has read."""
+
+    def __init__(self, loop):
+        self.loop = loop
+        self.node = SimNode(loop, 1, NodeConfig(recent_keys_max=1, validate_rows_max=3))
+
+    async def open(self):
+        tenant_id = await self.node.create("t")
+        self.stream, self.other = self.node.stream(tenant_id), self.node.stream(tenant_id)
+        self.tenant = self.node.core.load_tenant(tenant_id)
+        written = await self.commit(self.other, puts(*ROWS))
+        self.read_ts = written.commit.commit_ts
+        for name in (b"x", b"y"):
+            await self.commit(self.other, puts(name))  # so that the rows are forgotten
+        assert self.tenant.recent.low_water > self.read_ts
+        return self
+
+    def commit(self, stream, writes, **fields):
+        return stream.request(commit=kv_pb2.Commit(writes=writes), **fields)
+
+    def long_commit(self, *keys):
+        commit = kv_pb2.Commit(writes=puts(*keys), footprint=ALL)
+        return self.stream.request(txn_id=b"T" * 16, read_ts=self.read_ts, commit=commit)
+
+    @property
+    def is_walking(self):
+        return len(self.node.core.validations) > 0
+
+
+def run(scene):
+    async def play(loop):
+        async with asyncio.timeout(60):
+            await scene(await World(loop).open())
+
+    run_virtual(play)
+
+
+def test_others_commit_while_one_is_validated():
+    """A report over a large table stops everyone's commits, or can never write its result."""
+
+    async def scene(world):
+        long = world.long_commit(b"a")
+        assert world.is_walking
+        turns = 0
+        while not long.done() and world.is_walking:
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns > len(ROWS) // 3
+        small = world.commit(world.other, puts(b"z"))
+        await asyncio.gather(long, small)
+
+    run(scene)
+
+
+def test_a_write_behind_the_walk_is_a_conflict():
+    """What changes where one has looked already is not seen any more."""
+
+    async def scene(world):
+        long = world.long_commit(b"a")
+        for _ in range(20):
+            await asyncio.sleep(0)
+        await world.commit(world.other, puts(ROWS[0]))
+        with pytest.raises(WriteConflict) as caught:
+            await long
+        assert caught.value.key == ROWS[0]
+
+    run(scene)
+
+
+def test_who_goes_away_is_not_validated_any_further():
+    """Transactions of closed sessions use up the node, and hold their locks."""
+
+    async def scene(world):
+        world.long_commit(b"a")
+        assert world.is_walking
+        assert world.tenant.reads
+        world.stream.break_off()
+        assert not world.is_walking
+        assert not world.tenant.reads
+        assert not world.node.core.locks.table
+        refresh = kv_pb2.Refresh(footprint=ALL)
+        answer = world.other.request(read_ts=world.read_ts, refresh=refresh)
+        assert world.is_walking
+        world.other.break_off()
+        assert not world.is_walking
+        assert not answer.cancelled()
+
+    run(scene)
+
+
+def test_a_row_that_is_locked_during_the_walk_is_waited_for():
+    """Two transactions write one row at once."""
+
+    async def scene(world):
+        long = world.long_commit(b"new")
+        lock = kv_pb2.Lock(keys=[b"new"])
+        locked = world.other.request(txn_id=b"L" * 16, lock=lock)
+        assert world.is_walking
+        await locked
+        await asyncio.sleep(1)
+        assert not world.is_walking
+        assert not long.done()
+        await world.other.request(txn_id=b"L" * 16, rollback=kv_pb2.Rollback())
+        await long
+
+    run(scene)
+
+
+def test_a_long_refresh_answers_with_the_time_until_which_reads_are_valid():
+    """A snapshot that is moved on without looking shows two points in time at once."""
+
+    async def scene(world):
+        refresh = kv_pb2.Refresh(footprint=ALL)
+        answer = world.stream.request(read_ts=world.read_ts, refresh=refresh)
+        assert world.is_walking
+        newest = await world.commit(world.other, puts(b"z"))
+        assert (await answer).read_ts <= newest.commit.commit_ts
+        read_ts = (await answer).read_ts
+        assert read_ts > world.read_ts
+        await world.commit(world.other, puts(ROWS[-1]))
+        with pytest.raises(WriteConflict):
+            await world.stream.request(read_ts=read_ts, refresh=refresh)
+
+    run(scene)
+
+
+def test_garbage_collection_leaves_alone_what_is_validated():
+    """The history that would show a conflict is collected under the walk."""
+
+    async def scene(world):
+        gone = kv_pb2.Writes(delete_keys=[ROWS[-1]])
+        await world.commit(world.other, gone)
+        await world.commit(world.other, puts(b"x"))
+        long = world.long_commit(b"a")
+        assert world.tenant.oldest_read(1 << 63) == world.read_ts
+        with pytest.raises(WriteConflict):
+            await long
+        assert world.tenant.oldest_read(1 << 63) == 1 << 63
+
+    run(scene)
