@@ -24,12 +24,12 @@ from kvnode.txn.group_commit import GroupCommit, Operation, Writer
 from kvnode.txn.intents import Intents
 from kvnode.txn.layer_mover import LayerMover
 from kvnode.txn.lock_waits import LockWaits
-from kvnode.txn.long_validations import LongValidations
 from kvnode.txn.operations import SystemOperation
 from kvnode.txn.range_commit import RangeCommits
 from kvnode.txn.sequencer import Sequencer
 from kvnode.txn.timeline import Timeline
 from kvnode.txn.validation import FindConflict, find_conflict
+from kvnode.txn.validations import Validations
 from runtime.clock import Clock, CpuClock, WallCpuClock
 
 
@@ -101,19 +101,13 @@ class Core:
             release_snapshots=self.timeline.release_snapshot,
         )
         mover = LayerMover(self.group, self.scheduler, loop)
-        self.intents = Intents(
-            self.timeline, self.locks, self.group, mover, config=config, loop=loop
+        timeline, locks, group = self.timeline, self.locks, self.group
+        self.intents = Intents(timeline, locks, group, mover, config=config, loop=loop)
+        rows = config.validate_rows_max
+        self.validations = Validations(
+            timeline, self.scheduler, rows_per_look=rows, find_conflict=find_conflict
         )
-        self.validations = LongValidations(self.timeline, self.scheduler)
-        self.sequencer = Sequencer(
-            self.timeline,
-            self.locks,
-            self.group,
-            self.intents,
-            self.validations,
-            find_conflict=find_conflict,
-            rows_per_look=config.validate_rows_max,
-        )
+        self.sequencer = Sequencer(timeline, locks, group, self.intents, self.validations)
         self.commits = RangeCommits(
             self.intents, self.sequencer, self.locks, is_staged=config.range_commit == STAGED
         )

@@ -33,6 +33,11 @@ class StagedLayers:
         self._drops: list[asyncio.Future[None]] = []
         self._failure: BaseException | None = None  # of the newest layer, until it is dropped
 
+    @property
+    def has_any(self) -> bool:
+        """Whether anything was ever staged: the transaction may lapse."""
+        return self._number > 0
+
     def above(self, floor: int) -> int:
         """Return the layer for writes that must be droppable without layer `floor`."""
         if self.newest <= floor:

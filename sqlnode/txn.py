@@ -289,7 +289,9 @@ class Transaction(TransactionReads):
         self._own.undo_to(mark.writes)
         self._reads.forget_to(mark.reads)
         await self._own.dropped()
-        self.read_ts = await self._refresh() if self._reads else 0
+        # What was locked is in no footprint; with a lapsed heartbeat the locks are gone.
+        is_held = self._reads or self._own.layers.has_any
+        self.read_ts = await self._refresh() if is_held and self.read_ts else 0
 
     async def commit(self) -> int:
         """Commit; return the commit timestamp, or the snapshot if nothing was written.

@@ -20,8 +20,9 @@ from kvnode.server.writes import parse_writes
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
 from kvnode.txn.lock_queue import Owner
-from kvnode.txn.sequencer import CommitRequest, conflict
+from kvnode.txn.sequencer import CommitRequest
 from kvnode.txn.validation import UNDECIDED, Validation
+from kvnode.txn.validations import conflict
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
@@ -69,9 +70,11 @@ class WriteRequests:
         if not request.read_ts:
             raise BadRequest("a refresh needs the read_ts of its reads")
         tenant.check_readable(request.read_ts)
-        sequencer, footprint = self._core.sequencer, self._footprint(message)
-        validation = sequencer.validation(tenant, footprint, request.read_ts)
-        verdict = sequencer.look(validation)
+        if request.txn_id:
+            self._stages.find(self._owner(request.txn_id))  # lapsed: what it had locked may change
+        validations = self._core.validations
+        validation = validations.make(tenant, self._footprint(message), request.read_ts)
+        verdict = validations.look(validation)
         if verdict is UNDECIDED:
             self._refresh_later(request.id, validation, size_bytes=message.ByteSize())
         else:
@@ -82,7 +85,7 @@ class WriteRequests:
 
         def decided() -> None:
             session.outstanding.pop(request_id)
-            verdict = self._core.sequencer.look(validation)
+            verdict = validations.look(validation)
             assert verdict is not UNDECIDED, "it was decided in this turn of the loop"
             try:
                 self._answer_refresh(request_id, validation, verdict)

@@ -33,17 +33,10 @@ from kvnode.txn.layers import StagedTxn
 from kvnode.txn.lock_modes import Mode
 from kvnode.txn.lock_queue import LockRequest, Owner
 from kvnode.txn.lock_waits import LockWaits
-from kvnode.txn.long_validations import LongValidations
 from kvnode.txn.operations import CommitOperation, LayersCommit
 from kvnode.txn.timeline import Timeline
-from kvnode.txn.validation import (
-    ROWS_PER_LOOK,
-    UNDECIDED,
-    FindConflict,
-    Validation,
-    Verdict,
-    find_conflict,
-)
+from kvnode.txn.validation import UNDECIDED, Validation
+from kvnode.txn.validations import Validations, conflict
 
 _REFUSED_TXNS_MAX: Final = 100_000
 Answer = Callable[[int, KvError | None], None]  # commit_ts or 0, error
@@ -80,18 +73,13 @@ class Sequencer:
         locks: LockWaits,
         group: GroupCommit,
         intents: Intents,
-        validations: LongValidations,
-        *,
-        find_conflict: FindConflict = find_conflict,
-        rows_per_look: int = ROWS_PER_LOOK,
+        validations: Validations,
     ) -> None:
         self._timeline = timeline
         self._locks = locks
         self._group = group
         self._intents = intents
         self._validations = validations
-        self._find_conflict = find_conflict
-        self._rows_per_look = rows_per_look
         self._in_flight: dict[bytes, list[Callable[[], None]]] = {}  # txn → who asks for its state
         self._committing: dict[Owner, CommitRequest] = {}
         self._refused: dict[bytes, float] = {}  # txn → until when (monotonic)
@@ -274,29 +262,14 @@ class Sequencer:
         """Validate; if that goes on, the commit comes back later. Raises: WriteConflict."""
         tenant, validation = request.tenant, request.validation
         if validation is None:
-            validation = self.validation(tenant, request.footprint, request.read_ts)
+            validation = self._validations.make(tenant, request.footprint, request.read_ts)
             request.validation = validation
-        verdict = self.look(validation)
+        verdict = self._validations.look(validation)
         if verdict is UNDECIDED:
             self._validations.begin(tenant, validation, lambda: self._pass_locks(request))
         elif verdict is not None:
             raise conflict(tenant, validation, verdict)
         return verdict is None
-
-    def validation(self, tenant: Tenant, footprint: Footprint, read_ts: int) -> Validation:
-        """Return the validation of what was read at `read_ts`."""
-        return Validation(
-            tenant.recent,
-            tenant.layers,
-            footprint,
-            read_ts=read_ts,
-            rows_per_look=self._rows_per_look,
-        )
-
-    def look(self, validation: Validation) -> Verdict:
-        """Look for a conflict, or look on."""
-        timeline = self._timeline
-        return self._find_conflict(validation, timeline.snapshot(), durable_ts=timeline.durable_ts)
 
     def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
         tenant = request.tenant
@@ -329,10 +302,3 @@ class Sequencer:
         if request.staged is not None:
             self._intents.ended(request.staged, error)
         self._locks.release(request.owner)
-
-
-def conflict(tenant: Tenant, validation: Validation, changed: bytes) -> WriteConflict:
-    """Return the error of a transaction that read `changed`, which was written after its read."""
-    message = "could not serialize access due to concurrent update"
-    key = tenant.keyspace.strip(changed)
-    return WriteConflict(message, key=key, detail=validation.detail)

@@ -20,11 +20,12 @@ from kvnode.mvcc.formats import TS_BYTES, history_bound, split_history_key, ts_b
 from kvnode.mvcc.point_read import newest_change
 from kvnode.storage.engine import Row, Snapshot, Table
 
-_STEP_BYTES: Final = 512 << 10  # of rows in one step: values may be megabytes
+_LOOK_BYTES: Final = 512 << 10  # of rows looked at together: values may be megabytes
 _CHUNK_BYTES: Final = 64 << 10
 _CHUNK_FIRST: Final = 8
 _CHUNK_MAX: Final = 256
-_SEEK_ROWS: Final = 8  # going to a span costs as much as so many rows
+_SEEK_ROWS: Final = 8  # going to a span costs as much as so many rows,
+_ROW_BYTES: Final = 2048  # and so does a row for each of so many bytes
 
 
 class StoreWalk:
@@ -60,7 +61,7 @@ class StoreWalk:
     def _look(self, snapshot: Snapshot, rows_max: int) -> int:
         """Look at the next rows of the first stretch; return what they cost, in rows."""
         table, start, end = self._stretches[0]
-        rows, is_cut = _some(snapshot, table, start, rows_max)
+        rows, size, is_cut = _some(snapshot, table, start, rows_max)
         if rows and rows[-1][0] >= end:
             del rows[bisect_left(rows, (end,)) :]
             is_cut = False
@@ -70,7 +71,7 @@ class StoreWalk:
             self._stretches[0] = (table, rows[-1][0] + b"\x00", end)
         else:
             self._stretches.popleft()
-        return len(rows) + _SEEK_ROWS
+        return len(rows) + _SEEK_ROWS + size // _ROW_BYTES
 
     def _newer_among(self, table: Table, rows: list[Row]) -> bytes | None:
         if table is Table.LIVE:
@@ -88,17 +89,19 @@ def _inverted_ts(row: Row) -> bytes:
     return row[0][-TS_BYTES:]
 
 
-def _some(snapshot: Snapshot, table: Table, start: bytes, rows_max: int) -> tuple[list[Row], bool]:
-    """Return the next rows, and whether there may be more."""
+def _some(
+    snapshot: Snapshot, table: Table, start: bytes, rows_max: int
+) -> tuple[list[Row], int, bool]:
+    """Return the next rows, how many bytes they are, and whether there may be more."""
     rows: list[Row] = []
     found = snapshot.rows_from(table, start)
     size, chunk = 0, _CHUNK_FIRST
-    while size < _STEP_BYTES and (wanted := min(chunk, rows_max - len(rows))) > 0:
+    while size < _LOOK_BYTES and (wanted := min(chunk, rows_max - len(rows))) > 0:
         part = list(islice(found, wanted))
         rows += part
-        if len(part) < wanted:
-            return rows, False
         part_bytes = sum([len(row[1]) for row in part])
         size += part_bytes
+        if len(part) < wanted:
+            return rows, size, False
         chunk = max(1, min(_CHUNK_MAX, _CHUNK_BYTES * wanted // (part_bytes + 1)))
-    return rows, True
+    return rows, size, True

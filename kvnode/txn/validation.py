@@ -31,7 +31,6 @@ from kvnode.txn.layers import TenantLayers
 from kvnode.txn.recent_writes import RecentWrites
 from kvnode.txn.store_walk import StoreWalk
 
-ROWS_PER_LOOK: Final = 2_000  # less than a millisecond
 _WALKS_MAX: Final = 16
 
 
@@ -74,7 +73,7 @@ class Validation:
         footprint: Footprint,
         *,
         read_ts: int,
-        rows_per_look: int = ROWS_PER_LOOK,
+        rows_per_look: int,
     ) -> None:
         self.read_ts = read_ts
         self.detail = ""  # of a conflict
@@ -110,7 +109,8 @@ class Validation:
         Returns False if there is more to look at.
         """
         recent, layers, footprint = self._recent, self._layers, self._footprint
-        has_forgotten = self._log_ts < recent.low_water
+        # Below it layers that were moved are forgotten as well: where the log is does not help.
+        has_forgotten = self._since_ts < recent.low_water
         if not has_forgotten:
             self._changed, self._log_ts = recent.look(
                 footprint.keys,

@@ -20,6 +20,7 @@ from sqlnode.txn import Transaction
 from tests.history.list_append import check
 from tests.history.model import Level, Outcome, Txn, describe
 from tests.sim import list_store
+from tests.sim.busy_engine import BusyEngine
 from tests.sim.network import Network
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
@@ -108,7 +109,11 @@ class HistorySim:
             range_commit=self.rng.choice(["atomic", "staged"] if is_staging else ["atomic"]),
         )
         self.groups = {}
-        self.node = SimNode(loop, self.rng.random(), config, core_type=core_type, clock=self.clock)
+        # On a slow machine what takes many rows takes many turns of the loop.
+        engine = BusyEngine(loop, get_s=0, row_s=self.rng.choice([0, 0, 0.0004]))
+        self.node = SimNode(
+            loop, self.rng.random(), config, engine, core_type=core_type, clock=self.clock
+        )
         self.network = Network(self.node, self.rng, delay_s_max=self.rng.choice([0.0005, 0.003]))
         self.has_faults = faults
         self.txns, self.events = [], []

@@ -15,6 +15,7 @@ from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
 from kvnode.txn.store_walk import StoreWalk
 from kvnode.txn.validation import Validation
+from tests.sim.busy_engine import BusyEngine
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
 
@@ -135,7 +136,8 @@ async def simulate(loop, seed):
         gc_ttl_s=rng.choice([0.01, 600]),
         gc_ttl_s_min=0.01,
     )
-    node = SimNode(loop, seed, config)
+    engine = BusyEngine(loop, get_s=0.0002, row_s=rng.choice([0.0002, 0.0008]))  # of a millisecond
+    node = SimNode(loop, seed, config, engine)
     run = Run(node, await node.create("t"), rng)
     works = [loop.create_task(work) for work in (run.write(), run.write(), run.upkeep())]
     try:
