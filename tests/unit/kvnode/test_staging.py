@@ -131,9 +131,11 @@ async def test_an_abandoned_transaction_is_rolled_back(node, stream, tenant_id):
     for request in (
         stage(stream, {b"b": b"1"}),
         stream.request(txn_id=BULK, heartbeat=kv_pb2.Heartbeat()),
-        commit(stream, txn_id=BULK),
         # What it locked is no part of what it validates, and is free now.
-        stream.request(txn_id=BULK, read_ts=1 << 40, refresh=kv_pb2.Refresh()),
+        stream.request(
+            txn_id=BULK, read_ts=node.core.timeline.durable_ts, refresh=kv_pb2.Refresh()
+        ),
+        commit(stream, txn_id=BULK),
     ):
         with pytest.raises(WriteConflict, match="heartbeat lapsed"):
             await request
