@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from pgwire.codecs.settings import Settings
 from sqlnode.advisory_locks import SessionAdvisoryLocks
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.statement_stats import StatementStats
 from sqlnode.txn import Transaction
 
 
@@ -47,6 +48,7 @@ class SessionInfo:
     application_name: str = ""
     # Change a parameter (None: its default), True for the transaction only; the new value.
     set_config: Callable[[str, str | None, bool], str] | None = None
+    statements: StatementStats | None = None  # of the process
 
 
 @dataclass(slots=True)

@@ -14,13 +14,15 @@ from typing import Any, Final
 
 import sqlnode.catalog.system.all  # noqa: F401 - the system relations register themselves
 from kvapi.client.kv_client import KvClient
+from kvapi.client.meter import current_meter
 from kvapi.errors import KvError
-from runtime.clock import Clock, SystemClock
+from runtime.clock import Clock, CpuClock, SystemClock, SystemCpuClock
 from runtime.tasks import spawn
 from sqlnode.catalog.past import PastCatalogs
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import id_allocator, load_catalog
 from sqlnode.catalog_use import CatalogUse
+from sqlnode.cpu_shares import CpuShares
 from sqlnode.garbage import GarbageCollector
 from sqlnode.jobs.handle import JobConfig
 from sqlnode.jobs.runner import JobRunner
@@ -30,6 +32,7 @@ from sqlnode.planner import Plan, make_plan
 from sqlnode.ru_meter import RuMeter
 from sqlnode.sequences import CounterCache
 from sqlnode.snapshot_keeper import PROTECT_AFTER_S, SnapshotKeeper
+from sqlnode.statement_stats import StatementStats
 from sqlnode.statements import Statement, read_statements
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
 
@@ -40,7 +43,7 @@ _EPOCH_MICROS: Final = 946_684_800_000_000
 class Engine:
     """Everything sessions share. Belongs to the process's loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what a process has one of
         self,
         kv: KvClient,
         catalog: Catalog,
@@ -50,11 +53,15 @@ class Engine:
         protect_after_s: float = PROTECT_AFTER_S,
         random_bytes: Callable[[int], bytes] = os.urandom,
         rng: random.Random | None = None,
+        cpu_clock: CpuClock = SystemCpuClock,
     ) -> None:
         self.kv = kv
         self.catalog = catalog
         self.clock = clock
         self.meter = RuMeter()  # what the tenant pays for: each session has a part of it
+        self.background = RuMeter()  # what Insula does for itself: free
+        self.cpu = CpuShares(cpu_clock.process_s)
+        self.stats = StatementStats()
         self.counters = CounterCache(kv)
         self.allocate_id = id_allocator(kv)
         self.past = PastCatalogs(kv, lambda: self.catalog, self.reload)
@@ -160,6 +167,8 @@ async def open_engine(
     protect_after_s: float = PROTECT_AFTER_S,
 ) -> Engine:
     """Load the tenant's catalog and return its engine. Raises: KvError, SqlError."""
+    background = RuMeter()
+    current_meter.set(background)  # until a session says that it pays
     catalog = await load_catalog(kv)
     engine = Engine(
         kv,
@@ -168,6 +177,7 @@ async def open_engine(
         stage_bytes=stage_bytes,
         protect_after_s=protect_after_s,
     )
+    engine.background = background
     engine.garbage.start()
     engine.jobs.start()
     _log.debug("engine_opened", extra={"tenant_id": tenant_id, "tenant": tenant_name})

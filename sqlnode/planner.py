@@ -68,6 +68,7 @@ class Plan:
     column_oids: tuple[int, ...] = field(init=False)
     reg_columns: tuple[tuple[int, int], ...] = field(init=False)  # (position, type) of reg* types
     relations: frozenset[int] = frozenset()  # ids of the tables it reads or writes
+    stats: Any = None  # its entry in statement_stats.py
     returns_rows: bool = field(init=False)  # a query does, even one without columns
 
     def __post_init__(self) -> None:

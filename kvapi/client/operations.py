@@ -4,6 +4,17 @@ import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from kvapi.client.meter import (
+    Meter,
+    charge_commit,
+    charge_get,
+    charge_lock,
+    charge_multi_get,
+    charge_nothing,
+    charge_refresh,
+    charge_stage,
+    charge_step,
+)
 from kvapi.client.results import (
     FOUND,
     Block,
@@ -30,11 +41,12 @@ class OnLoss(enum.Enum):
 
 
 class Operation(NamedTuple):
-    """`decode(response, request)` gives what the future resolves to."""
+    """`decode(response, request)` gives what the future resolves to; `charge` what it used."""
 
     name: str
     decode: Callable[[kv_pb2.Response, kv_pb2.Request], Any]
     on_loss: OnLoss
+    charge: Callable[[Meter, kv_pb2.Response, kv_pb2.Request], None] = charge_nothing
 
 
 def _got(response: kv_pb2.Response, _: kv_pb2.Request) -> Got:
@@ -105,28 +117,28 @@ def _nothing(_: kv_pb2.Response, __: kv_pb2.Request) -> None:
     return None
 
 
-GET: Final = Operation("get", _got, OnLoss.RESEND)
-MULTI_GET: Final = Operation("multi_get", _multi_got, OnLoss.RESEND)
-SCAN: Final = Operation("scan", _whole_block, OnLoss.RESEND)
-SCAN_PART: Final = Operation("scan", _block, OnLoss.RESEND)
+GET: Final = Operation("get", _got, OnLoss.RESEND, charge_get)
+MULTI_GET: Final = Operation("multi_get", _multi_got, OnLoss.RESEND, charge_multi_get)
+SCAN: Final = Operation("scan", _whole_block, OnLoss.RESEND, charge_get)
+SCAN_PART: Final = Operation("scan", _block, OnLoss.RESEND, charge_get)
 RANGES: Final = Operation("ranges", _ranges, OnLoss.RESEND)
 # Reads that see staged writes of their transaction, which a new connection does not have.
 GET_OWN: Final = GET._replace(on_loss=OnLoss.FAIL)
 MULTI_GET_OWN: Final = MULTI_GET._replace(on_loss=OnLoss.FAIL)
 SCAN_OWN: Final = SCAN._replace(on_loss=OnLoss.FAIL)
-LOCK: Final = Operation("lock", _multi_got, OnLoss.FAIL)
+LOCK: Final = Operation("lock", _multi_got, OnLoss.FAIL, charge_lock)
 UNLOCK: Final = Operation("unlock", _nothing, OnLoss.DONE)
-REFRESH: Final = Operation("refresh", _read_ts, OnLoss.FAIL)
-STAGE: Final = Operation("stage", _nothing, OnLoss.FAIL)
+REFRESH: Final = Operation("refresh", _read_ts, OnLoss.FAIL, charge_refresh)
+STAGE: Final = Operation("stage", _nothing, OnLoss.FAIL, charge_stage)
 UNSTAGE: Final = Operation("unstage", _nothing, OnLoss.FAIL)
 HEARTBEAT: Final = Operation("heartbeat", _nothing, OnLoss.DONE)
-COMMIT: Final = Operation("commit", _commit_ts, OnLoss.RESOLVE)
+COMMIT: Final = Operation("commit", _commit_ts, OnLoss.RESOLVE, charge_commit)
 ROLLBACK: Final = Operation("rollback", _nothing, OnLoss.DONE)
-INCREMENT: Final = Operation("increment", _counter, OnLoss.AMBIGUOUS)
-COUNTER_PEEK: Final = Operation("counter_peek", _counter, OnLoss.RESEND)
+INCREMENT: Final = Operation("increment", _counter, OnLoss.AMBIGUOUS, charge_step)
+COUNTER_PEEK: Final = Operation("counter_peek", _counter, OnLoss.RESEND, charge_get)
 PROTECT: Final = Operation("protect", _nothing, OnLoss.FAIL)
 CATALOG_USE: Final = Operation("catalog_use", _oldest_version, OnLoss.FAIL)
-TXN_STATUS: Final = Operation("txn_status", _txn_state, OnLoss.RESEND)
+TXN_STATUS: Final = Operation("txn_status", _txn_state, OnLoss.RESEND, charge_get)
 
 
 def fill_footprint(message: kv_pb2.Footprint, footprint: Footprint) -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message import DecodeError
 
 from kvapi.client.config import ClientConfig
+from kvapi.client.meter import Meter, current_meter
 from kvapi.client.operations import OnLoss, Operation
 from kvapi.client.results import Hello
 from kvapi.errors import (
@@ -44,7 +45,11 @@ class _Waiting(NamedTuple):
     future: AnyFuture
     operation: Operation
     request: kv_pb2.Request
+    meter: Meter | None
     since_s: float
+
+
+_Sent = tuple[AnyFuture, Operation, kv_pb2.Request, Meter | None]
 
 
 class CancellableFuture(asyncio.Future[Any]):
@@ -84,7 +89,7 @@ class RequestStream:
         self._now_s = now_s
         self._credit = 0
         self._next_id = 1
-        self._sent: dict[int, tuple[AnyFuture, Operation, kv_pb2.Request]] = {}
+        self._sent: dict[int, _Sent] = {}
         self._queue: deque[_Waiting] = deque()
         self._frame = kv_pb2.ClientFrame()
         self._frame_bytes = 0
@@ -126,7 +131,7 @@ class RequestStream:
         self._frame_bytes += size
         request = self._frame.requests.add()
         request.id = request_id
-        self._sent[request_id] = (future, operation, request)
+        self._sent[request_id] = (future, operation, request, current_meter.get())
         if not self._is_awake:
             self._is_awake = True
             self.wake()
@@ -141,7 +146,7 @@ class RequestStream:
         if len(self._queue) >= self._config.queue_requests_max:
             future.set_exception(Throttled("too many requests are waiting for the KV node"))
             return
-        self._queue.append(_Waiting(future, operation, request, self._now_s()))
+        self._queue.append(_Waiting(future, operation, request, current_meter.get(), self._now_s()))
         if self._credit:
             self._send_waiting()
         else:
@@ -162,7 +167,7 @@ class RequestStream:
                 Throttled(f"{len(self._queue)} requests are waiting for the KV node already")
             )
             return request
-        self._queue.append(_Waiting(future, operation, request, self._now_s()))
+        self._queue.append(_Waiting(future, operation, request, current_meter.get(), self._now_s()))
         if not self._credit:
             self.on_waiting()
         return request
@@ -197,7 +202,7 @@ class RequestStream:
                 self._seal()
             self._frame_bytes += size
             self._frame.requests.append(waiting.request)
-            self._sent[waiting.request.id] = waiting[:3]
+            self._sent[waiting.request.id] = waiting[:4]
             self._wake_once()
 
     # --- the transport's side -----------------------------------------------------------------
@@ -229,16 +234,18 @@ class RequestStream:
             entry = sent.pop(response.id, None)
             if entry is None:
                 continue
-            future, operation, request = entry
-            if future.done():  # cancelled meanwhile
-                continue
+            future, operation, request, meter = entry
             if response.HasField("error"):
-                self._failed(operation, future, request, error_from_proto(response.error))
+                self._failed(entry, error_from_proto(response.error))
+                continue
+            if meter is not None:
+                operation.charge(meter, response, request)
+            if future.done():  # cancelled meanwhile
                 continue
             try:
                 future.set_result(operation.decode(response, request))
             except NotLeaseholder as elsewhere:  # for a part of it
-                self.on_elsewhere(operation, future, request, elsewhere)
+                self._failed(entry, elsewhere)
             except ValueError as error:  # lists that should be parallel are not
                 future.set_exception(InternalError(f"malformed answer: {error}"))
         if frame.credit_requests or self._queue or not self._credit:
@@ -246,15 +253,18 @@ class RequestStream:
         if frame.HasField("fatal"):
             raise error_from_proto(frame.fatal)
 
-    def _failed(
-        self, operation: Operation, future: AnyFuture, request: kv_pb2.Request, error: KvError
-    ) -> None:
+    def _failed(self, entry: _Sent, error: KvError) -> None:
+        future, operation, request, meter = entry
+        if future.done():
+            return
+        token = current_meter.set(meter)  # if it is asked again, whoever asked first pays
         if isinstance(error, NotLeaseholder):
             self.on_elsewhere(operation, future, request, error)
         elif isinstance(error, Throttled) and error.detail == Throttled.REPEAT:
             self.on_throttled(operation, future, request, error)
         else:
             future.set_exception(error)
+        current_meter.reset(token)
 
     def _other_news(self, frame: kv_pb2.ServerFrame) -> None:
         if frame.HasField("hello") and not self._credit:
@@ -303,11 +313,11 @@ class RequestStream:
         sent, self._sent = self._sent, {}
         self._end_queued()
         again = []
-        for future, operation, request in sent.values():
+        for future, operation, request, meter in sent.values():
             if future.done():
                 continue
             if operation.on_loss is OnLoss.RESEND:
-                again.append(_Waiting(future, operation, request, self._now_s()))
+                again.append(_Waiting(future, operation, request, meter, self._now_s()))
             else:
                 self._end_lost(future, operation, request)
         self._queue.extendleft(reversed(again))

@@ -73,6 +73,12 @@ def _random_uuid(ctx: Any) -> bytes:
     return uuid.UUID(int=bits, version=4).bytes
 
 
+def _reset_statements(ctx: Any) -> str:
+    if ctx.session.statements is not None:
+        ctx.session.statements.reset()
+    return ""
+
+
 def _refuse(name: str) -> Callable[..., Any]:
     def run(*_args: Any) -> Any:
         raise FeatureNotSupported(f"{name}() is not supported")
@@ -108,6 +114,7 @@ function("pg_trigger_depth() int4", lambda: 0, volatility=STABLE)
 function("pg_jit_available() bool", lambda: False, volatility=VOLATILE)
 function("pg_client_encoding() name", lambda: "UTF8", volatility=STABLE)
 function("gen_random_uuid() uuid", _random_uuid, **_MOVING)
+function("pg_stat_statements_reset() void", _reset_statements, strict=False, **_MOVING)
 function("random() float8", lambda ctx: ctx.random(), **_MOVING)
 function("setseed(float8) void", _refuse("setseed"), volatility=VOLATILE)
 

@@ -1,9 +1,9 @@
 """EXPLAIN: the plan as text, one line for each node; with ANALYZE what running it took."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
+from admission.cost_model import Usage, request_units
 from pgwire.errors import FeatureNotSupported
 from sqlnode.parse import utility as u
 from sqlnode.plan import logical
@@ -74,8 +74,9 @@ def _name(plan: logical.Plan) -> str:
 
 async def _analyze(session: Session, plan: Plan) -> list[str]:
     session.block.ensure()
-    loop = asyncio.get_running_loop()
-    started_s = loop.time()
+    loop, account = session.loop, session.account
+    account.lap()
+    mark, started_s = account.meter.mark(), loop.time()
     context = session.context(())
     if plan.kind is PlanKind.QUERY:
         row_count = 0
@@ -84,4 +85,20 @@ async def _analyze(session: Session, plan: Plan) -> list[str]:
     else:
         row_count, _ = await plan.executable.run(context)
     elapsed_ms = (loop.time() - started_s) * 1000
-    return [f"Rows: {row_count}", f"Execution Time: {elapsed_ms:.3f} ms"]
+    account.lap()
+    used = account.meter.since(mark)
+    return [f"Rows: {row_count}", f"Execution Time: {elapsed_ms:.3f} ms", *_cost_lines(used)]
+
+
+def _cost_lines(used: Usage) -> list[str]:
+    """Say what was used, and what that costs; rows that are not sent cost nothing."""
+    parts = []
+    if used.read_batches:
+        parts.append(f"Reads: {used.read_requests:.0f} in {used.read_batches:.0f} batches")
+        parts.append(f"{used.read_bytes:.0f} bytes")
+    if used.write_batches:
+        parts.append(f"Writes: {used.write_requests:.0f} in {used.write_batches:.0f} batches")
+        parts.append(f"{used.write_bytes:.0f} bytes")
+    cpu = f"CPU: SQL {used.sql_cpu_s * 1e3:.3f} ms, KV {used.kv_cpu_s * 1e3:.3f} ms"
+    lines = [", ".join(parts)] if parts else []
+    return [*lines, cpu, f"Request Units: {request_units(used):.3f} RU"]

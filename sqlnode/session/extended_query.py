@@ -218,11 +218,25 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
         session.out.add(EMPTY_QUERY_RESPONSE)
         return
     require_allowed(session, portal.prepared.statement)
+    started_s = session.loop.time()
+    try:
+        tag = await _execute(session, portal, frame, is_last=is_last)
+    except BaseException:
+        session.account.failed(portal.prepared.statement, portal.prepared.plan)
+        raise
+    elapsed_s = session.loop.time() - started_s
+    session.account.succeeded(portal.prepared.statement, portal.prepared.plan, tag, elapsed_s)
+
+
+async def _execute(
+    session: Session, portal: Portal, frame: frames.Execute, *, is_last: bool
+) -> str:
+    """Run a portal, or go on with it; return its tag, empty while rows are left."""
+    plan = portal.prepared.plan
     if portal.is_done and not plan.returns_rows:
         raise ObjectNotInPrerequisiteState(f'portal "{frame.portal}" cannot be run')
     if portal.rows is not None or frame.row_count_max or portal.is_done or portal.is_cursor:
-        await _execute_part(session, portal, frame.row_count_max)
-        return
+        return await _execute_part(session, portal, frame.row_count_max)
     block = session.block
     is_whole = (
         is_last
@@ -244,6 +258,7 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
     )
     if tag:
         session.out.add(command_complete(tag))
+    return tag
 
 
 async def _enter(session: Session, prepared: PreparedStatement) -> None:
@@ -251,8 +266,8 @@ async def _enter(session: Session, prepared: PreparedStatement) -> None:
         await enter_past(session, prepared.statement.as_of)
 
 
-async def _execute_part(session: Session, portal: Portal, row_count_max: int) -> None:
-    """Run a portal for some rows, or go on with one that was suspended."""
+async def _execute_part(session: Session, portal: Portal, row_count_max: int) -> str:
+    """Run a portal for some rows, or go on with one that was suspended; as `_execute`."""
     if portal.rows is None and not portal.is_done and not portal.is_cursor:
         await _enter(session, portal.prepared)
         if portal.prepared.statement.as_of is not None:
@@ -267,7 +282,7 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
             portal.is_done = True
             tag = await run_statement(session, attempt, is_whole=False)
             session.out.add(command_complete(tag))
-            return
+            return tag
         session.block.ensure()
 
         async def start() -> str:
@@ -288,9 +303,11 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
     portal.row_count += sent
     if row_count_max and sent >= row_count_max:
         session.out.add(PORTAL_SUSPENDED)
-        return
+        return ""
     await portal.close()
-    session.out.add(command_complete(portal_tag(portal, sent)))
+    tag = portal_tag(portal, sent)
+    session.out.add(command_complete(tag))
+    return tag
 
 
 async def close(session: Session, frame: frames.Close) -> None:

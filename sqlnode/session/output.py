@@ -41,6 +41,7 @@ class Output:
         self._link = link
         self._buffer = bytearray()
         self._flush_count = 0
+        self._flushed_bytes = 0
         self.least_severity = _SEVERITIES["notice"]
 
     def set_client_min_messages(self, level: str) -> None:
@@ -63,9 +64,15 @@ class Output:
         """True if it is time to send."""
         return len(self._buffer) >= FLUSH_BYTES
 
+    @property
+    def total_bytes(self) -> int:
+        """What was said so far, sent or not."""
+        return self._flushed_bytes + len(self._buffer)
+
     def flush(self) -> None:
         """Send what was collected; never waits."""
         if self._buffer:
+            self._flushed_bytes += len(self._buffer)
             self._link.write(bytes(self._buffer))
             self._buffer.clear()
             self._flush_count += 1

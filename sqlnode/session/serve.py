@@ -12,6 +12,7 @@ import logging
 import socket
 from typing import Final
 
+from kvapi.client.meter import current_meter
 from kvapi.errors import KvError
 from pgwire import frames
 from pgwire.connection import ServerConnection, State
@@ -68,6 +69,7 @@ async def serve_session(
         link.write(error_response(error))
         link.close()
         return
+    current_meter.set(session.meter)
     server = SessionServer(session)
     registry.add(hello.session_id, server)
     engine.keeper.add(session)
@@ -78,6 +80,7 @@ async def serve_session(
         try:
             await _end(session)
         finally:
+            session.account.close()
             session.meter.close()
 
 
@@ -120,6 +123,7 @@ class SessionServer:
         session = self._session
         session.guard.attach()
         self._task = asyncio.current_task()
+        session.account.wake()
         self._greet()
         loop = asyncio.get_running_loop()
         turn_end_s = loop.time() + TURN_S
@@ -178,6 +182,7 @@ class SessionServer:
         name = "idle_in_transaction_session_timeout" if is_block else "idle_session_timeout"
         timeout_ms = int(values[name])
         self._is_idle = True
+        session.account.rest()
         try:
             if not timeout_ms:
                 await session.link.wait_data()
@@ -189,6 +194,7 @@ class SessionServer:
             raise ClientGone from None
         finally:
             self._is_idle = False
+            session.account.wake()
 
     async def _handle(self, frame: frames.Frame | SqlError) -> bool:
         """Handle one frame and answer its error; False ends the session."""

@@ -20,6 +20,7 @@ from sqlnode.engine import Engine
 from sqlnode.plan_cache import PlanEnv
 from sqlnode.planner import Plan
 from sqlnode.sequences import SessionSequences
+from sqlnode.session.account import Account
 from sqlnode.session.client_link import ClientLink
 from sqlnode.session.encoders import Encoders
 from sqlnode.session.output import Output
@@ -46,7 +47,8 @@ class Session:
         self.connection = connection
         self.link = link
         self.out = Output(link)
-        self.guard = StatementGuard(asyncio.get_running_loop())
+        self.loop = asyncio.get_running_loop()
+        self.guard = StatementGuard(self.loop)
         self.parameters = Parameters(_fixed(engine, hello), hello.parameters)
         self.block = TransactionBlock(
             self.parameters, self._begin, lambda: engine.catalog, engine.catalog_use.settle
@@ -69,6 +71,7 @@ class Session:
             client_address=hello.peer.rpartition(":")[0] or None,
         )
         self.info.set_config = self._set_config
+        self.info.statements = engine.stats
         self.txn_start_micros = 0
         self.work_mem_bytes = 0
         self.statement_timeout_ms = 0
@@ -78,6 +81,7 @@ class Session:
         self._env: PlanEnv | None = None
         self.parameters_changed()
         self.meter = engine.meter.part()  # last: closed only if the session began
+        self.account = Account(self.meter, engine.stats, engine.cpu, self.out)
 
     # parameters
 

@@ -57,7 +57,10 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
     block, out = session.block, session.out
     is_whole = is_alone and block.state is BlockState.IDLE and not statement.is_transactional
 
+    plan: Plan | None = None
+
     async def attempt() -> str:
+        nonlocal plan
         if statement.as_of is not None:
             await enter_past(session, statement.as_of)
         env = session.env()
@@ -69,9 +72,16 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
             out.add(plan_description(plan, ()))
         return await run_plan(session, plan, params, (), is_whole=is_whole, is_simple=True)
 
-    tag = await run_statement(
-        session, attempt, is_whole=is_whole, can_retry=not statement.is_transactional
-    )
+    started_s = session.loop.time()
+    try:
+        tag = await run_statement(
+            session, attempt, is_whole=is_whole, can_retry=not statement.is_transactional
+        )
+    except BaseException:
+        session.account.failed(statement, plan)
+        raise
+    if plan is not None:
+        session.account.succeeded(statement, plan, tag, session.loop.time() - started_s)
     if tag:
         out.add(command_complete(tag))
     if not is_whole and out.is_large:

@@ -14,6 +14,7 @@ The first exception is kept in `error`: DuckDB would pass on only its text.
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -83,8 +84,11 @@ class UdfSet:
         loop = self.loop
         assert loop is not None, "coroutine functions need the event loop"
 
+        context = copy_context()  # of the statement, which pays for what is asked
+
         def wait(*args: Any) -> Any:
-            return asyncio.run_coroutine_threadsafe(python(*args), loop).result()
+            asked = context.copy().run(asyncio.run_coroutine_threadsafe, python(*args), loop)
+            return asked.result()
 
         return wait
 

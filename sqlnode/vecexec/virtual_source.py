@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 SNAPSHOTS_MAX: Final = 4
 _NEVER_KEPT: Final = ("information_schema.", "pg_insula.")
 _OF_SESSION: Final = frozenset(
-    {"pg_catalog.pg_settings", "pg_catalog.pg_stat_activity", "pg_catalog.pg_timezone_names"}
+    {
+        "pg_catalog.pg_settings",
+        "pg_catalog.pg_stat_activity",
+        "pg_catalog.pg_stat_statements",
+        "pg_catalog.pg_timezone_names",
+    }
 )
 
 

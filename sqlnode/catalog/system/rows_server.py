@@ -1,5 +1,6 @@
 """Rows about the tenant's server: databases, roles, settings, this session."""
 
+import math
 from collections.abc import Iterator
 from typing import Any
 from zoneinfo import available_timezones
@@ -18,6 +19,7 @@ from sqlnode.catalog.system.rows_relations import owner_oid
 from sqlnode.context import ExecContext
 from sqlnode.session.parameter_table import HIDDEN, PARAMETERS
 from sqlnode.session.parameter_values import canonical
+from sqlnode.statement_stats import MICRO
 
 Rows = Iterator[dict[str, Any]]
 _MICROS_PER_S = 1_000_000
@@ -137,6 +139,32 @@ def _activity(catalog: Catalog, context: ExecContext) -> Rows:
         "state": "active",
         "backend_type": "client backend",
     }
+
+
+@rows_of("pg_catalog.pg_stat_statements")
+def _statements(catalog: Catalog, context: ExecContext) -> Rows:
+    """Yield what kinds of statements this process has run; there is no extension to create."""
+    session = context.session
+    database = catalog.databases.get(session.database)
+    for entry in session.statements or ():
+        calls = entry.calls
+        mean_s = entry.exec_s / calls if calls else 0.0
+        spread = entry.exec_s_squares / calls - mean_s * mean_s if calls else 0.0
+        yield {
+            "userid": owner_oid(catalog, session.user),
+            "dbid": database.id if database is not None else 0,
+            "toplevel": True,
+            "queryid": entry.query_id,
+            "query": entry.text,
+            "calls": calls,
+            "total_exec_time": entry.exec_s * 1e3,
+            "min_exec_time": entry.exec_s_min * 1e3 if calls else 0.0,
+            "max_exec_time": entry.exec_s_max * 1e3,
+            "mean_exec_time": mean_s * 1e3,
+            "stddev_exec_time": math.sqrt(max(spread, 0.0)) * 1e3,
+            "rows": entry.row_count,
+            "ru": entry.ru_micro / MICRO,
+        }
 
 
 @rows_of("pg_catalog.pg_timezone_names")
