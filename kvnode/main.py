@@ -43,6 +43,7 @@ from kvnode.txn.writer_thread import WriterThread
 from runtime.address import bound_address, listen_tcp, listen_unix, parse_host_port
 from runtime.clock import SystemClock, SystemCpuClock
 from runtime.config import ConfigError, load_config
+from runtime.cycle_collector import CycleCollector
 from runtime.lifecycle import stop_event
 from runtime.logging import configure_logging
 from runtime.metrics_http import serve_metrics
@@ -93,6 +94,9 @@ async def running_kvnode(
         stack.callback(drops.cancel)
         core.watchdog.start()
         stack.callback(core.watchdog.stop)
+        collector = CycleCollector(core.loop, lambda: core.stats.requests)
+        collector.start()
+        stack.callback(collector.stop)
         stack.push_async_callback(_drain, core)
         yield Addresses(unix=unix, kv=kv, admin=admin_at, http=http)
 
