@@ -31,7 +31,7 @@ from kvnode.mvcc.formats import (
 from kvnode.mvcc.overlay import Layer
 from kvnode.storage.engine import Row, Table, WriteTxn
 
-RESOLVE_ROWS_MAX: Final = 256  # in one write: about a millisecond
+RESOLVE_ROWS_MAX: Final = 160  # in one write: a small commit may have to wait for it
 RESOLVE_BYTES_MAX: Final = 256 << 10
 DISCARD_ROWS_MAX: Final = 512
 

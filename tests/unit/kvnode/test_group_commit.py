@@ -205,3 +205,25 @@ def test_upkeep_among_bulk_waits_for_its_turn_when_the_disk_is_full():
     assert isinstance(outcomes[b"large"], DiskFull)
     assert isinstance(outcomes[b"move"], DiskFull)
     assert outcomes[b"upkeep"] is None
+
+
+def test_bulk_makes_itself_small_beside_commits():
+    """A tenant's single-row commit would wait for several chunks of another's large load."""
+    _, writer, group, _ = make()
+    outcomes = {}
+
+    def load(first, count):
+        for n in range(first, first + count):
+            group.submit(Bulk(outcomes, b"bulk %d" % n))
+
+    load(0, 5)
+    assert [len(writer.sync()) for _ in range(2)] == [1, 4]  # nobody else is there
+    load(5, 5)
+    writer.sync()
+    group.submit(Put(outcomes, b"small"))
+    assert len(writer.sync()) == 4
+    assert writer.sync() == [b"small"]
+    load(10, 70)
+    sizes = [len(writer.sync()) for _ in range(65)]
+    assert sizes == [1] * 64 + [6]  # nobody else for a while
+    assert not writer.jobs
