@@ -15,7 +15,8 @@ from kvapi.errors import RequestTooLarge
 from sqlnode.held_modes import HeldModes
 from sqlnode.locked_rows import halves
 
-KEYS_PER_REQUEST: Final = 1000  # of one multi_get or lock request
+KEYS_PER_REQUEST: Final = 1000  # of one multi_get or unlock request
+_LOCKED_TOGETHER: Final = 250  # the KV node takes, reads and answers them in one turn of its loop
 
 
 class LockWish(NamedTuple):
@@ -61,7 +62,8 @@ class TxnLocks:
         Raises: LockTimeout, LockNotAvailable, Deadlock, ….
         """
         self.has_any = True
-        parts = [keys[n : n + KEYS_PER_REQUEST] for n in range(0, len(keys), KEYS_PER_REQUEST)]
+        size = _LOCKED_TOGETHER
+        parts = [keys[n : n + size] for n in range(0, len(keys), size)]
         parts.reverse()
         while parts:
             part = parts.pop()

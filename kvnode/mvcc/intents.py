@@ -31,7 +31,7 @@ from kvnode.mvcc.formats import (
 from kvnode.mvcc.overlay import Layer
 from kvnode.storage.engine import Row, Table, WriteTxn
 
-RESOLVE_ROWS_MAX: Final = 160  # in one write: a small commit may have to wait for it
+RESOLVE_ROWS_MAX: Final = 256  # in one write: one or two milliseconds
 RESOLVE_BYTES_MAX: Final = 256 << 10
 DISCARD_ROWS_MAX: Final = 512
 
@@ -54,6 +54,11 @@ class Place(NamedTuple):
     layer_no: int
     txn_no: int
     is_last: bool  # nothing of the transaction is left after it
+    share: int = 1  # a quantum is that part of the usual one
+
+    def part_of(self, rows_max: int) -> int:
+        """Return how many rows of at most `rows_max` are taken at once."""
+        return max(1, rows_max // self.share)
 
 
 def stage(
@@ -87,7 +92,7 @@ def commit_layers(
 def resolve(txn: WriteTxn, place: Place, *, commit_ts: int, is_stacked: bool) -> Moved:
     """Move the next intents of a committed layer. `is_stacked`: others may be below it."""
     prefix = layer_prefix(place.tenant, place.layer_no)
-    rows = _next_rows(txn, prefix, RESOLVE_ROWS_MAX, RESOLVE_BYTES_MAX)
+    rows = _next_rows(txn, prefix, place.part_of(RESOLVE_ROWS_MAX), RESOLVE_BYTES_MAX)
     moved = Moved(row_count=len(rows))
     if rows:
         keys = [place.tenant + key[LAYER_BYTES:] for key, _ in rows]
@@ -103,7 +108,7 @@ def resolve(txn: WriteTxn, place: Place, *, commit_ts: int, is_stacked: bool) ->
 def discard(txn: WriteTxn, place: Place) -> Moved:
     """Remove the next intents of a layer that will never commit."""
     prefix = layer_prefix(place.tenant, place.layer_no)
-    rows = _next_rows(txn, prefix, DISCARD_ROWS_MAX, RESOLVE_BYTES_MAX * 4)
+    rows = _next_rows(txn, prefix, place.part_of(DISCARD_ROWS_MAX), RESOLVE_BYTES_MAX * 4)
     for key, _ in rows:
         txn.delete(Table.INTENTS, key)
     return Moved(row_count=len(rows), is_done=_forget_if_empty(txn, place, prefix))

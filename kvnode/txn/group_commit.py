@@ -107,6 +107,11 @@ class GroupCommit:
         return len(self._queue) + len(self._bulk) >= self.queue_operations_max
 
     @property
+    def is_calm(self) -> bool:
+        """Whether bulk has been alone here for a while, so that it need not make itself small."""
+        return self._bulk_run >= _CALM_BATCHES and not self._queue
+
+    @property
     def queued_count(self) -> int:
         """Operations that are not durable yet."""
         return len(self._queue) + len(self._bulk) + len(self._batch)
@@ -133,8 +138,8 @@ class GroupCommit:
 
     def _start(self) -> None:
         self._was_bulk = not self._queue or (bool(self._bulk) and not self._was_bulk)
-        self._bulk_run = self._bulk_run + 1 if self._was_bulk else 0
         self._batch = self._take_bulk() if self._was_bulk else self._take_ordinary()
+        self._bulk_run = self._bulk_run + 1 if self._was_bulk else 0
         if self._engine.needs_growth():
             self._grow_and_run()
         else:
@@ -153,7 +158,7 @@ class GroupCommit:
 
     def _take_bulk(self) -> list[Operation]:
         batch = [self._bulk.popleft()]
-        if self._bulk_run <= _CALM_BATCHES:
+        if not self.is_calm:
             return batch
         size = batch[0].size_bytes
         while self._bulk and size + self._bulk[0].size_bytes <= _BULK_BYTES_MAX:

@@ -22,6 +22,7 @@ from kvnode.txn.layers import Layer, StagedTxn
 
 _log = logging.getLogger(__name__)
 _RETRY_S: Final = 1.0
+_SHARE_BESIDE_COMMITS: Final = 2  # half a quantum: a commit that comes now waits for it
 
 
 class LayerMover:
@@ -61,7 +62,7 @@ class LayerMover:
         is_last = bool(move_ts) and len(txn.layers) == 1
         operation = MoveOperation(
             tenant_id=tenant.id,
-            place=Place(tenant.prefix, layer.no, txn.no, is_last),
+            place=Place(tenant.prefix, layer.no, txn.no, is_last, self._share()),
             move_ts=move_ts,
             is_stacked=layer.no != txn.no,  # the lowest has the transaction's number
             on_finish=lambda operation, error: self._moved(txn, layer, operation, error),
@@ -73,6 +74,9 @@ class LayerMover:
             tenant.layers.is_moving = False
         else:
             self._group.submit(operation)
+
+    def _share(self) -> int:
+        return 1 if self._group.is_calm else _SHARE_BESIDE_COMMITS
 
     def _moved(
         self, txn: StagedTxn, layer: Layer, operation: MoveOperation, error: KvError | None

@@ -81,10 +81,11 @@ def test_upkeep_of_a_batch_ends_before_its_answers():
     class Move(Bulk):
         is_upkeep = True
 
-    group.submit(Put(outcomes, b"first"))
+    group.submit(Bulk(outcomes, b"first"))
     for operation in (Bulk(outcomes, b"stage"), Move(outcomes, b"move"), Bulk(outcomes, b"more")):
         group.submit(operation)
     writer.sync()
+    order.clear()
     assert writer.sync() == [b"stage", b"move", b"more"]
     assert order == [b"move", b"stage", b"more"]
 
