@@ -64,7 +64,7 @@ def test_a_busy_process_is_not_interrupted(watched):
     pass_time(loop, 10)
     assert collector.full_count == 0
     assert cycle() is not None
-    assert gc.get_threshold()[2] == 1000  # nor does Python do so after ten rounds
+    assert gc.get_threshold()[2] == 2000  # nor does Python do so after ten rounds
 
 
 def test_what_lives_at_the_start_is_not_looked_at(watched):
