@@ -72,6 +72,7 @@ class LoginDirectory:
         self._address = ""
         self._change_count = 0  # news of tenants so far
         self.is_watching = False
+        self.weights: dict[int, float] = {}  # of tenants whose share is not 1
 
     async def login(self, tenant: str, user: str, *, is_fresh: bool = False) -> Login | None:
         """Return the login of a user, or None if there is no such tenant.
@@ -117,6 +118,7 @@ class LoginDirectory:
             except OSError as error:  # the KV node has never been up: no address, no token
                 self._check_deadline(deadline_s, str(error))
             await asyncio.sleep(_RETRY_S)
+        self._weigh(reply.tenant_id, reply.weight)
         login = Login(
             tenant_id=reply.tenant_id,
             tenant_name=reply.tenant_name,
@@ -174,8 +176,15 @@ class LoginDirectory:
         for key in [key for key in self._cache if key[0] == tenant.name]:
             del self._cache[key]
         is_dropped = event.kind == admin_pb2.TenantEvent.DROPPED
+        self._weigh(tenant.id, 1.0 if is_dropped else tenant.weight)
         if is_dropped or (event.kind == admin_pb2.TenantEvent.CHANGED and tenant.suspended):
             self._on_tenant_gone(tenant.id, is_dropped)
+
+    def _weigh(self, tenant_id: int, weight: float) -> None:
+        if weight == 1.0:
+            self.weights.pop(tenant_id, None)
+        else:
+            self.weights[tenant_id] = weight
 
     async def close(self) -> None:
         """Close the connection to the KV node."""

@@ -22,6 +22,7 @@ from gateway.binding_proof import load_secret
 from gateway.client_intake import ClientIntake, Secrets
 from gateway.config import FOREIGN_SECTIONS, Config
 from gateway.control_server import ControlServer
+from gateway.cpu_priority import CpuPriority
 from gateway.http_server import HttpServer
 from gateway.login_directory import LoginDirectory
 from gateway.metrics import GatewayMetrics
@@ -77,6 +78,7 @@ async def _serving(
         on_tenant_gone=pool.tenant_gone,
         on_watch_begun=pool.check_tenants,
     )
+    priority = CpuPriority(clock, metrics)
     intake = ClientIntake(
         config.gateway,
         clock,
@@ -103,6 +105,7 @@ async def _serving(
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         background = [
             tasks.create_task(pool.run(logins), name="pool"),
+            tasks.create_task(priority.run(pool.assigned, logins.weights), name="priority"),
             tasks.create_task(logins.watch(), name="watch-tenants"),
             tasks.create_task(intake.accept(pg), name="accept-tcp"),
             tasks.create_task(intake.accept(pg_unix, is_trusted=True), name="accept-unix"),

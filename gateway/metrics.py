@@ -58,6 +58,11 @@ class GatewayMetrics:
         self.processes = Gauge(
             "insula_pool_processes", "SQL processes by state.", ["state"], registry=registry
         )
+        self.lowered = Gauge(
+            "insula_pool_lowered_processes",
+            "SQL processes that stand back, for their tenants used much CPU lately.",
+            registry=registry,
+        )
         self.sessions = Gauge("insula_pool_sessions", "Sessions served.", registry=registry)
         self.waiting = Gauge(
             "insula_pool_waiting_sessions", "Sessions waiting for a process.", registry=registry

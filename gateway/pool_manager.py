@@ -8,12 +8,14 @@ import contextlib
 import logging
 import random
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from gateway.binding_proof import make_binding
 from gateway.config import Config
+from gateway.cpu_priority import AssignedProcess
 from gateway.login_directory import Login, LoginDirectory
 from gateway.metrics import GatewayMetrics
 from gateway.pool import (
@@ -58,6 +60,7 @@ class _Peer:
     """A SQL process's control channel and when its credential is due."""
 
     channel: ControlChannel
+    nice: int
     binding: wire.TenantBinding | None = None
     renew_at_s: float = 0.0
     is_assigned: bool = False
@@ -162,8 +165,7 @@ class PoolManager:
         if former is not None:  # it connected anew before we saw the end of its old connection
             self.sql_closed(hello.pid, former.channel)
             former.channel.close()
-        peer = _Peer(channel, hello.binding)
-        self._peers[hello.pid] = peer
+        peer = self._peers[hello.pid] = _Peer(channel, hello.nice, hello.binding)
         if self._is_draining:
             channel.send(wire.Drain(deadline_s=0.0))
             return
@@ -257,6 +259,12 @@ class PoolManager:
             async with asyncio.timeout(drain_s + 2.0):
                 if self._peers:
                     await self._all_gone.wait()
+
+    def assigned(self) -> Iterator[AssignedProcess]:
+        """Yield the processes that serve a tenant."""
+        for pid, peer in self._peers.items():
+            if peer.binding is not None:
+                yield AssignedProcess(pid, peer.binding.tenant_id, peer.nice)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return every process the gateway knows, for /debug/processes."""

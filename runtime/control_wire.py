@@ -87,6 +87,7 @@ class SqlHello(msgspec.Struct, tag_field="t", tag=True, frozen=True):
     pid: int
     binding: TenantBinding | None = None
     sessions: tuple[SessionKey, ...] = ()
+    nice: int = 0  # what it started with; the gateway lowers and raises it from there
 
 
 class Assign(msgspec.Struct, tag_field="t", tag=True, frozen=True):

@@ -80,6 +80,7 @@ class ControlClient:
         self._path = path
         self._serving = serving
         self._registry = SessionRegistry()
+        self._nice = os.getpriority(os.PRIO_PROCESS, 0)
         self._channel: ControlChannel | None = None
         self._binding: TenantBinding | None = None
         self._is_bound = False
@@ -123,7 +124,8 @@ class ControlClient:
             SessionKey(hello.session_id, hello.backend_pid, hello.secret_key)
             for hello in self._all_sessions()
         )
-        channel.send(SqlHello(pid=os.getpid(), binding=self._binding, sessions=keys))
+        hello = SqlHello(os.getpid(), binding=self._binding, sessions=keys, nice=self._nice)
+        channel.send(hello)
         return True
 
     def _all_sessions(self) -> list[SessionHello]:

@@ -114,20 +114,22 @@ class GetLoginRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., user: _Optional[str] = ...) -> None: ...
 
 class Login(_message.Message):
-    __slots__ = ("tenant_id", "tenant_name", "scram_verifier", "credential", "credential_life_s", "suspended")
+    __slots__ = ("tenant_id", "tenant_name", "scram_verifier", "credential", "credential_life_s", "suspended", "weight")
     TENANT_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_NAME_FIELD_NUMBER: _ClassVar[int]
     SCRAM_VERIFIER_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_FIELD_NUMBER: _ClassVar[int]
     CREDENTIAL_LIFE_S_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
     tenant_id: int
     tenant_name: str
     scram_verifier: str
     credential: bytes
     credential_life_s: float
     suspended: bool
-    def __init__(self, tenant_id: _Optional[int] = ..., tenant_name: _Optional[str] = ..., scram_verifier: _Optional[str] = ..., credential: _Optional[bytes] = ..., credential_life_s: _Optional[float] = ..., suspended: _Optional[bool] = ...) -> None: ...
+    weight: float
+    def __init__(self, tenant_id: _Optional[int] = ..., tenant_name: _Optional[str] = ..., scram_verifier: _Optional[str] = ..., credential: _Optional[bytes] = ..., credential_life_s: _Optional[float] = ..., suspended: _Optional[bool] = ..., weight: _Optional[float] = ...) -> None: ...
 
 class TenantEvent(_message.Message):
     __slots__ = ("kind", "tenant")

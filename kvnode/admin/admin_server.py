@@ -123,6 +123,7 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
             credential=credential,
             credential_life_s=life_s,
             suspended=tenant.record.suspended,
+            weight=tenant.record.weight,
         )
 
     async def ListRanges(self, request: Any, context: Any) -> Any:

@@ -1,0 +1,89 @@
+"""Keeps the OS priority of SQL processes in step with what their tenants used lately.
+
+**Model.** A few times a second the CPU clocks of all assigned processes are read (a system call
+each, no file); `cpu_shares` says how far each tenant stands back, and only processes whose step
+changed are touched. From `_BATCH_STEPS` on a process also gives up preempting others when it wakes.
+
+Raising a priority again takes CAP_SYS_NICE or a limit (`LimitNICE=` of systemd, `ulimit -e`).
+Without it nice values stay as they are, for a process could never come back, and only SCHED_BATCH
+is used, which is free; the log says so once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from gateway.cpu_shares import CpuShares, ProcessUse
+from gateway.metrics import GatewayMetrics
+from runtime import os_priority
+from runtime.clock import Clock
+
+_log = logging.getLogger(__name__)
+_MEMORY_S: Final = 2.0
+_BATCH_STEPS: Final = 6
+_NICE_MAX: Final = 19
+_TICK_S: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class AssignedProcess:
+    """A SQL process, whose it is, and the nice value that it started with."""
+
+    pid: int
+    tenant_id: int
+    nice: int
+
+
+class CpuPriority:
+    """The steps that each process stands at. Owner: the event loop."""
+
+    def __init__(self, clock: Clock, metrics: GatewayMetrics) -> None:
+        self._clock = clock
+        self._metrics = metrics
+        self._shares = CpuShares(_MEMORY_S)
+        self._steps: dict[int, int] = {}  # of processes that have been looked at
+        self._may_raise: bool | None = None  # not known before the first process
+
+    async def run(
+        self, assigned: Callable[[], Iterable[AssignedProcess]], weights: Mapping[int, float]
+    ) -> None:
+        """Keep priorities in step until cancelled."""
+        while True:
+            self.tick(assigned(), weights)
+            await asyncio.sleep(_TICK_S)
+
+    def tick(self, processes: Iterable[AssignedProcess], weights: Mapping[int, float]) -> None:
+        """Sample the processes, and move those that should stand elsewhere."""
+        alive = [(process, use) for process in processes if (use := _use(process)) is not None]
+        used = {process.pid: use for process, use in alive}
+        self._shares.sample(self._clock.monotonic_s(), used, weights)
+        former, self._steps = self._steps, {}
+        for process, _ in alive:
+            steps = self._steps[process.pid] = self._shares.steps(process.tenant_id)
+            if steps != former.get(process.pid):  # the first time too: who knows how it was left
+                self._move(process, steps)
+        self._metrics.lowered.set(sum(1 for steps in self._steps.values() if steps))
+
+    def _move(self, process: AssignedProcess, steps: int) -> None:
+        try:
+            if self._may_lower(process):
+                os_priority.set_nice(process.pid, min(process.nice + steps, _NICE_MAX))
+            os_priority.set_batch(process.pid, steps >= _BATCH_STEPS)
+        except PermissionError as error:
+            _log.warning("priority_refused", extra={"sql_pid": process.pid, "error": str(error)})
+
+    def _may_lower(self, process: AssignedProcess) -> bool:
+        if self._may_raise is None:
+            self._may_raise = os_priority.may_raise_to(process.nice)
+            if not self._may_raise:
+                _log.info("nice_values_fixed", extra={"needs": "CAP_SYS_NICE or LimitNICE"})
+        return self._may_raise
+
+
+def _use(process: AssignedProcess) -> ProcessUse | None:
+    try:
+        return ProcessUse(process.tenant_id, os_priority.cpu_s(process.pid))
+    except ProcessLookupError:  # it has just ended
+        return None

@@ -1,0 +1,93 @@
+"""How much a tenant's SQL processes stand back for others: by what it used lately. Pure.
+
+**Model.** The use of a tenant is the cores that its processes kept busy, forgotten with a memory of
+`memory_s`. Whoever uses more stands back further: each doubling of use over weight costs three
+steps of niceness, and three steps halve a process's share of a contended core (one step is a factor
+of 1.25). So a tenant's claim is inverse to its use: busy tenants come out even, and one that
+is idle most of the time runs at once when it wakes.
+
+    cores used / weight   ≤ 0.1   0.2   0.4   0.8   ≥ 1.6
+    steps                   0      3     6     9     12
+
+**Invariants.** 0 ≤ steps ≤ `STEPS_MAX`. All processes of a tenant stand back alike, however many
+they are. A step is left only when the use has moved most of the way to the next one.
+
+Source: sched(7), nice values; the weights of Linux, `sched_prio_to_weight`.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+STEPS_MAX: Final = 12
+_STEPS_PER_DOUBLING: Final = 3
+_FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
+_SLACK: Final = 0.75  # of a step
+
+
+@dataclass(slots=True)
+class _Tenant:
+    cores: float = 0.0
+    steps: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessUse:
+    """What a process has used since it started, and whose it is."""
+
+    tenant_id: int
+    cpu_s: float
+
+
+class CpuShares:
+    """The recent use of every tenant that has processes."""
+
+    def __init__(self, memory_s: float) -> None:
+        self._memory_s = memory_s
+        self._tenants: dict[int, _Tenant] = {}
+        self._former: dict[int, ProcessUse] = {}
+        self._former_s = 0.0
+
+    def sample(
+        self, now_s: float, processes: Mapping[int, ProcessUse], weights: Mapping[int, float]
+    ) -> None:
+        """Take note of what each process (by pid) has used; a weight that is not given is 1.
+
+        A process seen for the first time counts from now on.
+        """
+        elapsed_s = now_s - self._former_s
+        if elapsed_s <= 0:
+            return
+        used_s = dict.fromkeys((process.tenant_id for process in processes.values()), 0.0)
+        for pid, process in processes.items():
+            former = self._former.get(pid)
+            if former is not None and former.tenant_id == process.tenant_id:
+                used_s[process.tenant_id] += max(process.cpu_s - former.cpu_s, 0.0)
+        kept = math.exp(-elapsed_s / self._memory_s)
+        tenants = {}
+        for tenant_id, seconds in used_s.items():
+            tenant = self._tenants.get(tenant_id) or _Tenant()
+            tenant.cores = tenant.cores * kept + seconds / elapsed_s * (1 - kept)
+            tenant.steps = _steps(tenant, weights.get(tenant_id, 1.0))
+            tenants[tenant_id] = tenant
+        self._tenants = tenants
+        self._former, self._former_s = dict(processes), now_s
+
+    def cores(self, tenant_id: int) -> float:
+        """Return the cores that a tenant kept busy lately."""
+        tenant = self._tenants.get(tenant_id)
+        return 0.0 if tenant is None else tenant.cores
+
+    def steps(self, tenant_id: int) -> int:
+        """Return how many steps of niceness a tenant's processes stand back."""
+        tenant = self._tenants.get(tenant_id)
+        return 0 if tenant is None else tenant.steps
+
+
+def _steps(tenant: _Tenant, weight: float) -> int:
+    claim = tenant.cores / (weight * _FREE_CORES)
+    if claim <= 1.0:
+        return 0
+    exact = min(_STEPS_PER_DOUBLING * math.log2(claim), STEPS_MAX)
+    return tenant.steps if abs(exact - tenant.steps) <= _SLACK else round(exact)

@@ -1,0 +1,46 @@
+"""SQL processes of a tenant that uses much CPU stand back for those of others."""
+
+import os
+import threading
+
+import pytest
+
+from runtime.os_priority import may_raise_to
+from tests.e2e.stack import wait_until
+
+pytestmark = pytest.mark.e2e
+BUSY = "select count(*) from generate_series(1, 3000000) g where g % 7 = 3"
+
+
+def nice(pid):
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+@pytest.mark.skipif(not may_raise_to(5), reason="nice values stay as they are without the right")
+def test_a_busy_tenant_stands_back_and_returns(stack):
+    """A tenant that computes all day would take the CPU from one that asks a row a second."""
+    stack.create_tenant("wild")
+    stack.create_tenant("mild")
+    stop = threading.Event()
+
+    def keep_busy():
+        with stack.connect("wild") as connection:
+            while not stop.is_set():
+                connection.execute(BUSY)
+
+    with stack.connect("mild") as mild, stack.connect("wild"):
+        (wild_pid,), (mild_pid,) = stack.sql_pids("wild"), stack.sql_pids("mild")
+        assert nice(wild_pid) == nice(mild_pid) == 5
+        work = threading.Thread(target=keep_busy)
+        work.start()
+        try:
+            wait_until(lambda: nice(wild_pid) >= 11, 30, "the busy process stands back")
+            assert os.sched_getscheduler(wild_pid) == os.SCHED_BATCH
+            mild.execute("select 1")
+            assert nice(mild_pid) == 5
+            assert "insula_pool_lowered_processes 1.0" in stack.http("/metrics")[1]
+        finally:
+            stop.set()
+            work.join(60)
+        wait_until(lambda: nice(wild_pid) == 5, 30, "it comes back")
+        assert os.sched_getscheduler(wild_pid) == os.SCHED_OTHER

@@ -1,0 +1,78 @@
+"""gateway.cpu_shares: who stands back, and how far."""
+
+import pytest
+
+from gateway.cpu_shares import STEPS_MAX, CpuShares, ProcessUse
+
+QUIET, BUSY = 1, 2
+
+
+class Machine:
+    """Tenants that keep a number of cores busy, sampled four times a second."""
+
+    def __init__(self, weights=None):
+        self.shares = CpuShares(memory_s=2.0)
+        self.now_s = 100.0
+        self.used_s = {}
+        self.weights = weights or {}
+
+    def run(self, seconds, **cores):
+        """Let processes (`p7_2`: pid 7 of tenant 2) use so many cores each."""
+        steps = []
+        for _ in range(int(seconds * 4)):
+            self.now_s += 0.25
+            sampled = {}
+            for name, used in cores.items():
+                pid, tenant_id = map(int, name[1:].split("_"))
+                self.used_s[pid] = self.used_s.get(pid, 0.0) + used * 0.25
+                sampled[pid] = ProcessUse(tenant_id, self.used_s[pid])
+            self.shares.sample(self.now_s, sampled, self.weights)
+            steps.append({t: self.shares.steps(t) for t in (QUIET, BUSY)})
+        return steps
+
+
+@pytest.mark.parametrize(("cores", "steps"), [(0.05, 0), (0.2, 3), (0.4, 6), (0.8, 9), (1.6, 12)])
+def test_each_doubling_of_use_costs_three_steps(cores, steps):
+    """A wild tenant's processes would win the CPU from one that seldom needs it."""
+    assert Machine().run(20, p1_2=cores)[-1] == {QUIET: 0, BUSY: steps}
+
+
+def test_a_short_burst_is_not_held_against_a_tenant():
+    """One large report would slow a tenant's next minute."""
+    machine = Machine()
+    assert machine.run(5, p1_2=1.0)[-1][BUSY] >= 8
+    after = [steps[BUSY] for steps in machine.run(10, p1_2=0.0)]
+    assert after == sorted(after, reverse=True)
+    assert after[-1] == 0
+
+
+def test_many_processes_count_as_one_tenant():
+    """Opening more connections would buy more CPU."""
+    one, four = Machine(), Machine()
+    alone = one.run(20, p1_2=0.8)[-1]
+    assert four.run(20, p1_2=0.2, p2_2=0.2, p3_2=0.2, p4_2=0.2)[-1] == alone
+
+
+def test_weight_buys_use():
+    """A tenant that pays for four times the share would be held to one."""
+    assert Machine({BUSY: 4.0}).run(20, p1_2=0.8)[-1][BUSY] == 3
+
+
+def test_steps_are_bounded_and_do_not_flap():
+    """Each change is a system call for every thread of a process."""
+    machine = Machine()
+    assert max(steps[BUSY] for steps in machine.run(30, p1_2=64.0)) == STEPS_MAX
+    machine = Machine()
+    machine.run(20, p1_2=0.35)
+    between = [s[BUSY] for n in range(40) for s in machine.run(0.25, p1_2=0.33 + 0.04 * (n % 2))]
+    assert len(set(between)) == 1
+
+
+def test_a_process_that_is_new_or_changes_hands_starts_from_nothing():
+    """What a pid used before, for another tenant, would be charged to its heir."""
+    machine = Machine()
+    machine.used_s[1] = 500.0
+    assert machine.run(0.5, p1_2=0.0)[-1][BUSY] == 0
+    machine.used_s[1] = 900.0
+    assert machine.run(0.25, p1_1=0.0)[-1] == {QUIET: 0, BUSY: 0}
+    assert machine.shares.cores(BUSY) == 0.0
