@@ -26,7 +26,7 @@ async def test_closed_loop_keeps_its_number_in_flight():
         await asyncio.sleep(0.001)
         now -= 1
 
-    done = await closed_loop("x", ask, in_flight=5, seconds=0.05)
+    done = await closed_loop("x", ask, in_flight=5, seconds=0.5)
     assert most == 5
     assert now == 0
     assert done.count >= 5

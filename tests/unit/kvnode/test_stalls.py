@@ -17,7 +17,7 @@ from runtime.clock import SystemClock, SystemCpuClock
 from tests.fakes.kv_nodes import IDENTITY
 
 ROWS = 20_000
-TRIES = 3  # the machine does other things as well: what is quick once is quick
+TRIES = 12  # at most; CPU time, too, grows where caches are shared with other work
 
 
 class Client:
@@ -122,6 +122,8 @@ async def test_nothing_usual_holds_the_loop(tmp_path):
                 core.scheduler.on_held = lambda _, __, held_s, held=held: held.append(held_s)
                 await client.ask(**fields)
                 quickest[name] = min(quickest.get(name, 1.0), max(held))
+            if turn and max(quickest.values()) <= HELD_S:
+                break
         client.session.closed()
         while not core.group.is_idle or len(core.scheduler):  # noqa: ASYNC110
             await asyncio.sleep(0.001)
