@@ -1,7 +1,8 @@
 """A statement that is a job: it begins the job, waits for it, and reports how it ended.
 
-**Model.** The beginning (the descriptor's first state and the job's record) is one transaction. A
-cancelled statement cancels its job; if only the client is gone, the job goes on.
+**Model.** The beginning (the descriptor's first state and the job's record) is one transaction; it
+waits for those that still work with a catalog older than its own. A cancelled statement cancels its
+job; if only the client is gone, the job goes on.
 """
 
 import asyncio
@@ -17,7 +18,9 @@ from runtime.tasks import spawn
 from sqlnode.ddl.context import OnlineChange
 from sqlnode.engine import Engine
 from sqlnode.jobs.job_rows import job_fields
+from sqlnode.jobs.older_versions import wait_for_older
 from sqlnode.jobs.record import JobRecord, JobStatus, encode_job, key_of
+from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.parse import utility as u
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import commit
@@ -29,6 +32,7 @@ async def run_job(session: Session, change: OnlineChange, text: str) -> None:
     """Commit the beginning of a change and wait for its end. Raises: SqlError, KvError."""
     engine, txn = session.engine, session.block.txn
     assert txn is not None, "the change was begun in a transaction"
+    await wait_for_older(engine.kv, txn, timeout_ms=lock_timeout_ms(session.context(())))
     now_ms = engine.clock.now_ns() // 1_000_000
     record = JobRecord(
         id=await engine.allocate_id(),

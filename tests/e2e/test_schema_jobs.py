@@ -124,6 +124,26 @@ def test_transactions_open_across_each_step_commit(stack, connection):
     assert newest_job(connection)["fraction_completed"] == 1.0
 
 
+def test_a_change_begins_when_nobody_is_two_versions_behind(stack, connection):
+    """One change right after another would fail the transactions that outlived the first."""
+    with open_transaction(stack, 1) as first:
+        statement = Statement(stack, "alter table t add column c int")
+        wait_for_step(connection, "adding")
+        with open_transaction(stack, 2) as second:  # knows c as hidden
+            first.commit()
+            assert statement.end() is None
+            impatient = stack.connect("acme")
+            impatient.execute("set lock_timeout = 200")
+            with pytest.raises(psycopg.errors.LockNotAvailable, match="due to lock timeout"):
+                impatient.execute("create index t_a on t (a)")
+            patient = Statement(stack, "create index t_b on t (b)")
+            second.execute("update t set a = 5 where id = 12")
+            second.commit()
+            assert patient.end() is None
+            impatient.close()
+    assert [report.index for report in index_reports(stack)] == ["t_b"]
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_a_killed_owner_leaves_the_job_to_others(stack, connection, state):
     """An index would stay half-built for ever, and its name taken."""
