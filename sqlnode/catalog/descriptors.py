@@ -11,6 +11,7 @@ OIDs are the descriptor ids.
 """
 
 import enum
+from typing import Final
 
 import msgspec
 
@@ -41,8 +42,14 @@ class ColumnState(enum.StrEnum):
 
     PUBLIC = ""
     ADDING = "adding"  # hidden: writers keep what rows have, new rows get the default
+    KNOWN = "known"  # hidden: its layout can be read, rows are written without it
+    FILLING = "filling"  # hidden: writers compute it, older rows may lack it
+    FILLED = "filled"  # hidden: every row has it; writers keep it, and compute it for new rows
     LEAVING = "leaving"  # public, and takes NULL from now on
     DROPPING = "dropping"  # hidden: writers keep what rows have, new rows get NULL
+
+
+FILLED_STATES: Final = (ColumnState.FILLING, ColumnState.FILLED)
 
 
 class FkAction(enum.StrEnum):
@@ -70,10 +77,23 @@ class ColumnDesc(msgspec.Struct, frozen=True, array_like=True):
     missing: bytes | None = None  # ADD COLUMN … DEFAULT: text form of the value older rows have
     refuses_null: bool = False  # SET NOT NULL under way: enforced, older rows may have NULL
     state: ColumnState = ColumnState.PUBLIC
+    stored_as: int = 0  # its id in layouts, if that is not `attnum`: ALTER TYPE gave it a new one
+    fill_sql: str | None = None  # while it is filled: what rows get, over the public columns
+    replaces: int = 0  # while ALTER TYPE fills it: attnum of the column that it takes the place of
 
     @property
     def type(self) -> SqlType:
         return SqlType(self.type_oid, self.typmod)
+
+    @property
+    def storage_id(self) -> int:
+        """What stands for the column in layouts."""
+        return self.stored_as or self.attnum
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it is hidden because it comes or goes."""
+        return self.hidden and self.state is not ColumnState.PUBLIC
 
 
 class IndexColumn(msgspec.Struct, frozen=True, array_like=True):
@@ -133,7 +153,7 @@ class ForeignKeyDesc(msgspec.Struct, frozen=True, array_like=True):
 
 
 class LayoutDesc(msgspec.Struct, frozen=True, array_like=True):
-    """Which columns a row of this layout version stores, in order."""
+    """Which columns a row of this layout version stores, in order: their storage ids."""
 
     version: int
     attnums: tuple[int, ...]
@@ -171,8 +191,11 @@ class TableDesc(msgspec.Struct, frozen=True, array_like=True, tag="table"):
 
     @property
     def written(self) -> LayoutDesc:
-        """The layout of new rows: the last one, but while a column comes or goes that before it."""
-        is_early = any(c.hidden and c.state is not ColumnState.PUBLIC for c in self.columns)
+        """The layout of new rows: the last one, but while a column comes or goes that before it.
+
+        A column that is filled comes with its layout.
+        """
+        is_early = any(c.is_unseen and c.state not in FILLED_STATES for c in self.columns)
         return self.layouts[-2 if is_early else -1]
 
     def column(self, attnum: int) -> ColumnDesc:

@@ -23,6 +23,7 @@ from sqlnode.catalog.descriptors import (
 from sqlnode.ddl.column_change import (
     begin_add_column,
     begin_drop_column,
+    begin_fill_column,
     next_layout,
     require_settled,
     with_column,
@@ -147,6 +148,10 @@ async def _add_column(context: DdlContext, table: TableDesc, action: AddColumn) 
         missing = constant_default_text(context, column)
         needs_rewrite = missing is None
     added = msgspec.structs.replace(column, missing=missing)
+    if needs_rewrite and not definition.constraints:
+        filled = msgspec.structs.replace(column, fill_sql=_default_of(column))
+        if await begin_fill_column(context, table, filled):
+            return
     if not needs_rewrite and await begin_add_column(context, table, added, definition):
         return
     grown = with_column(table, added)
@@ -161,9 +166,10 @@ async def _add_column(context: DdlContext, table: TableDesc, action: AddColumn) 
 
 
 def _default_of(column: ColumnDesc) -> str:
-    if column.default_sql is not None:
-        return column.default_sql
-    return f"nextval({column.sequence_id}::regclass)"
+    if column.sequence_id:
+        return f"nextval({column.sequence_id}::regclass)"
+    assert column.default_sql is not None, "the caller checked"
+    return column.default_sql
 
 
 async def _drop_column(context: DdlContext, table: TableDesc, action: DropColumn) -> None:

@@ -21,12 +21,23 @@ from sqlnode.plan.env import Env, Params
 from sqlnode.plan.expr import ExprContext, bind
 from sqlnode.plan.logical import Columns, OutColumn
 from sqlnode.plan.scalar import (
+    And,
     ArraySubquery,
+    BoolTest,
     Call,
+    Case,
     Cast,
+    Coalesce,
+    Coerce,
     ColumnRef,
     Const,
     Exists,
+    IsDistinct,
+    IsNull,
+    MinMax,
+    Not,
+    NullIf,
+    Or,
     Scalar,
     ScalarSubquery,
     SubqueryAnyAll,
@@ -37,6 +48,26 @@ from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.types import BOOL, JSON, SqlType, format_type
 
+_COMPUTED: Final = (
+    And,
+    BoolTest,
+    Call,
+    Case,
+    Cast,
+    Coalesce,
+    Coerce,
+    ColumnRef,
+    Const,
+    IsDistinct,
+    IsNull,
+    MinMax,
+    Not,
+    NullIf,
+    Or,
+)
+# Types whose text no setting changes; and those that no setting keeps from being read.
+_PLAIN: Final = frozenset({16, 18, 19, 20, 21, 23, 25, 26, 114, 1042, 1043, 1700, 2950, 3802})
+_READ_PLAIN: Final = _PLAIN | {17, 700, 701}
 _SUBQUERIES: Final = (ScalarSubquery, Exists, SubqueryAnyAll, ArraySubquery)
 
 
@@ -84,16 +115,35 @@ def table_columns(table: TableDesc) -> Columns:
     )
 
 
-def _bound_check(context: DdlContext, table: TableDesc, sql: str) -> Scalar:
-    shown = tuple(
+def _shown_columns(table: TableDesc) -> Columns:
+    return tuple(
         column
         for column, desc in zip(table_columns(table), table.columns, strict=True)
         if not desc.hidden
     )
+
+
+def normal_transform(context: DdlContext, table: TableDesc, sql: str) -> tuple[str, SqlType]:
+    """Return the USING of ALTER TYPE as it is stored, and its type. Raises: SqlError."""
     with context.reading(sql):
         bound = bind_expression(
             sql,
-            shown,
+            _shown_columns(table),
+            catalog=context.editor.catalog,
+            search_path=context.search_path,
+            clause="transform expressions",
+            alias=table.name,
+            session=BindSession(context.exec.settings),
+        )
+    _refuse_subqueries(bound, "transform expression")
+    return deparse(bound), bound.type
+
+
+def _bound_check(context: DdlContext, table: TableDesc, sql: str) -> Scalar:
+    with context.reading(sql):
+        bound = bind_expression(
+            sql,
+            _shown_columns(table),
             catalog=context.editor.catalog,
             search_path=context.search_path,
             wanted=BOOL,
@@ -162,6 +212,22 @@ def constant_default_text(context: DdlContext, column: ColumnDesc) -> bytes | No
     except NotRowShape:
         return None
     return None if datum is None else text_out(column.type_oid)(datum, None).encode()
+
+
+def is_immutable(scalar: Scalar) -> bool:
+    """Tell whether a scalar depends on nothing but its columns, whoever computes it and when."""
+    return all(_is_immutable(part) for part in walk(scalar))
+
+
+def _is_immutable(part: Scalar) -> bool:
+    if not isinstance(part, _COMPUTED):
+        return False
+    if isinstance(part, Cast) and part.arg.type.oid in _PLAIN and part.type.oid in _READ_PLAIN:
+        return True
+    function = part.rule.function if isinstance(part, Cast) else getattr(part, "function", None)
+    return function is None or (
+        function.volatility is Volatility.IMMUTABLE and not function.needs_context
+    )
 
 
 def _is_volatile(part: Scalar) -> bool:

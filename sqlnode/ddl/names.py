@@ -108,6 +108,8 @@ def require_column(table: TableDesc, name: str) -> ColumnDesc:
         raise UndefinedColumn(f'column "{name}" of relation "{table.name}" does not exist')
     if column.state is ColumnState.LEAVING:
         raise ObjectInUse(f'column "{name}" of relation "{table.name}" is being dropped')
+    if any(other.replaces == column.attnum for other in table.columns):
+        raise ObjectInUse(f'column "{name}" of relation "{table.name}" is being altered')
     return column
 
 

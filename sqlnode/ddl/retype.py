@@ -1,16 +1,27 @@
-"""ALTER COLUMN … TYPE: the rows are written anew; checks and foreign keys must still make sense."""
+"""ALTER COLUMN … TYPE: at once where the stored values stay, by a job where it can be, else anew.
+
+**Model.** A job (jobs/fill_column.py) fills a hidden column computed from the old one. It takes an
+expression which depends on the row alone, and a column that no key, index or constraint names;
+otherwise the rows are written anew in the statement's transaction. Checks and foreign keys must
+still make sense with the new type.
+"""
 
 import msgspec
 
-from pgwire.errors import FeatureNotSupported
-from sqlnode.catalog.descriptors import CheckDesc, ColumnDesc, LayoutDesc, TableDesc
+from pgwire.errors import DatatypeMismatch, FeatureNotSupported
+from sqlnode.catalog.descriptors import CheckDesc, ColumnDesc, TableDesc
+from sqlnode.ddl.column_change import begin_fill_column, is_constrained, is_index_column
 from sqlnode.ddl.columns import check_storable
 from sqlnode.ddl.constraints import check_fk_types
 from sqlnode.ddl.context import DdlContext, quote_identifier
-from sqlnode.ddl.expressions import normal_check, normal_default
+from sqlnode.ddl.expressions import normal_check, normal_default, normal_transform
 from sqlnode.ddl.names import require_column
 from sqlnode.ddl.nodes import SetType
 from sqlnode.ddl.rewrite import recompute
+from sqlnode.ddl.same_bytes import keeps_bytes
+from sqlnode.functions.registry import CastContext
+from sqlnode.plan.coerce import can_coerce
+from sqlnode.types import format_type
 
 
 def with_replaced(table: TableDesc, column: ColumnDesc) -> TableDesc:
@@ -20,27 +31,74 @@ def with_replaced(table: TableDesc, column: ColumnDesc) -> TableDesc:
 
 
 async def set_type(context: DdlContext, table: TableDesc, action: SetType) -> None:
-    """Change a column's type and rewrite the rows. Raises: SqlError where something forbids it."""
+    """Change a column's type. Raises: SqlError where something forbids it."""
     column = require_column(table, action.name)
     check_storable(action.type, column.name)
     if column.sequence_id and action.type.info.category != "N":
         raise FeatureNotSupported(f"changing a serial column to {action.type} is not supported")
-    changed = msgspec.structs.replace(
-        column, type_oid=action.type.oid, typmod=action.type.typmod, missing=None
-    )
-    if column.default_sql is not None and not column.sequence_id:
-        default_sql = normal_default(context, column.default_sql, action.type, column.name)
-        changed = msgspec.structs.replace(changed, default_sql=default_sql)
-    expression = action.using or quote_identifier(column.name)
-    if action.using is None:
-        expression = f"CAST({expression} AS {action.type})"
+    expression = _expression(context, table, column, action)
+    changed = msgspec.structs.replace(column, type_oid=action.type.oid, typmod=action.type.typmod)
+    changed = msgspec.structs.replace(changed, default_sql=_default(context, column, action))
     shape = with_replaced(table, changed)
     shape = msgspec.structs.replace(shape, checks=_rebound_checks(context, shape, column.attnum))
     _check_keys(context, shape, column.attnum)
-    fresh = msgspec.structs.replace(
-        shape, layouts=(LayoutDesc(1, tuple(c.attnum for c in shape.columns)),), dropped_columns=()
-    )
+    if action.using is None and keeps_bytes(column.type, action.type):
+        context.editor.put(shape)
+        return
+    is_named = is_index_column(table, column.attnum) or is_constrained(table, column.attnum)
+    if not is_named and await begin_fill_column(
+        context, table, _new_form(table, changed, expression)
+    ):
+        return
+    fresh = with_replaced(shape, msgspec.structs.replace(changed, missing=None))
     await recompute(context, table, fresh, {column.attnum: expression})
+
+
+def _expression(context: DdlContext, table: TableDesc, column: ColumnDesc, action: SetType) -> str:
+    """Return what the new value is computed from. Raises: DatatypeMismatch, …."""
+    if action.using is not None:
+        sql, source = normal_transform(context, table, action.using)
+        if not can_coerce(source, action.type, CastContext.ASSIGNMENT):
+            raise DatatypeMismatch(
+                f'result of USING clause for column "{column.name}" cannot be cast automatically '
+                f"to type {format_type(action.type.bare)}",
+                hint="You might need to add an explicit cast.",
+            )
+        return sql
+    if not can_coerce(column.type, action.type, CastContext.ASSIGNMENT):
+        wanted = format_type(action.type)
+        raise DatatypeMismatch(
+            f'column "{column.name}" cannot be cast automatically to type '
+            f"{format_type(action.type.bare)}",
+            hint=f'You might need to specify "USING {column.name}::{wanted}".',
+        )
+    return quote_identifier(column.name)
+
+
+def _default(context: DdlContext, column: ColumnDesc, action: SetType) -> str | None:
+    """Return the default for the new type. Raises: DatatypeMismatch, …."""
+    if column.default_sql is None or column.sequence_id:
+        return column.default_sql
+    try:
+        return normal_default(context, column.default_sql, action.type, column.name)
+    except DatatypeMismatch:
+        raise DatatypeMismatch(
+            f'default for column "{column.name}" cannot be cast automatically to type '
+            f"{format_type(action.type.bare)}"
+        ) from None
+
+
+def _new_form(table: TableDesc, changed: ColumnDesc, expression: str) -> ColumnDesc:
+    return ColumnDesc(
+        table.next_attnum,
+        changed.name,
+        changed.type_oid,
+        changed.typmod,
+        not_null=changed.not_null,
+        default_sql=changed.default_sql,
+        fill_sql=expression,
+        replaces=changed.attnum,
+    )
 
 
 def _rebound_checks(context: DdlContext, shape: TableDesc, attnum: int) -> tuple[CheckDesc, ...]:

@@ -67,7 +67,7 @@ async def _reshaped(
     is_empty: bool,
 ) -> TableDesc:
     data_id = table.data_id if is_empty else await context.editor.allocate_id()
-    layout = LayoutDesc(1, tuple(column.attnum for column in columns))
+    layout = LayoutDesc(1, tuple(column.storage_id for column in columns))
     return msgspec.structs.replace(
         table,
         columns=columns,
@@ -116,7 +116,7 @@ async def recompute(
     fresh = msgspec.structs.replace(
         new,
         data_id=await context.editor.allocate_id(),
-        layouts=(LayoutDesc(1, tuple(column.attnum for column in new.columns)),),
+        layouts=(LayoutDesc(1, tuple(column.storage_id for column in new.columns)),),
         dropped_columns=(),
     )
     compute = context.inner.row_function(

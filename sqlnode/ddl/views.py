@@ -7,6 +7,7 @@ from pgwire.errors import (
     DuplicateSchema,
     DuplicateTable,
     InvalidTableDefinition,
+    ObjectInUse,
     ReservedName,
     SqlSyntaxError,
     WrongObjectType,
@@ -38,6 +39,8 @@ async def create_view(context: DdlContext, node: CreateView) -> None:
     if existing is not None and not isinstance(existing, ViewDesc):
         raise WrongObjectType(f'"{node.name.name}" is not a view')
     columns, depends_on = _columns(context, node)
+    for id_ in depends_on:
+        _require_types(catalog.by_id[id_])
     widths = tuple((id_, _width(catalog.by_id[id_])) for id_ in depends_on)
     if isinstance(existing, ViewDesc):
         context.editor.require_owner(existing, context.user)
@@ -66,10 +69,22 @@ async def create_view(context: DdlContext, node: CreateView) -> None:
     )
 
 
+def _require_types(relation: Descriptor) -> None:
+    """Require that the types a view records stay. Raises: ObjectInUse."""
+    if isinstance(relation, TableDesc) and any(c.replaces for c in relation.columns):
+        raise ObjectInUse(
+            f'cannot create a view on table "{relation.name}" because a column of it is being '
+            "altered",
+            hint="Wait for the job that SHOW JOBS reports.",
+        )
+
+
 def _width(relation: Descriptor) -> int:
     match relation:
         case TableDesc():
-            is_growing = any(c.state is ColumnState.ADDING for c in relation.columns)
+            is_growing = any(
+                c.is_unseen and c.state is not ColumnState.DROPPING for c in relation.columns
+            )
             return relation.next_attnum - is_growing
         case ViewDesc():
             return len(relation.columns) + 1

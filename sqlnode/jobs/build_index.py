@@ -15,26 +15,20 @@ A row whose key in a unique index belongs to another row is a duplicate: whichev
 second finds the first, be it the backfill's or a writer's.
 """
 
-import os
 from collections.abc import Callable
-from typing import Final
 
 import msgspec
 
-from kvapi.client.results import FOUND
-from kvapi.errors import Deadlock, LockTimeout, WriteConflict
 from kvapi.footprint import Footprint
 from pgwire.errors import InternalError, UndefinedObject, UniqueViolation
 from sqlnode.catalog.descriptors import IndexDesc, IndexState, TableDesc
 from sqlnode.catalog.store import CatalogEditor
 from sqlnode.ddl.key_text import key_detail
+from sqlnode.jobs.chunk_writes import write_chunk
 from sqlnode.jobs.record import JobStatus
 from sqlnode.jobs.work import ELASTIC, Chunk, JobWork, Row
 from sqlnode.rowexec.index_codec import SecondaryIndexCodec
 from sqlnode.rowexec.table_codec import TableCodec, codec_of
-from sqlnode.txn import TXN_ID_BYTES
-
-_LOCK_MS: Final = 200  # a row that others hold longer is tried again later
 
 Claims = dict[bytes, tuple[bytes, Row]]  # unique key → (owner, row)
 
@@ -123,41 +117,7 @@ class BuildIndex:
 
     async def _fill(self, chunk: Chunk) -> None:
         """Write the entries of a chunk, unless a row has changed. Raises: WriteConflict."""
-        if not chunk.rows:
-            return
-        txn_id = os.urandom(TXN_ID_BYTES)
-        try:
-            await self._fill_with(chunk, txn_id)
-        except WriteConflict:
-            if len(chunk.rows) > 1:
-                raise
-            await self._fill_locked(chunk)
-
-    async def _fill_locked(self, chunk: Chunk) -> None:
-        """Write the entry of one row that changes all the time: nobody else may just now."""
-        txn_id, kv = os.urandom(TXN_ID_BYTES), self._work.kv
-        try:
-            got = await kv.lock(
-                chunk.keys,
-                txn_id=txn_id,
-                catalog_version=chunk.catalog_version,
-                timeout_ms=_LOCK_MS,
-                statement="index backfill",
-            )
-            if got.found[0] != FOUND:
-                return  # deleted, and its entry with it
-            value = got.values[0]
-            assert value is not None, "a row that was found has a value"
-            row = chunk.codec.decode_row(value)
-            locked = Chunk(
-                chunk.codec, chunk.catalog_version, [], [row], got.read_ts, chunk.next_start
-            )
-            await self._fill_with(locked, txn_id)
-        except (LockTimeout, Deadlock) as error:
-            raise WriteConflict("the row is locked") from error
-        finally:
-            freed = kv.rollback(txn_id=txn_id)
-            freed.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await write_chunk(self._work, chunk, self._fill_with)
 
     async def _fill_with(self, chunk: Chunk, txn_id: bytes) -> None:
         index = self._codec(chunk.codec)
@@ -177,7 +137,7 @@ class BuildIndex:
             txn_id=txn_id,
             read_ts=chunk.read_ts,
             catalog_version=chunk.catalog_version,
-            footprint=Footprint([*chunk.keys, *claims], []),
+            footprint=Footprint([*([] if chunk.is_locked else chunk.keys), *claims], []),
             writes=writes,
             priority=ELASTIC,
         )

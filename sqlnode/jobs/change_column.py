@@ -41,7 +41,7 @@ class AddColumn:
 
     async def revert(self, status: JobStatus) -> None:
         """Take it away again: nobody could set it. Raises: JobLost, KvError."""
-        await _end(self._work, _withdrawn, status)
+        await _end(self._work, withdrawn, status)
 
 
 class DropColumn:
@@ -54,12 +54,12 @@ class DropColumn:
         """Carry on until it is gone. Raises: SqlError, JobLost, KvError."""
         work = self._work
         if work.handle.record.step == ColumnState.LEAVING:
-            await work.step(_edit(work, _hidden), step=str(ColumnState.DROPPING))
-        await _end(work, _gone, JobStatus.SUCCEEDED)
+            await work.step(_edit(work, hidden), step=str(ColumnState.DROPPING))
+        await _end(work, dropped, JobStatus.SUCCEEDED)
 
     async def revert(self, status: JobStatus) -> None:
         """Give up: the table is gone. Raises: JobLost, KvError."""
-        await _end(self._work, _gone, status)
+        await _end(self._work, dropped, status)
 
 
 async def _end(
@@ -91,39 +91,42 @@ def _edit(
     return edit
 
 
-def _replaced(table: TableDesc, column: ColumnDesc, *after: ColumnDesc) -> tuple[ColumnDesc, ...]:
+def replaced(table: TableDesc, column: ColumnDesc, *after: ColumnDesc) -> tuple[ColumnDesc, ...]:
+    """Return the columns with one replaced by `after`, or removed."""
     return tuple(new for old in table.columns for new in (after if old is column else (old,)))
 
 
 def _published(table: TableDesc, column: ColumnDesc) -> TableDesc:
     public = msgspec.structs.replace(column, hidden=False, state=ColumnState.PUBLIC)
-    return msgspec.structs.replace(table, columns=_replaced(table, column, public))
+    return msgspec.structs.replace(table, columns=replaced(table, column, public))
 
 
-def _withdrawn(table: TableDesc, column: ColumnDesc) -> TableDesc:
+def withdrawn(table: TableDesc, column: ColumnDesc) -> TableDesc:
     """Without the column, and without the layout in which no row was ever written."""
     return msgspec.structs.replace(
-        table, columns=_replaced(table, column), layouts=table.layouts[:-1]
+        table, columns=replaced(table, column), layouts=table.layouts[:-1]
     )
 
 
-def _hidden(table: TableDesc, column: ColumnDesc) -> TableDesc:
-    hidden = msgspec.structs.replace(
+def hidden(table: TableDesc, column: ColumnDesc) -> TableDesc:
+    """With the column hidden, and a layout without it for those one step ahead."""
+    unseen = msgspec.structs.replace(
         column, hidden=True, default_sql=None, state=ColumnState.DROPPING
     )
-    kept = tuple(c.attnum for c in _replaced(table, column))
+    kept = tuple(c.storage_id for c in replaced(table, column))
     return msgspec.structs.replace(
         table,
-        columns=_replaced(table, column, hidden),
+        columns=replaced(table, column, unseen),
         layouts=(*table.layouts, LayoutDesc(table.layouts[-1].version + 1, kept)),
         checks=tuple(check for check in table.checks if column.attnum not in check.columns),
     )
 
 
-def _gone(table: TableDesc, column: ColumnDesc) -> TableDesc:
-    dropped = msgspec.structs.replace(column, hidden=False, state=ColumnState.PUBLIC)
+def dropped(table: TableDesc, column: ColumnDesc) -> TableDesc:
+    """Without the column, of which rows may still have the bytes."""
+    past = msgspec.structs.replace(column, hidden=False, state=ColumnState.PUBLIC)
     return msgspec.structs.replace(
         table,
-        columns=_replaced(table, column),
-        dropped_columns=(*table.dropped_columns, dropped),
+        columns=replaced(table, column),
+        dropped_columns=(*table.dropped_columns, past),
     )

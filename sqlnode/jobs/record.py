@@ -31,6 +31,8 @@ class JobKind(enum.StrEnum):
     SET_NOT_NULL = "SET NOT NULL"
     ADD_COLUMN = "ADD COLUMN"
     DROP_COLUMN = "DROP COLUMN"
+    FILL_COLUMN = "ADD COLUMN WITH DEFAULT"
+    ALTER_TYPE = "ALTER COLUMN TYPE"
 
 
 class JobStatus(enum.StrEnum):

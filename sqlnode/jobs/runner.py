@@ -22,6 +22,7 @@ from sqlnode.catalog.snapshot import Catalog
 from sqlnode.jobs.add_constraint import AddConstraint
 from sqlnode.jobs.build_index import BuildIndex
 from sqlnode.jobs.change_column import AddColumn, DropColumn
+from sqlnode.jobs.fill_column import FillColumn
 from sqlnode.jobs.handle import JobCancelled, JobConfig, JobHandle, JobLost
 from sqlnode.jobs.job_store import JobStore
 from sqlnode.jobs.record import JobError, JobKind, JobRecord, JobStatus
@@ -193,7 +194,7 @@ class JobRunner:
         handle.stamped(handle.record)
 
 
-def _machine(work: JobWork) -> BuildIndex | AddConstraint | AddColumn | DropColumn:
+def _machine(work: JobWork) -> BuildIndex | AddConstraint | AddColumn | DropColumn | FillColumn:
     match work.handle.record.kind:
         case JobKind.CREATE_INDEX:
             return BuildIndex(work)
@@ -201,6 +202,8 @@ def _machine(work: JobWork) -> BuildIndex | AddConstraint | AddColumn | DropColu
             return AddColumn(work)
         case JobKind.DROP_COLUMN:
             return DropColumn(work)
+        case JobKind.FILL_COLUMN | JobKind.ALTER_TYPE:
+            return FillColumn(work)
         case _:
             return AddConstraint(work)
 

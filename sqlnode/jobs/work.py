@@ -46,6 +46,7 @@ class Chunk:
     rows: list[Row]
     read_ts: int
     next_start: bytes  # where the walk goes on; empty: this was the last
+    is_locked: bool = False  # its one row is: nobody else changes it
 
 
 class JobWork:
@@ -78,8 +79,17 @@ class JobWork:
             self.handle, self.kv, self.refresh, lambda: self.engine.catalog.version
         )
 
-    async def step(self, edit: Callable[[CatalogEditor], None], **changes: Any) -> None:
-        """Change the schema and the record together. Raises: JobLost, JobCancelled, SqlError."""
+    async def step(
+        self,
+        edit: Callable[[CatalogEditor], None],
+        *,
+        keeps_previous: bool = True,
+        **changes: Any,
+    ) -> None:
+        """Change the schema and the record together. Raises: JobLost, JobCancelled, SqlError.
+
+        Without `keeps_previous` open transactions that used what is changed fail (40001).
+        """
         while True:
             await self.wait()
             txn = self.engine.begin("serializable", False)
@@ -92,7 +102,8 @@ class JobWork:
             after = self.handle.stamped(self.handle.record, **changes)
             edit(editor)
             txn.put(key_of(after), encode_job(after))
-            txn.schema_changed = txn.keeps_previous = editor.is_changed
+            txn.schema_changed = editor.is_changed
+            txn.keeps_previous = editor.is_changed and keeps_previous
             try:
                 await txn.commit()
             except (SchemaChanged, WriteConflict):

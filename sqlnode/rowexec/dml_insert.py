@@ -52,7 +52,7 @@ class RowBuilder:
             if column.attnum in given:
                 self._evals.append(_item(given[column.attnum]))
                 continue
-            if column.hidden and column.state:
+            if column.is_unseen:
                 self._evals.append(_value_of(_unseen(table, column)))
                 continue
             if column.hidden:
@@ -106,7 +106,7 @@ def _unseen(table: TableDesc, column: ColumnDesc) -> Any:
     """Return what new rows have in a column that is not public yet, or not any more."""
     if column.state is ColumnState.DROPPING:
         return None
-    return codec_of(table).missing.get(column.attnum)
+    return codec_of(table).missing.get(column.storage_id)
 
 
 def _nothing(_row: Row, _ctx: "ExecContext") -> None:

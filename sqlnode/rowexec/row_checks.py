@@ -21,7 +21,9 @@ class RowChecks:
     ) -> None:
         self._table = table
         self._not_null = [
-            n for n, column in enumerate(table.columns) if column.not_null or column.refuses_null
+            n
+            for n, column in enumerate(table.columns)
+            if (column.not_null or column.refuses_null) and not column.is_unseen
         ]
         # PostgreSQL runs checks in the order of their names.
         self._checks = [

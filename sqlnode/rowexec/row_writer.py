@@ -4,7 +4,8 @@
 refuses it if another transaction was first, whatever the isolation level. Where the client expects
 the error now, the keys are read as well, all of a batch with one MultiGet.
 
-Indexes under construction are maintained as their state says, see building_indexes.py.
+Indexes under construction are maintained as their state says, see building_indexes.py. A column
+that is being filled gets its value here, see column_fill.py.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from kvapi.errors import KeyExists
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.rowexec.building_indexes import BuildingIndexes
+from sqlnode.rowexec.column_fill import column_fill
 from sqlnode.rowexec.constraint_errors import ConstraintErrors
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.index_codec import IndexCodec, SecondaryIndexCodec
@@ -33,6 +35,7 @@ class RowWriter:
         self.codec: TableCodec = codec_of(table)
         self._has_hidden_key = self.codec.row_id_position in self.codec.primary.positions
         self.building = BuildingIndexes(self.codec)
+        self.fill = column_fill(self.codec)
         self._filled = (*self.codec.indexes, *self.building.filled)
         self._unique = tuple(index for index in self._filled if index.desc.unique)
 
@@ -52,6 +55,8 @@ class RowWriter:
 
     async def insert(self, rows: Sequence[Row], ctx: "ExecContext") -> None:
         """Write new rows. Raises: UniqueViolation."""
+        if self.fill is not None:
+            rows = await self.fill.filled(rows, ctx, is_new=True)
         claims = [self.claims(row) for row in rows]
         if not ctx.commit_follows:
             await self.require_new([claim for of_row in claims for claim in of_row], ctx)
@@ -116,6 +121,8 @@ class Moves:
         What goes is deleted first, so that rows of one batch may exchange keys.
         """
         codec, txn = self._writer.codec, ctx.txn
+        if self._writer.fill is not None:
+            pairs = await self._writer.fill.refilled(pairs, ctx, codec.row_key)
         if self._building:
             await self._building.remove([old for old, _ in pairs], ctx)
         if self.changes_key or self._indexes or self._building:

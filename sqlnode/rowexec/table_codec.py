@@ -8,6 +8,8 @@ columns they lack have the value that ADD COLUMN … DEFAULT gave, or NULL.
 While a column is added (docs/adr/0007) rows are written in the layout without it: processes one
 step behind know no other. Only a row that has something else than the default there, which a
 process one step ahead has written, keeps it in the new layout.
+
+Layouts name columns by their storage ids, which ALTER TYPE changes and attnums do not.
 """
 
 from collections.abc import Callable, Sequence
@@ -41,6 +43,7 @@ class TableCodec:
     def __init__(self, table: TableDesc) -> None:
         self.table = table
         self.attnums = tuple(column.attnum for column in table.columns)
+        self._storage_of = {column.attnum: column.storage_id for column in table.columns}
         self.position_of = {attnum: n for n, attnum in enumerate(self.attnums)}
         self.primary = IndexCodec(table, table.primary)
         self.indexes = tuple(
@@ -58,7 +61,7 @@ class TableCodec:
             )
             for layout in table.layouts
         }
-        self.missing = {c.attnum: _missing(c) for c in table.columns if c.missing is not None}
+        self.missing = {c.storage_id: _missing(c) for c in table.columns if c.missing is not None}
         self.encode_row = self._row_encoder()
         self.decode_row: Decode = self.reader(self.attnums).decode
         self.row_id_position = next(
@@ -80,11 +83,11 @@ class TableCodec:
 
     def reader(self, attnums: Sequence[int]) -> RowReader:
         """Return a reader of stored rows of any version that gives the columns `attnums`."""
-        return RowReader(attnums, self.layouts, self.missing)
+        return RowReader([self._storage_of[n] for n in attnums], self.layouts, self.missing)
 
     def layout_columns(self, attnums: Sequence[int]) -> list[LayoutColumn]:
         """Return the storage of columns, as kvapi.row_columns.decode_columns wants it."""
-        return [self._stored[attnum] for attnum in attnums]
+        return [self._stored[self._storage_of[attnum]] for attnum in attnums]
 
     def index(self, index_id: int) -> IndexCodec:
         """Return an index's codec by id, the primary one included."""
@@ -103,7 +106,7 @@ class TableCodec:
             return written
         (column,) = adding  # one at a time, see sqlnode/ddl/column_change.py
         grown = self._encoder_of(self.table.layouts[-1])
-        position, default = self.position_of[column.attnum], self.missing.get(column.attnum)
+        position, default = self.position_of[column.attnum], self.missing.get(column.storage_id)
         as_text, text = text_out(column.type_oid), column.missing
 
         def is_default(datum: Any) -> bool:
@@ -115,20 +118,21 @@ class TableCodec:
 
     def _encoder_of(self, written: LayoutDesc) -> Callable[[Row], bytes]:
         encode = self.layouts[written.version].encode
-        if written.attnums == self.attnums:
+        position_of = {c.storage_id: n for n, c in enumerate(self.table.columns)}
+        if written.attnums == tuple(position_of):
             return encode
-        if all(attnum in self.position_of for attnum in written.attnums) and len(self.attnums) > 1:
-            pick = itemgetter(*(self.position_of[attnum] for attnum in written.attnums))
+        if all(stored in position_of for stored in written.attnums) and len(self.attnums) > 1:
+            pick = itemgetter(*(position_of[stored] for stored in written.attnums))
             if len(written.attnums) > 1:
                 return lambda row: encode(pick(row))
         # NULL for a dropped column that the written layout still has.
-        positions = [self.position_of.get(attnum) for attnum in written.attnums]
+        positions = [position_of.get(stored) for stored in written.attnums]
         return lambda row: encode([None if n is None else row[n] for n in positions])
 
 
 def _stored_columns(table: TableDesc) -> dict[int, LayoutColumn]:
     columns = (*table.columns, *table.dropped_columns)
-    return {column.attnum: layout_column(column.attnum, column.type) for column in columns}
+    return {c.storage_id: layout_column(c.storage_id, c.type) for c in columns}
 
 
 def _missing(column: ColumnDesc) -> Any:

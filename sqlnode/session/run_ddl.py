@@ -18,6 +18,7 @@ from sqlnode.ddl.nodes import (
     Ddl,
     DropColumn,
     SetNotNull,
+    SetType,
     ValidateConstraint,
 )
 from sqlnode.session.inner_sql import EngineSql
@@ -63,7 +64,7 @@ def _is_one_change(node: Any) -> bool:
     if isinstance(node, AlterTable) and len(node.actions) == 1:
         (action,) = node.actions
         match action:
-            case AddConstraint() | DropColumn() | ValidateConstraint():
+            case AddConstraint() | DropColumn() | SetType() | ValidateConstraint():
                 return True
             case AddColumn(column=column):
                 return not column.constraints

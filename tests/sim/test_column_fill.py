@@ -1,0 +1,202 @@
+"""Columns that are filled online: writers of several processes, one step apart, lose nothing."""
+
+import asyncio
+import random
+from contextlib import suppress
+
+import pytest
+
+from kvapi.errors import KvError, SchemaChanged, WriteConflict
+from pgwire.sql_error import SqlError
+from tests.sim.schema_world import QUICK, ROWS, reached, rows_of, verify, world
+from tests.sim.sim_client import SimProcess, SimSession, sql_name
+from tests.sim.virtual_loop import run_virtual
+
+SEEDS = range(25)
+CONFLICTS = ("40001", "40P01", "23505")
+
+
+class TextWriter:
+    """One client: gives `a` of t new values, moves and adds rows; `u` says what `a` must be."""
+
+    def __init__(self, process, seed):
+        self.rng = random.Random(seed)
+        self.session = SimSession(process, self.rng.choice(["serializable", "read committed"]))
+        self.fresh = 1000 * (seed + 1)
+        self.errors, self.committed, self.cut_off = [], 0, 0
+        self.sql = ""
+
+    async def run(self, stop):
+        while not stop.is_set():
+            try:
+                await self.session.begin()
+                for _ in range(self.rng.randint(1, 3)):
+                    self.sql = self.statement()
+                    await self.session.execute(self.sql)
+                    await asyncio.sleep(self.rng.choice([0, 0.01, 0.05]))
+                await self.session.commit()
+                self.committed += 1
+            except (SqlError, KvError) as error:
+                await self.session.rollback()
+                self.cut_off += isinstance(error, SchemaChanged)
+                is_conflict = isinstance(error, WriteConflict | SchemaChanged)
+                # A row with a bad value is not written to a new place.
+                is_bad_move = sql_name(error) == "22P02" and "set id" in self.sql
+                if not is_conflict and not is_bad_move and sql_name(error) not in CONFLICTS:
+                    self.errors.append(error)
+
+    def statement(self):
+        rng = self.rng
+        row, value = rng.randrange(ROWS), rng.randrange(100, 200)
+        kind = rng.randrange(4)
+        if kind == 0:
+            self.fresh += 1
+            return f"insert into t (id, a, u) values ({self.fresh}, '{value}', {value})"
+        if kind == 1:
+            return f"update t set id = id + 1000000 where id = {row}"
+        if kind == 2:
+            return f"delete from t where id = {row}"
+        return f"update t set a = '{value}', u = {value} where id % {ROWS} = {row}"
+
+
+async def filled_under_load(loop, seed, sql, *, prepare=(), disturb=None):
+    """Run one change while four clients write; return (record, table, processes, writers)."""
+    node, tenant_id, processes = await world(loop, seed)
+    session = SimSession(processes[0])
+    await session.begin()
+    await session.execute("update t set u = a")
+    await session.commit()
+    for statement in prepare:
+        assert not await session.change_schema(statement, online=False)
+    stop = asyncio.Event()
+    writers = [TextWriter(processes[n % 2], seed * 10 + n) for n in range(4)]
+    tasks = [asyncio.ensure_future(writer.run(stop)) for writer in writers]
+    await asyncio.sleep(0.1)
+    owner = await SimProcess(node, tenant_id, seed + 9, **QUICK).start()
+    job_id = await SimSession(owner).change_schema(sql)
+    assert job_id, "the change was not left to a job"
+    disturbing = asyncio.ensure_future(disturb(owner, job_id)) if disturb else None
+    store = processes[0].engine.jobs.store
+    async with asyncio.timeout(200):
+        record = await reached(store, job_id, lambda record: record.is_finished)
+        await asyncio.sleep(0.5)
+        stop.set()
+        await asyncio.gather(*tasks, *([disturbing] if disturbing else []))
+    errors = [error for writer in writers for error in writer.errors]
+    assert not errors, (seed, errors)
+    assert sum(writer.committed for writer in writers) > 10
+    table = await verify(node, tenant_id, seed)
+    assert not any(column.state or column.fill_sql for column in table.columns)
+    return record, table, (*processes, owner), writers
+
+
+async def kill(owner, _job_id):
+    await asyncio.sleep(owner.rng.uniform(0, 0.6))
+    await owner.kill()
+
+
+async def cancel(owner, job_id):
+    await asyncio.sleep(owner.rng.uniform(0, 0.4))
+    with suppress(SqlError):  # it was done already
+        await owner.engine.jobs.cancel(job_id)
+
+
+async def stop_all(processes):
+    for process in processes:
+        await process.stop()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_column_changes_its_type_under_load(seed):
+    """A value written while the type changes would be lost, or an older one come back."""
+
+    async def body(loop):
+        record, table, processes, _ = await filled_under_load(
+            loop,
+            seed,
+            "alter table t alter a type bigint using a::bigint",
+            prepare=("alter table t alter a type text",),
+            disturb=kill if seed % 3 == 0 else None,
+        )
+        assert record.status == "succeeded", (seed, record)
+        assert [(c.name, c.attnum, c.type_oid) for c in table.columns] == [
+            ("id", 1, 23),
+            ("a", 2, 20),
+            ("u", 3, 23),
+        ]
+        rows = await rows_of(processes[0], "select id, a, u from t")
+        assert all(a == u for _, a, u in rows), (seed, rows)
+        await stop_all(processes)
+
+    run_virtual(body)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_change_of_type_that_ends_early_leaves_the_column(seed):
+    """A cancelled change, or one that meets a value of no use, would have changed something."""
+    is_bad = seed % 2 == 0
+
+    async def body(loop):
+        prepare = ["alter table t alter a type text"]
+        if is_bad:
+            prepare.append("alter table t add column note text default 'none'")
+            prepare.append("alter table t alter note drop default")
+        sql = "alter table t alter a type int using a::int"
+        if is_bad:
+            sql = "alter table t alter note type int using note::int"
+        record, table, processes, _ = await filled_under_load(
+            loop, seed, sql, prepare=prepare, disturb=None if is_bad else cancel
+        )
+        if is_bad:
+            assert record.status == "failed", (seed, record)
+            assert record.error.sqlstate == "22P02"
+        is_changed = table.find_column("a").type_oid == 23
+        assert is_changed == (record.status == "succeeded"), (seed, record)
+        rows = await rows_of(processes[0], "select id, a::int, u from t")
+        assert all(a == u for _, a, u in rows), (seed, rows)
+        await stop_all(processes)
+
+    run_virtual(body)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_default_that_differs_comes_once_for_each_row(seed):
+    """Two rows would share a number, or a row would have none."""
+
+    async def body(loop):
+        record, table, processes, writers = await filled_under_load(
+            loop,
+            seed,
+            "alter table t add column n bigserial",
+            disturb=kill if seed % 3 == 0 else None,
+        )
+        assert record.status == "succeeded", (seed, record)
+        assert table.find_column("n").not_null
+        rows = await rows_of(processes[0], "select id, a, u, n from t")
+        assert all(a == u for _, a, u, _ in rows), (seed, rows)
+        numbers = [n for *_, n in rows]
+        assert None not in numbers, (seed, rows)
+        assert len(set(numbers)) == len(numbers), (seed, rows)
+        assert not sum(writer.cut_off for writer in writers), "adding a column disturbs nobody"
+        await stop_all(processes)
+
+    run_virtual(body)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cancelled_fill_leaves_nothing(seed):
+    """A column that nobody wanted would stay, or the sequence behind it."""
+
+    async def body(loop):
+        record, table, processes, _ = await filled_under_load(
+            loop, seed, "alter table t add column n serial", disturb=cancel
+        )
+        has_column = table.find_column("n") is not None
+        assert has_column == (record.status == "succeeded"), (seed, record)
+        catalog = processes[0].engine.catalog
+        assert any(found.name == "t_n_seq" for found in catalog.by_id.values()) == has_column
+        rows = await rows_of(processes[0], "select id, a, u from t")
+        assert all(a == u for _, a, u in rows), (seed, rows)
+        await stop_all(processes)
+
+    run_virtual(body)
