@@ -65,7 +65,7 @@ def test_types_change_under_load(stack, connection):
     with writing(stack, row_count=ROWS) as writers:
         change(connection, "alter table t alter a type bigint")
         wait_for_writes(writers, 10)
-        change(connection, "alter table t alter a type text using 'a' || a")
+        change(connection, "alter table t alter a type text using 'a' || a::text")
         connection.execute("alter table t alter b type varchar")  # nothing to be done for it
         assert "type text" in jobs(connection)[0]["description"]
     for writer in writers:
