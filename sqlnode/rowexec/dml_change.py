@@ -11,7 +11,7 @@ from sqlnode.plan.scalar import ColumnRef, Scalar
 from sqlnode.plan.statement import Delete, Update
 from sqlnode.rowexec.async_calls import AsyncCalls
 from sqlnode.rowexec.conditions import has_subquery
-from sqlnode.rowexec.dml_source import SourceCompiler, compile_targets
+from sqlnode.rowexec.dml_source import SourceCompiler
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.plan_compiler import column_refs
 from sqlnode.rowexec.referential import Referential
@@ -20,6 +20,7 @@ from sqlnode.rowexec.row_checks import RowChecks
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.rowexec.table_codec import codec_of
+from sqlnode.rowexec.targets import compile_targets
 
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext

@@ -35,16 +35,18 @@ from sqlnode.rowexec.conditions import (
     substitute,
 )
 from sqlnode.rowexec.index_join import IndexJoin
+from sqlnode.rowexec.locked_join import LockedJoin
 from sqlnode.rowexec.node import Node
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.operators import DistinctRows, FilterRows, LimitRows, ProjectRows, SortRows
+from sqlnode.rowexec.plan_parts import parted
 from sqlnode.rowexec.row_locks import (
-    LockedJoin,
     LockedRows,
     PointLocks,
     RowLockMode,
     is_lockable_point,
     lock_mode,
+    strongest_lock,
 )
 from sqlnode.rowexec.sources import FunctionRows, TableScan, ValuesRows, VirtualRows
 
@@ -195,29 +197,35 @@ def _table_of(plan: Plan) -> tuple[Scan, tuple[Scalar, ...]]:
 
 
 def _lock(plan: LockRows, wanted: Wanted) -> Compiled:
-    """Lock above filter and sort, below projection and limit, wherever the clause was written."""
-    match plan.input:
+    """Lock above filter and sort, below projection and limit, wherever the clauses were written."""
+    clauses = [plan]
+    while isinstance(below := clauses[-1].input, LockRows):
+        clauses.append(below)
+
+    def locking(source: Plan) -> Plan:
+        for clause in reversed(clauses):
+            source = replace(clause, input=source)
+        return source
+
+    match below:
         case Limit():
-            limit = replace(plan.input, input=replace(plan, input=plan.input.input))
-            return _filtered(_other(limit), wanted)
+            return _filtered(_other(replace(below, input=locking(below.input))), wanted)
         case Project():
-            project = replace(plan.input, input=replace(plan, input=plan.input.input))
-            return _project(project, wanted)
+            return _project(replace(below, input=locking(below.input)), wanted)
         case Sort(input=Project() as project):
             meaning = dict(zip((c.id for c in project.columns), project.scalars, strict=True))
-            below = Sort(
+            inner = Sort(
                 project.input,
-                tuple(replace(k, scalar=substitute(k.scalar, meaning)) for k in plan.input.keys),
+                tuple(replace(k, scalar=substitute(k.scalar, meaning)) for k in below.keys),
             )
-            return _project(replace(project, input=replace(plan, input=below)), wanted)
+            return _project(replace(project, input=locking(inner)), wanted)
     keys: tuple[SortKey, ...] = ()
-    source: Plan = plan.input
+    source: Plan = below
     if isinstance(source, Sort):
         keys, source = source.keys, source.input
-    mode = lock_mode(plan.strength, plan.wait)
     if _is_table(source):
-        return _lock_table(_table_of(source), keys, mode, wanted)
-    return _lock_join(plan, source, keys, wanted)
+        return _lock_table(_table_of(source), keys, strongest_lock(clauses), wanted)
+    return _lock_join(clauses, source, keys, wanted)
 
 
 def _is_table(plan: Plan) -> bool:
@@ -241,8 +249,10 @@ def _lock_table(
     return Compiled(LockedRows(source, scan, condition, mode), found.is_ordered and not keys)
 
 
-def _lock_join(plan: LockRows, source: Plan, keys: tuple[SortKey, ...], wanted: Wanted) -> Compiled:
-    """Lock the rows of some tables of a join."""
+def _lock_join(
+    clauses: Sequence[LockRows], source: Plan, keys: tuple[SortKey, ...], wanted: Wanted
+) -> Compiled:
+    """Lock the rows of some tables of a join, the first clause's first."""
     locked: list[Scan] = []
 
     def widened(node: Plan) -> Plan:
@@ -250,16 +260,25 @@ def _lock_join(plan: LockRows, source: Plan, keys: tuple[SortKey, ...], wanted: 
             return replace(node, input=widened(node.input))
         if isinstance(node, Join):
             return replace(node, left=widened(node.left), right=widened(node.right))
-        if isinstance(node, Scan) and (not plan.tables or node.alias in plan.tables):
+        if isinstance(node, Scan) and any(_is_locked_by(clause, node) for clause in clauses):
             wide = with_all_columns(node, _OWN_COLUMNS - 2000 * len(locked))
             locked.append(wide)
             return wide
         return node
 
-    joined = compile_plan(widened(source), Wanted(wanted.condition)).node
+    condition = conjunction(wanted.condition)
+    wide = parted(widened(source if condition is None else Filter(source, condition)))
+    node = compile_plan(wide.plan).node
     if keys:
-        joined = SortRows(joined, keys)
-    return Compiled(LockedJoin(joined, locked, lock_mode(plan.strength, plan.wait)))
+        node = SortRows(node, keys)
+    for clause in reversed(clauses):
+        scans = [scan for scan in locked if _is_locked_by(clause, scan)]
+        node = LockedJoin(node, scans, lock_mode(clause.strength, clause.wait), wide)
+    return Compiled(node)
+
+
+def _is_locked_by(clause: LockRows, scan: Scan) -> bool:
+    return not clause.tables or scan.alias in clause.tables
 
 
 def with_all_columns(scan: Scan, first_id: int = _OWN_COLUMNS) -> Scan:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.plan.statement import Returning
-from sqlnode.rowexec.dml_source import SourceCompiler, Targets
+from sqlnode.rowexec.dml_source import SourceCompiler
 from sqlnode.rowexec.evals import Row
 from sqlnode.rowexec.scalars import compile_row
 from sqlnode.rowexec.subquery_values import Computed, SubqueryValues
+from sqlnode.rowexec.targets import Targets
 
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import SKIPPED, MultiGot
-from kvapi.errors import WriteConflict
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.lock_timeout import lock_timeout_ms
-from sqlnode.plan.logical import Scan
+from sqlnode.plan.logical import LockRows, Scan
 from sqlnode.plan.scalar import Scalar
 from sqlnode.rowexec.access_path import choose_path
 from sqlnode.rowexec.conditions import conjunction
@@ -56,6 +55,17 @@ NO_KEY_EXCLUSIVE: Final = RowLockMode("no key exclusive")
 def lock_mode(strength: str, wait: str) -> RowLockMode:
     """Return the mode of a FOR clause."""
     return RowLockMode(_MODES[strength.lower()], _WAITS[wait])
+
+
+def strongest_lock(clauses: Iterable[LockRows]) -> RowLockMode:
+    """Return the mode of several FOR clauses on one table, the least patient of them.
+
+    Source: PostgreSQL, src/backend/parser/analyze.c (applyLockingClause).
+    """
+    clauses = list(clauses)
+    strength = min((c.strength.lower() for c in clauses), key=list(_MODES).index)
+    wait = max((c.wait for c in clauses), key=("block", "skip", "nowait").index)
+    return lock_mode(strength, wait)
 
 
 def change_mode(table: TableDesc, assigned: Iterable[int]) -> RowLockMode:
@@ -167,68 +177,8 @@ def _finding_run(run: Run) -> Run:
     return Run(ctx, run.budget_rows)
 
 
-class LockedJoin:
-    """Joined rows of which the parts from some tables are locked.
-
-    If a row has changed since the snapshot the statement runs again at a newer one: it holds the
-    row by then. Requires: the source gives every column of the locked scans.
-    """
-
-    def __init__(self, source: Node, scans: Sequence[Scan], mode: RowLockMode) -> None:
-        self.layout = source.layout
-        self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
-        self._source = source
-        self._mode = mode
-        self._tables = [
-            (codec_of(scan.table), [source.layout[column.id] for column in scan.columns])
-            for scan in scans
-        ]
-
-    async def batches(self, run: Run, limit: int = 0) -> Batches:
-        """Yield rows whose parts are locked."""
-        taken = 0
-        async with aclosing(self._source.batches(run)) as batches:
-            async for rows in batches:
-                start = 0
-                while start < len(rows) and not (limit and taken >= limit):
-                    step = min(BATCH_ROWS, limit - taken) if limit else BATCH_ROWS
-                    part = rows[start : start + step]
-                    start += len(part)
-                    for codec, places in self._tables:
-                        part = await self._lock(part, codec, places, run.ctx)
-                    taken += len(part)
-                    if part:
-                        yield part
-
-    async def _lock(
-        self, rows: list[Row], codec: TableCodec, places: list[int], ctx: "ExecContext"
-    ) -> list[Row]:
-        """Return the rows that were not skipped and still exist. Raises: WriteConflict."""
-        key_places = [places[n] for n in codec.primary.positions]
-        full: dict[bytes, Row] = {}
-        keys: list[bytes | None] = []
-        for row in rows:
-            # An outer join may have found no row of this table.
-            has_row = all(row[n] is not None for n in key_places)
-            own = tuple([row[n] for n in places])
-            keys.append(codec.row_key(own) if has_row else None)
-            if has_row:
-                full[codec.row_key(own)] = own
-        got = await lock_keys(list(full), self._mode, ctx) if full else None
-        skipped = set()
-        for n, (key, newest) in enumerate(full.items()):
-            assert got is not None, "there are keys"
-            value = got.values[n]
-            is_gone = value is None and ctx.txn.isolation == "read committed"
-            if got.found[n] == SKIPPED or is_gone:
-                skipped.add(key)
-            elif value is None or not _is_same(codec.decode_row(value), newest):
-                raise WriteConflict(ROW_CHANGED, key=key)
-        return [row for row, key in zip(rows, keys, strict=True) if key not in skipped]
-
-
-def _is_same(newest: Row, row: Row) -> bool:
-    """Compare datum by datum, NaN being itself."""
+def is_same_row(newest: Row, row: Row) -> bool:
+    """Compare datum by datum, NaN being itself; `row` may go on after the table's columns."""
     return all(a == b or (a != a and b != b) for a, b in zip(newest, row, strict=False))
 
 
@@ -255,7 +205,7 @@ class RowLocker:
             if value is None or got.found[n] == SKIPPED:
                 continue  # deleted meanwhile, or locked by another and SKIP LOCKED
             newest = codec.decode_row(value)
-            if newest != tuple(row[:width]) and not _is_same(newest, row):
+            if newest != tuple(row[:width]) and not is_same_row(newest, row):
                 changed = (*newest, *row[width:])
                 if not recheck(changed, ctx):
                     continue

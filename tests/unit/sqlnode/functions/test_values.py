@@ -32,6 +32,13 @@ def call(name, types, *texts):
 @pytest.mark.parametrize(
     ("name", "types", "texts", "answer"),
     [
+        ("hashtext", "text", ("",), "-1477818771"),
+        ("hashtext", "text", ("import",), "-538410546"),
+        ("hashtext", "text", ("a text longer than two rounds, ä",), "-1056327653"),
+        ("hashtextextended", "text int8", ("x", "42"), "5924832983353149656"),
+        ("hashint4", "int4", ("1",), "-1905060026"),
+        ("hashint8", "int8", ("-1",), "385747274"),
+        ("hashint8", "int8", ("4294967296",), "-1905060026"),
         ("int4pl", "int4 int4", ("2147483647", "1"), "22003"),
         ("int4div", "int4 int4", ("-7", "2"), "-3"),
         ("int4mod", "int4 int4", ("-7", "2"), "-1"),
