@@ -2,7 +2,8 @@
 
 **Model.** The arbiter keys of a batch are looked up together. With DO UPDATE on the primary key
 they are locked at once, so that concurrent upserts of one row queue; other arbiters are read, and
-the rows they lead to are locked. Rows of the batch also meet each other: the first one counts.
+the rows they lead to are locked; at READ COMMITTED one looks again if such a row has lost its key
+or is gone by then, as PostgreSQL does. Rows of the batch also meet each other: the first counts.
 
 An update of an existing row happens row by row, since the next proposed row may meet its result.
 """
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from sqlnode.context import ExecContext
 
 _ABSENT: Final = None
+LOOKS_MAX: Final = 100  # for rows that lose their keys while one waits for them
 
 
 class ConflictWriter:
@@ -147,18 +149,33 @@ class Conflicts:
         if clause.locks_first:
             await self._lock(keys, ctx)
             return {key: key if self._stored[key] is not None else None for key in keys}
-        view = ctx.txn.newest()
-        values = await view.multi_get(keys)
-        free = [key for key, value in zip(keys, values, strict=True) if value is None]
-        ctx.txn.require_still(view, free)  # a lost race is a conflict to retry, no duplicate key
-        taken = {
-            key: None if value is None else self._owner(key, value)
-            for key, value in zip(keys, values, strict=True)
-        }
+        for _ in range(LOOKS_MAX):
+            view = ctx.txn.newest()
+            values = await view.multi_get(keys)
+            taken = {
+                key: None if value is None else self._owner(key, value)
+                for key, value in zip(keys, values, strict=True)
+            }
+            if await self._holds_owners(taken, ctx):
+                free = [key for key, owner in taken.items() if owner is None]
+                ctx.txn.require_still(view, free)  # a lost race is a conflict to retry
+                return taken
+            if ctx.txn.isolation != "read committed":
+                break  # no other look would show anything newer
+        raise WriteConflict("could not serialize access due to concurrent update")
+
+    async def _holds_owners(self, taken: dict[bytes, bytes | None], ctx: "ExecContext") -> bool:
+        """Lock the rows that were met, for DO UPDATE; tell whether they still have those keys."""
         owners = list(dict.fromkeys(owner for owner in taken.values() if owner is not None))
-        if clause.do_update and owners:
-            await self._lock(owners, ctx)
-        return taken
+        if not self._clause.do_update or not owners:
+            return True
+        await self._lock(owners, ctx)
+        codec = self._clause.writer.codec
+        keys_of = {
+            owner: self._keys(codec.decode_row(stored)) if stored is not None else ()
+            for owner, stored in self._stored.items()
+        }
+        return all(owner is None or key in keys_of[owner] for key, owner in taken.items())
 
     async def _lock(self, keys: list[bytes], ctx: "ExecContext") -> None:
         # A key that is free is held as well: whoever else would insert it waits.
@@ -178,8 +195,7 @@ class Conflicts:
         if key in self._own:
             raise affects_row_twice()
         stored = self._stored.get(key)
-        if stored is None:  # deleted between look-up and lock
-            raise WriteConflict("could not serialize access due to concurrent delete", key=key)
+        assert stored is not None, "looked up and locked"
         old = codec.decode_row(stored)
         both: Row = (*old, *proposed)
         if self._computed is not None:

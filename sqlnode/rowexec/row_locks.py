@@ -2,8 +2,9 @@
 
 **Model.** A row that is locked has its newest value. Where the condition names whole primary keys
 the lock comes first and nothing is read twice (so that contended rows queue up instead of
-conflicting). Otherwise rows are found at the snapshot, locked, and those that have changed are
-checked against the condition again.
+conflicting); READ COMMITTED does not wait for a row that the snapshot says is not meant. Otherwise
+rows are found at the snapshot, locked, and those that have changed are checked against the
+condition again.
 """
 
 import copy
@@ -20,7 +21,7 @@ from sqlnode.plan.logical import LockRows, Scan
 from sqlnode.plan.scalar import Scalar
 from sqlnode.rowexec.access_path import choose_path
 from sqlnode.rowexec.conditions import conjunction
-from sqlnode.rowexec.evals import Row
+from sqlnode.rowexec.evals import Eval, Row
 from sqlnode.rowexec.node import BATCH_ROWS, Batches, Node, Run
 from sqlnode.rowexec.scalars import compile_scalar
 from sqlnode.rowexec.sources import positions
@@ -116,13 +117,37 @@ class PointLocks:
 
     async def single(self, run: Run) -> list[Row]:
         """Return all rows, locked."""
-        ctx, decode, keep = run.ctx, self._decode, self._filter
+        ctx, keep = run.ctx, self._filter
         keys = self._terms.keys((), ctx)
         if not keys:
             return []
-        got = await lock_keys(keys, self._mode, ctx)
-        rows: list[Row] = [decode(value) for value in got.values if value is not None]
+        if keep is not None and ctx.txn.isolation == "read committed":
+            values = await self._lock_wanted(keys, keep, ctx)
+        else:
+            values = (await lock_keys(keys, self._mode, ctx)).values
+        return self._rows(values, keep, ctx)
+
+    def _rows(
+        self, values: Iterable[bytes | None], keep: "Eval | None", ctx: "ExecContext"
+    ) -> list[Row]:
+        rows: list[Row] = [self._decode(value) for value in values if value is not None]
         return rows if keep is None else [row for row in rows if keep(row, ctx) is True]
+
+    async def _lock_wanted(
+        self, keys: list[bytes], keep: Eval, ctx: "ExecContext"
+    ) -> list[bytes | None]:
+        """Lock without waiting for rows that do not meet the condition in the snapshot.
+
+        A single row that nobody holds is as in the snapshot, so that it costs one round trip.
+        Several are not tried so: one held while waiting for an earlier one makes deadlocks.
+        """
+        if len(keys) == 1:
+            tried = await lock_keys(keys, RowLockMode(self._mode.mode, "skip"), ctx)
+            if tried.found[0] != SKIPPED or self._mode.wait == "skip":
+                return tried.values
+        before = await ctx.txn.multi_get(keys)
+        wanted = [k for k, v in zip(keys, before, strict=True) if self._rows((v,), keep, ctx)]
+        return (await lock_keys(wanted, self._mode, ctx)).values if wanted else []
 
 
 def is_lockable_point(scan: Scan, condition: Sequence[Scalar]) -> bool:
