@@ -21,11 +21,12 @@ from sqlnode.plan.statement import Query
 from sqlnode.rowexec import (
     bulk,
     dml_insert,
-    dml_source,
     foreign_keys,
+    joined_targets,
     referential,
     row_locks,
     sources,
+    targets,
 )
 from sqlnode.rowexec.dml import compile_dml
 from sqlnode.rowexec.query import compile_query
@@ -119,7 +120,7 @@ class Side:
 
 @pytest.fixture
 async def sides(tmp_path, monkeypatch):
-    for module in (bulk, dml_insert, dml_source, referential, row_locks, sources):
+    for module in (bulk, dml_insert, joined_targets, referential, row_locks, sources, targets):
         monkeypatch.setattr(module, "BATCH_ROWS", 3)
     monkeypatch.setattr(foreign_keys, "PAGE_ROWS", 2)
     monkeypatch.setattr(foreign_keys, "_SPANS_AT_ONCE", 2)
