@@ -30,15 +30,14 @@ class LockedJoin:
     """Joined rows. Requires: the source gives every column of the locked scans."""
 
     def __init__(
-        self, source: Node, scans: Sequence[Scan], mode: RowLockMode, parted: PartedPlan
+        self, source: Node, locked: Sequence[tuple[Scan, RowLockMode]], parted: PartedPlan
     ) -> None:
         self.layout = source.layout
         self.is_bounded, self.is_full_scan = source.is_bounded, source.is_full_scan
         self._source = source
-        self._mode = mode
         self._tables = [
-            (codec_of(scan.table), [source.layout[column.id] for column in scan.columns])
-            for scan in scans
+            (codec_of(scan.table), [source.layout[column.id] for column in scan.columns], mode)
+            for scan, mode in locked
         ]
         try:
             self._second_look: SecondLook | None = SecondLook(parted, dict(source.layout))
@@ -63,8 +62,8 @@ class LockedJoin:
     async def _locked(self, rows: list[Row], ctx: "ExecContext") -> list[Row]:
         """Return the rows that were not skipped and are still wanted."""
         pairs = [(row, row) for row in rows]  # (as it was, with the newest versions)
-        for codec, places in self._tables:
-            pairs = await self._lock(pairs, codec, places, ctx)
+        for codec, places, mode in self._tables:
+            pairs = await _lock(pairs, codec, places, mode, ctx)
         changed = [(old, new) for old, new in pairs if new is not old]
         if not changed:
             return [row for row, _ in pairs]
@@ -78,41 +77,42 @@ class LockedJoin:
         looked = [old if new is old else next(found) for old, new in pairs]
         return [row for row in looked if row is not None]
 
-    async def _lock(
-        self,
-        pairs: list[tuple[Row, Row]],
-        codec: TableCodec,
-        places: list[int],
-        ctx: "ExecContext",
-    ) -> list[tuple[Row, Row]]:
-        """Lock the rows of one table; return the pairs brought up to date. Raises: WriteConflict.
 
-        Those of rows that were skipped or are gone are left out.
-        """
-        key_places = [places[n] for n in codec.primary.positions]
-        keys: list[bytes | None] = []
-        for old, _ in pairs:
-            # An outer join may have found no row of this table.
-            has_row = all(old[n] is not None for n in key_places)
-            keys.append(codec.row_key(tuple([old[n] for n in places])) if has_row else None)
-        wanted = list({key: None for key in keys if key is not None})
-        if not wanted:
-            return pairs
-        got = await lock_keys(wanted, self._mode, ctx)
-        newest: dict[bytes, Row | None] = {}
-        for locked_key, value, state in zip(wanted, got.values, got.found, strict=True):
-            if value is None and state != SKIPPED and ctx.txn.isolation != "read committed":
-                raise WriteConflict(ROW_CHANGED, key=locked_key)
-            newest[locked_key] = None
-            if value is not None and state != SKIPPED:
-                newest[locked_key] = codec.decode_row(value)
-        current = []
-        for (old, new), key in zip(pairs, keys, strict=True):
-            if key is None:
-                current.append((old, new))
-            elif (version := newest[key]) is not None:
-                current.append((old, _updated(old, new, version, places)))
-        return current
+async def _lock(
+    pairs: list[tuple[Row, Row]],
+    codec: TableCodec,
+    places: list[int],
+    mode: RowLockMode,
+    ctx: "ExecContext",
+) -> list[tuple[Row, Row]]:
+    """Lock the rows of one table; return the pairs brought up to date. Raises: WriteConflict.
+
+    Those of rows that were skipped or are gone are left out.
+    """
+    key_places = [places[n] for n in codec.primary.positions]
+    keys: list[bytes | None] = []
+    for old, _ in pairs:
+        # An outer join may have found no row of this table.
+        has_row = all(old[n] is not None for n in key_places)
+        keys.append(codec.row_key(tuple([old[n] for n in places])) if has_row else None)
+    wanted = list({key: None for key in keys if key is not None})
+    if not wanted:
+        return pairs
+    got = await lock_keys(wanted, mode, ctx)
+    newest: dict[bytes, Row | None] = {}
+    for locked_key, value, state in zip(wanted, got.values, got.found, strict=True):
+        if value is None and state != SKIPPED and ctx.txn.isolation != "read committed":
+            raise WriteConflict(ROW_CHANGED, key=locked_key)
+        newest[locked_key] = None
+        if value is not None and state != SKIPPED:
+            newest[locked_key] = codec.decode_row(value)
+    current = []
+    for (old, new), key in zip(pairs, keys, strict=True):
+        if key is None:
+            current.append((old, new))
+        elif (version := newest[key]) is not None:
+            current.append((old, _updated(old, new, version, places)))
+    return current
 
 
 def _updated(old: Row, new: Row, version: Row, places: list[int]) -> Row:

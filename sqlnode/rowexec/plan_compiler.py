@@ -271,10 +271,13 @@ def _lock_join(
     node = compile_plan(wide.plan).node
     if keys:
         node = SortRows(node, keys)
-    for clause in reversed(clauses):
-        scans = [scan for scan in locked if _is_locked_by(clause, scan)]
-        node = LockedJoin(node, scans, lock_mode(clause.strength, clause.wait), wide)
-    return Compiled(node)
+    modes = [
+        (scan, lock_mode(clause.strength, clause.wait))
+        for clause in reversed(clauses)
+        for scan in locked
+        if _is_locked_by(clause, scan)
+    ]
+    return Compiled(LockedJoin(node, modes, wide))
 
 
 def _is_locked_by(clause: LockRows, scan: Scan) -> bool:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sqlnode.functions.registry import Volatility
-from sqlnode.plan.logical import Filter, Join, LockRows, OutColumn, Plan, Project, Scan, With
+from sqlnode.plan.logical import Filter, Join, OutColumn, Plan, Project, Scan, With
 from sqlnode.plan.scalar import Call, ColumnRef, Const, Scalar, walk
 from sqlnode.rowexec.table_codec import codec_of
 from sqlnode.types import BOOL
@@ -45,7 +45,7 @@ class _Widening:
         match plan:
             case With() if is_top:
                 return replace(plan, input=self.widened(plan.input, is_top=True))
-            case Filter() | LockRows():
+            case Filter():
                 inner = self.widened(plan.input, is_nullable=is_nullable, is_top=is_top)
                 return replace(plan, input=inner)
             case Project() if not any(map(_is_volatile, plan.scalars)):

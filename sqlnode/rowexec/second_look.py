@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlnode.plan.bind_change import reach
-from sqlnode.plan.logical import Cte, Filter, Join, LockRows, Plan, Project, With
+from sqlnode.plan.logical import Cte, Filter, Join, Plan, Project, With
 from sqlnode.plan.rewrite import referenced_ids, rewrite
 from sqlnode.plan.scalar import ColumnRef, Exists, IsDistinct, Scalar, SubqueryAnyAll
 from sqlnode.rowexec.conditions import (
@@ -145,8 +145,6 @@ class _Compiler:
         match plan:
             case With():
                 return self.step(plan.input, plan.ctes)
-            case LockRows():
-                return self.step(plan.input, ctes)
             case Filter():
                 condition = self._condition(plan.condition, ctes)
                 return _Filtered(self.step(plan.input, ctes), condition)
