@@ -65,6 +65,11 @@ class KvnodeMetrics(Collector):
             ("loop_held", "Stretches over 5 ms on the loop.", core.watchdog.held_count),
             ("commits", "Transactions committed.", sequencer.commit_count),
             ("commit_conflicts", "Commits refused by validation.", sequencer.conflict_count),
+            (
+                "long_validations",
+                "Validations of commits and refreshes that took more than one turn of the loop.",
+                core.validations.begun_count,
+            ),
             ("write_batches", "Atomic writes to the store, each one sync.", group.batch_count),
             ("write_operations", "Operations in those writes.", group.operation_count),
             ("intents_moved", "Intents of committed layers moved.", core.intents.mover.moved_count),

@@ -10,6 +10,7 @@ drop is done.
 
 import asyncio
 from collections.abc import Collection, Mapping
+from operator import itemgetter
 from typing import Any
 
 from kvapi.client.kv_client import KvClient
@@ -18,6 +19,7 @@ from kvapi.layout import INDEX_PREFIX_BYTES
 from kvapi.spans import Span, prefix_span
 
 Writes = Mapping[bytes, bytes | None]
+_index_prefix = itemgetter(slice(INDEX_PREFIX_BYTES))
 
 
 class StagedLayers:
@@ -49,7 +51,7 @@ class StagedLayers:
     def send(self, writes: Writes, absent_keys: Collection[bytes], statement: str) -> None:
         """Put writes into the newest layer. Requires: nothing in flight, no drop to wait for."""
         prefixes = self._prefixes[self.newest]
-        prefixes |= {key[:INDEX_PREFIX_BYTES] for key in writes}
+        prefixes.update(map(_index_prefix, writes))
         self._request = self._client.stage(
             txn_id=self._txn_id,
             writes=writes,

@@ -60,12 +60,13 @@ class RowWriter:
         claims = [self.claims(row) for row in rows]
         if not ctx.commit_follows:
             await self.require_new([claim for of_row in claims for claim in of_row], ctx)
-        txn, codec = ctx.txn, self.codec
+        txn, codec, is_claimed = ctx.txn, self.codec, not self._has_hidden_key
         # Row by row, so that a key claimed twice within the batch is found by require_absent.
         for row, of_row in zip(rows, claims, strict=True):
             for key, index, _ in of_row:
                 self.require_absent(key, index, row, ctx)
-            txn.put(codec.row_key(row), codec.encode_row(row))
+            row_key = of_row[0][0] if is_claimed else codec.row_key(row)
+            txn.put(row_key, codec.encode_row(row))
             for index in self._filled:
                 txn.put(*index.entry(row))
 

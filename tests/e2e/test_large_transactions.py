@@ -13,7 +13,7 @@ from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
-CONFIG = "[sqlnode]\nstage_bytes = 1000000\n"
+CONFIG = "[sqlnode]\nstage_bytes = 1000000\n[kvnode]\nrecent_keys_max = 1000\n"
 ROWS = 60_000  # with their index entries about 15 times what may be held
 PAD = 10  # characters of each row
 GROWTH_MIB_MAX = 40  # buffered until the commit they take 100
@@ -194,6 +194,36 @@ def test_cascades_and_references_of_many_rows(db):
     assert db.execute("select count(*) from child").fetchone() == (12_000,)
     assert db.execute("delete from big where id <= 1500").rowcount == 1_500
     assert db.execute("select count(*), min(parent) from child").fetchone() == (3_000, 1_501)
+
+
+def test_a_long_transaction_commits_if_nothing_it_read_has_changed(stack, db):
+    """A report over a large table fails for ever while its tenant writes to other tables."""
+    fill(db, pad=10)
+    with stack.connect("acme", autocommit=True) as other:
+        other.execute("create table child (id int primary key)")
+        for shift, changes in ((0, None), (10, "update big set pad = 'new' where id = 30000")):
+            db.execute("begin isolation level serializable")
+            assert db.execute("select count(*) from big").fetchone() == (ROWS,)
+            if changes:
+                other.execute(changes)
+            for n in range(shift, shift + 3):  # more than the KV node remembers
+                first = n * 1_000
+                other.execute(
+                    f"insert into child select {first} + g from generate_series(1, 1000) g"
+                )
+            db.execute(f"insert into child values (-{shift + 1})")
+            if not changes:
+                db.execute("commit")
+                continue
+            with pytest.raises(psycopg.errors.SerializationFailure) as caught:
+                db.execute("commit")
+            detail = caught.value.diag.message_detail
+            assert detail == 'What it has read in table "big" was changed by another transaction.'
+            db.execute("rollback")
+        assert other.execute("select count(*) from child where id < 0").fetchone() == (1,)
+    _, metrics = stack.http("/metrics")
+    counts = [line for line in metrics.splitlines() if "kvnode_long_validations_total " in line]
+    assert float(counts[-1].split()[-1]) > 0
 
 
 @pytest.mark.long
