@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.e2e.history_clients import HistoryRun
+from tests.e2e.history_run import HistoryRun
 from tests.e2e.stack import Stack
 from tests.history.model import Level, describe
 

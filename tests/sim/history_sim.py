@@ -21,6 +21,7 @@ from tests.history.list_append import check
 from tests.history.model import Level, Outcome, Txn, describe
 from tests.sim import list_store
 from tests.sim.busy_engine import BusyEngine
+from tests.sim.history_faults import Faults
 from tests.sim.network import Network
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
@@ -131,7 +132,7 @@ class HistorySim:
         await self.open()
         self.processes = [Process(self, number) for number in range(PROCESSES)]
         works = [self.loop.create_task(process.run()) for process in self.processes]
-        faults = self.loop.create_task(self.strike())
+        faults = self.loop.create_task(Faults(self).strike())
         await self.is_over.wait()
         await asyncio.gather(faults, *works)
         sessions = [task for process in self.processes for task in process.tasks]
@@ -166,6 +167,12 @@ class HistorySim:
         await txn.commit()
         made.end(Outcome.OK, self.loop.time())
         self.txns.append(made)
+
+    async def replace(self, index):
+        """Kill one process and start another in its place."""
+        await self.processes[index].kill()
+        self.processes[index] = Process(self, f"{index}+")
+        await self.processes[index].run()
 
     def check_groups(self, groups):
         """What was acknowledged is there as a whole, what failed is not there at all."""
@@ -290,116 +297,6 @@ class HistorySim:
         done = await list_store.append(txn, key, self.next_value, rng)
         await txn.make_room()
         return done
-
-    # --- faults
-
-    async def strike(self):
-        """Let faults happen until everything is done."""
-        if not self.has_faults:
-            return
-        rng = self.rng
-        faults = [self.break_link, self.crash, self.kill, self.jump, self.upkeep, self.ranges]
-        weights = [rng.choice([0, 1, 3]) for _ in faults]
-        if not any(weights):
-            return
-        while not self.is_over.is_set():
-            (fault,) = rng.choices(faults, weights)
-            when = rng.random()
-            if when < 0.4:
-                await asyncio.sleep(rng.uniform(0, 0.03))
-            elif when < 0.8 or fault != self.break_link:
-                await self.frames(rng.randrange(1, 60))
-            else:
-                await asyncio.sleep(rng.uniform(0, 0.02))
-                await self.break_commit()
-                continue
-            await fault()
-
-    async def frames(self, count):
-        """Return right after the node worked through `count` more frames, before it answers."""
-        arrived = asyncio.Event()
-        wanted = self.network.steps + count
-
-        def step():
-            if self.network.steps >= wanted:
-                arrived.set()
-
-        self.network.on_step = step
-        try:
-            async with asyncio.timeout(0.2):
-                await arrived.wait()
-        except TimeoutError:
-            pass
-        finally:
-            self.network.on_step = None
-
-    async def break_commit(self):
-        """Break the link on which the next commit leaves, while it is under way."""
-        left = self.loop.create_future()
-        self.network.on_commit = lambda link: left.done() or left.set_result(link)
-        try:
-            async with asyncio.timeout(0.2):
-                link = await left
-        except TimeoutError:
-            return
-        finally:
-            self.network.on_commit = None
-        self.note(f"a commit of process {link.process.number} is under way as its link breaks")
-        link.break_off()
-
-    async def break_link(self):
-        if self.network.links:
-            link = self.rng.choice(self.network.links)
-            self.note(f"the link of process {link.process.number} breaks")
-            link.break_off()
-
-    async def crash(self):
-        self.note("the node crashes")
-        self.network.crash_node()
-        await asyncio.sleep(self.rng.choice([0.0, 0.001, 0.02]))
-        self.network.start_node()
-        self.note("the node is back")
-
-    async def kill(self):
-        index = self.rng.randrange(PROCESSES)
-        old = self.processes[index]
-        self.note(f"process {old.number} is killed")
-        await old.kill()
-        new = Process(self, f"{index}+")
-        self.processes[index] = new
-        await new.run()
-
-    async def jump(self):
-        seconds = self.rng.choice([-3600, -1, -0.01, 0.01, 1, 3600])
-        self.note(f"the node's wall clock jumps by {seconds} s")
-        self.clock.offset_s += seconds
-
-    async def ranges(self):
-        """Split the tenant's ranges somewhere, or merge two."""
-        tenant, keeper = self.node.core.load_tenant(self.tenant_id), self.node.keeper
-        try:
-            async with asyncio.timeout(0.1):
-                if self.rng.random() < 0.7:
-                    key = self.rng.choice(
-                        [list_store.prefix(self.rng.choice(list_store.KEYS)), b"\x041", b"\x042"]
-                    )
-                    self.note(f"the range of {key!r} splits there")
-                    await keeper.split(tenant, key)
-                else:
-                    states = tenant.ranges.states
-                    range_id = self.rng.choice(states).descriptor.range_id
-                    self.note(f"range {range_id} merges")
-                    await keeper.merge(tenant, range_id)
-        except (KvError, TimeoutError) as error:
-            self.note(f"ranges stay: {error}")
-
-    async def upkeep(self):
-        self.note("upkeep")
-        try:
-            async with asyncio.timeout(0.1):
-                await self.node.maintenance.run_once()
-        except (KvError, TimeoutError):
-            pass
 
 
 def simulate(seed, level, *, core_type=Core, faults=True):
