@@ -28,7 +28,7 @@ from kvapi.spans import Span
 from sqlnode.staged_layers import StagedLayers
 from sqlnode.write_buffer import BufferMark, Segment, WriteBuffer
 
-STAGE_BYTES: Final = 8 << 20  # unless configured: [sqlnode] stage_bytes
+STAGE_BYTES: Final = 2 << 20  # unless configured: [sqlnode] stage_bytes
 Scope = Mapping[str, Any]
 NO_LAYERS: Final[Scope] = {}
 

@@ -14,7 +14,7 @@ class SqlProcessConfig:
 
     nice: int = 5  # the KV node and the gateway run at 0
     memory_bytes_max: int = 8 << 30  # private memory of one process (RLIMIT_DATA); 0: no limit
-    stage_bytes: int = 8 << 20  # of writes buffered until they are staged on the KV node
+    stage_bytes: int = 2 << 20  # of writes buffered until they are staged on the KV node
     protect_after_s: float = 5.0  # a snapshot still read then is kept from collection; 0: never
     open_files_max: int = 4_096
     oom_score: int = 500  # ended before the KV node when the machine runs out of memory

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import BadRequest, RequestTooLarge
 from kvapi.pb import kv_pb2
-from kvnode.mvcc.overlay import find_intent
-from kvnode.mvcc.point_read import ABSENT, read_key
+from kvnode.mvcc.overlay import find_intents
+from kvnode.mvcc.point_read import ABSENT, read_keys
 from kvnode.server.lock_bounds import LOCK_KEYS_MAX, check_lock_bounds
 from kvnode.server.long_reads import LockedRead, OwnLayers, fill_values
 from kvnode.txn.lock_modes import Mode
@@ -176,13 +176,12 @@ class LockRequests:
         deleted_since = tenant.last_delete_ts > read_ts
         own = tenant.layers.holding.get(lock.owner)
         layers = tenant.layers.seen_by(own, read_ts)
-        versions = [
-            ABSENT
-            if key in lock.skipped
-            else (find_intent(snapshot, layers, key) if layers else None)
-            or read_key(snapshot, key, read_ts=read_ts, deleted_since=deleted_since)
-            for key in lock.keys
-        ]
+        keys = [key for key in lock.keys if key not in lock.skipped]
+        seen = find_intents(snapshot, layers, keys) if layers else {}
+        rest = [key for key in keys if key not in seen] if seen else keys
+        stored = read_keys(snapshot, rest, read_ts=read_ts, deleted_since=deleted_since)
+        seen.update(zip(rest, stored, strict=True))
+        versions = [seen.get(key, ABSENT) for key in lock.keys]
         limit = self._core.config.frame_bytes_max // 2
         if sum(len(v.value) for v in versions if v.value is not None) > limit:
             message = "the locked rows do not fit into one answer"  # the client asks for fewer

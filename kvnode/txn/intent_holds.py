@@ -19,18 +19,18 @@ class IntentHolds:
         self._timeline = timeline
         self.tenants: dict[bytes, Tenant] = {}  # that have transactions holding intents
 
-    def owner_of(self, key: bytes) -> Owner | None:
-        """Return whose intent is on `key`."""
-        tenant = self.tenants.get(key[:TENANT_BYTES])
+    def owners_of(self, keys: Sequence[bytes]) -> dict[bytes, Owner]:
+        """Return whose intents are on those of `keys`, all of one tenant, that have one."""
+        tenant = self.tenants.get(keys[0][:TENANT_BYTES]) if keys else None
         if tenant is None:
-            return None
-        if (staging := tenant.layers.staging.get(key)) is not None:
-            return staging.owner
+            return {}
+        staging = tenant.layers.staging
+        found = {key: staging[key].owner for key in keys if key in staging} if staging else {}
         snapshot = self._timeline.snapshot()
         for owner, txn in tenant.layers.holding.items():
-            if next(txn.locks(snapshot, [key]), None) is not None:
-                return owner
-        return None
+            for key in txn.locks(snapshot, keys):
+                found.setdefault(key, owner)
+        return found
 
     def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
         """Return those of `keys` on which another owner than `owner` has an intent."""

@@ -20,7 +20,7 @@ key gets an entry here only when somebody has to wait for it.
 the caller has the timers and the answers.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -41,8 +41,8 @@ class _Locked:
 class IntentLocks(Protocol):
     """Which keys are held by intents, exclusively."""
 
-    def owner_of(self, key: bytes) -> Owner | None:
-        """Return whose intent is on `key`."""
+    def owners_of(self, keys: Sequence[bytes]) -> Mapping[bytes, Owner]:
+        """Return whose intents are on those of `keys`, all of one tenant, that have one."""
         ...
 
     def held_by_others(self, owner: Owner, keys: Sequence[bytes]) -> list[bytes]:
@@ -202,9 +202,10 @@ class LockTable:
 
     def _advance(self, request: LockRequest) -> None:
         """Take keys until one has to be waited for, all are taken, or the request fails."""
+        owners = self._intent_owners(request)
         while request.next_index < len(request.keys):
             key = request.waits_at
-            if not self._try_take(request, key):
+            if not self._try_take(request, key, owners):
                 if request.wait is Wait.SKIP:
                     request.skipped.add(key)
                 elif request.wait is Wait.NOWAIT:
@@ -215,11 +216,26 @@ class LockTable:
             request.next_index += 1
         return self._settle(request, None)
 
-    def _try_take(self, request: LockRequest, key: bytes) -> bool:
+    def _intent_owners(self, request: LockRequest) -> Mapping[bytes, Owner]:
+        """Return whose intents are on the keys still to be taken that have no entry here."""
+        if self.intents is None:
+            return {}
+        keys = [key for key in request.keys[request.next_index :] if key not in self._keys]
+        return self.intents.owners_of(keys) if keys else {}
+
+    def _try_take(
+        self, request: LockRequest, key: bytes, intent_owners: Mapping[bytes, Owner]
+    ) -> bool:
         """Take one key for a request that does not wait for it."""
         locked = self._keys.get(key)
-        if locked is None and (locked := self._enter(request, key)) is None:
-            return False
+        if locked is None:
+            if (intent_owner := intent_owners.get(key)) is None:  # as almost always
+                self._keys[key] = _Locked({request.owner: 1 << request.mode})
+                self._held.setdefault(request.owner, {})[key] = None
+                return True
+            if intent_owner != request.owner and request.wait is not Wait.BLOCK:
+                return False
+            locked = self._enter(intent_owner, key)
         if strongest(locked.holders.get(request.owner, 0)) < request.mode:
             if self._is_excluded(key, request.session, request.mode):
                 return False
@@ -232,15 +248,10 @@ class LockTable:
         self._take(locked, request, key)
         return True
 
-    def _enter(self, request: LockRequest, key: bytes) -> _Locked | None:
-        """Return a new entry for `key`; None if an intent is on it and nobody will wait for it."""
-        owner = None if self.intents is None else self.intents.owner_of(key)
-        if owner not in (None, request.owner) and request.wait is not Wait.BLOCK:
-            return None
-        locked = self._keys[key] = _Locked()
-        if owner is not None:
-            locked.holders[owner] = 1 << Mode.EXCLUSIVE
-            self._held.setdefault(owner, {})[key] = None
+    def _enter(self, intent_owner: Owner, key: bytes) -> _Locked:
+        """Return a new entry for `key`, on which `intent_owner` has an intent."""
+        locked = self._keys[key] = _Locked({intent_owner: 1 << Mode.EXCLUSIVE})
+        self._held.setdefault(intent_owner, {})[key] = None
         return locked
 
     def _take(self, locked: _Locked, request: LockRequest, key: bytes) -> None:

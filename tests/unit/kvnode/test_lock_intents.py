@@ -12,8 +12,8 @@ class Staged:
     def __init__(self, owners):
         self.owners = owners
 
-    def owner_of(self, key):
-        return self.owners.get(key)
+    def owners_of(self, keys):
+        return {key: self.owners[key] for key in keys if key in self.owners}
 
     def held_by_others(self, owner, keys):
         return [key for key in keys if self.owners.get(key, owner) != owner]
