@@ -236,6 +236,9 @@ class LockTable:
             if intent_owner != request.owner and request.wait is not Wait.BLOCK:
                 return False
             locked = self._enter(intent_owner, key)
+        elif locked.queue is None and len(locked.holders) == 1 and request.owner in locked.holders:
+            locked.holders[request.owner] |= 1 << request.mode  # nobody else is there
+            return True
         if strongest(locked.holders.get(request.owner, 0)) < request.mode:
             if self._is_excluded(key, request.session, request.mode):
                 return False
