@@ -126,8 +126,11 @@ class TransactionBlock:
 
     @property
     def catalog_version_used(self) -> int:
-        """The catalog version that the running transaction is planned against, 0 without one."""
-        return 0 if self.txn is None else self.txn.catalog_version
+        """The catalog version that the running transaction is planned against, 0 without one.
+
+        A failed block has given its transaction up: it needs none, however long it stays open.
+        """
+        return 0 if self.txn is None or self.txn.is_finished else self.txn.catalog_version
 
     @property
     def is_catalog_edited(self) -> bool:
@@ -321,6 +324,7 @@ class TransactionBlock:
             self.txn.savepoints.undo_newest()
         elif self.txn is not None:
             await self.txn.rollback()
+            self._ended()
 
     async def commit(self) -> None:
         """Commit what there is; whatever happens, the transaction is over afterwards."""

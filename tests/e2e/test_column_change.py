@@ -1,5 +1,6 @@
 """Columns that come, go and change while several SQL processes of one tenant write."""
 
+import psycopg
 import pytest
 
 from tests.e2e.schema_load import SPREAD, fill, jobs, writing
@@ -58,6 +59,17 @@ def test_columns_come_and_go_under_load(stack, connection):
         assert not writer.errors, writer.errors[:3]
     counts = connection.execute("select count(*), count(n), count(distinct n) from t").fetchone()
     assert len(set(counts)) == 1, counts
+
+
+def test_a_failed_transaction_block_holds_nothing_up(stack, connection):
+    """A client that sits in an aborted transaction would keep every schema change waiting."""
+    with stack.connect("acme", autocommit=False) as failed:
+        failed.execute("update t set a = 1 where id = 1")
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            failed.execute("select 1 / 0")
+        connection.execute("set statement_timeout = '20s'")
+        change(connection, "alter table t add column c int")
+        failed.rollback()
 
 
 def test_types_change_under_load(stack, connection):
