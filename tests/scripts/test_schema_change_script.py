@@ -191,6 +191,7 @@ def texts(rows):
         ("schema_change", IndexWorld),
         ("schema_change_column", ColumnWorld),
         ("schema_change_constraint", ConstraintWorld),
+        ("schema_change_type", ColumnWorld),
     ],
 )
 def test_schema_change(rewrite, name, world):
