@@ -36,14 +36,18 @@ class MonthlyBudget:
         record = self.record
         return record.month == _month(unix_s) and record.used_ru >= record.month_ru_max
 
+    def as_of(self, *, unix_s: float) -> BudgetRecord:
+        """Return the record, begun anew if its month is over."""
+        if (month := _month(unix_s)) > self.record.month:
+            return BudgetRecord(month_ru_max=self.record.month_ru_max, month=month)
+        return self.record
+
     def add(self, ru: float, *, unix_s: float) -> list[float]:
         """Charge; return the thresholds that were reached for the first time this month.
 
         What comes with an earlier month's time, from a clock that was set back, counts as of now.
         """
-        record = self.record
-        if (month := _month(unix_s)) > record.month:
-            record.month, record.used_ru, record.reported = month, 0.0, 0.0
+        record = self.record = self.as_of(unix_s=unix_s)
         record.used_ru += ru
         part = record.used_ru / record.month_ru_max
         reached = [t for t in THRESHOLDS if record.reported < t <= part]

@@ -28,7 +28,7 @@ _REMEMBERED_S: Final = 3600.0  # so long a request may be repeated without being
 _RATE_PART_MIN: Final = 0.05  # of the refill, however deep the debt
 _FALLBACK_BALANCE_S: Final = 3600.0  # the balance is spread over an hour of absence
 _WAITER_PART: Final = 0.25  # of the refill: what one waiting statement adds to the demand
-_CLIENTS_MAX: Final = 1000
+_CLIENTS_MAX: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class TokenRequest:
     borrowed_ru: float = 0.0  # of that, used without a grant
     demand_ru_per_s: float = 0.0  # smoothed
     waiting: float = 0.0  # statements that wait for tokens, smoothed
+    throttled_s: float = 0.0  # statements have waited since the last request that was answered
     period_s: float = 2.0
 
 
@@ -80,6 +81,7 @@ class BucketRecord:
     balance_ru: float
     updated_s: float
     consumed_ru: float = 0.0  # in all, for the bill
+    throttled_s: float = 0.0  # statements have waited in all
     clients: dict[int, ClientRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,6 +108,7 @@ class TokenBucket:
             balance_ru=balance_ru,
             updated_s=record.updated_s,
             consumed_ru=record.consumed_ru,
+            throttled_s=record.throttled_s,
             clients=record.clients,
         )
 
@@ -114,17 +117,36 @@ class TokenBucket:
 
         A request that is older than the last one gets the answer of the last one.
         """
+        if (answered := self.answered(request)) is not None:
+            return answered
         record = self.record
-        known = record.clients.get(request.client_id)
-        if known is not None and request.sequence <= known.grant.sequence:
-            return known.grant
         self._refill(now_s)
         record.consumed_ru += request.consumed_ru
+        record.throttled_s += request.throttled_s
         record.balance_ru -= request.borrowed_ru
         client = self._client(request, now_s)
         grant = client.grant = self._grant(request, client, now_s)
         record.balance_ru -= grant.at_once_ru + grant.trickle_ru
         return grant
+
+    def answered(self, request: TokenRequest) -> TokenGrant | None:
+        """Return the answer that a request has got already, None: it is new."""
+        known = self.record.clients.get(request.client_id)
+        is_known = known is not None and request.sequence <= known.grant.sequence
+        return known.grant if known is not None and is_known else None
+
+    def balance_ru(self, *, now_s: float) -> float:
+        """Return what is there for everybody; below zero: handed out ahead, or owed."""
+        self._refill(now_s)
+        return self.record.balance_ru
+
+    def debt_ru(self, *, now_s: float) -> float:
+        """Return what was used beyond what was there, and is still to be paid back."""
+        return max(0.0, -self.balance_ru(now_s=now_s) - self._ahead_ru(now_s))
+
+    def _ahead_ru(self, now_s: float) -> float:
+        """Return what is handed out and still to come to the processes."""
+        return sum(client.coming_ru(now_s) for client in self.record.clients.values())
 
     def _refill(self, now_s: float) -> None:
         record = self.record
@@ -159,8 +181,7 @@ class TokenBucket:
         part = self._part(client, _SHARING_PERIODS * period_s)
         refill = record.rate_ru_per_s * part
         at_once = min(request.wanted_ru, max(record.balance_ru, 0.0) * part)
-        ahead = sum(other.coming_ru(now_s) for other in record.clients.values())
-        debt = max(0.0, -record.balance_ru - ahead)
+        debt = max(0.0, -record.balance_ru - self._ahead_ru(now_s))
         rate = max(refill - part * debt / period_s, _RATE_PART_MIN * refill)
         # What is still to come from earlier grants is a part of the new trickle.
         coming = client.coming_ru(now_s)

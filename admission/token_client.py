@@ -65,6 +65,8 @@ class TokenClient:
         self._unreported_since_s = now_s
         self._demand_ru_per_s = 0.0
         self._waiting = 0.0
+        self._throttled_s = 0.0  # not reported yet
+        self._is_pressed = False
         self._in_flight: TokenRequest | None = None
         self._sequence = 0
 
@@ -82,6 +84,20 @@ class TokenClient:
             self._unreported_since_s = now_s
         self._unreported_ru += ru
         self._charged_s = now_s
+
+    def waited(self, seconds: float) -> None:
+        """Take note of how long a statement waited for tokens, for the next report."""
+        self._throttled_s += seconds
+
+    def ask_soon(self) -> None:
+        """Ask at the next moment whatever is left: the limits have changed."""
+        self._is_pressed = True
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Tell whether nothing is to be reported, asked or paid back."""
+        is_owing = self._unreported_ru > 0 or self._available_ru < 0
+        return not (is_owing or self._is_pressed or self._in_flight is not None)
 
     def wait_s(self, *, now_s: float) -> float:
         """Return how long work has to wait: 0 to go on, infinite if only a grant can help."""
@@ -107,8 +123,9 @@ class TokenClient:
                 self._borrow(now_s)
             self._asked_s = now_s
             return self._in_flight
-        if not self._should_ask(now_s, waiting):
+        if not self._is_pressed and not self._should_ask(now_s, waiting):
             return None
+        self._is_pressed = False
         self._sequence += 1
         self._asked_s = now_s
         self._in_flight = TokenRequest(
@@ -119,9 +136,10 @@ class TokenClient:
             borrowed_ru=self._borrowed_ru,
             demand_ru_per_s=self._demand_ru_per_s,
             waiting=self._waiting,
+            throttled_s=self._throttled_s,
             period_s=self._config.period_s,
         )
-        self._unreported_ru = self._borrowed_ru = 0.0
+        self._unreported_ru = self._borrowed_ru = self._throttled_s = 0.0
         return self._in_flight
 
     def granted(self, grant: TokenGrant, *, now_s: float) -> None:

@@ -16,6 +16,7 @@ from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
 from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
+from kvnode.tenants.bucket_keeper import BucketKeeper
 from kvnode.tenants.records import NEWEST_TS, read_u64
 from kvnode.tenants.registry import TenantRegistry
 from kvnode.tenants.tenant import Tenant
@@ -108,10 +109,10 @@ class Core:
             timeline, self.scheduler, rows_per_look=rows, find_conflict=find_conflict
         )
         self.sequencer = Sequencer(timeline, locks, group, self.intents, self.validations)
-        self.commits = RangeCommits(
-            self.intents, self.sequencer, self.locks, is_staged=config.range_commit == STAGED
-        )
+        is_staged = config.range_commit == STAGED
+        self.commits = RangeCommits(self.intents, self.sequencer, locks, is_staged=is_staged)
         self.counters = CounterSteps(self.timeline, self.group)
+        self.buckets = BucketKeeper(self.group, self.now_s)
         self.tenants = TenantRegistry(
             self.timeline,
             key_bytes_max=engine.key_bytes_max,

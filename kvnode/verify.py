@@ -15,7 +15,8 @@ only the form is checked.
     INTENTS   belong to a layer; those of a committed one are newer than the live version
     LAYERS    are records of a layer, or of a transaction that committed
     COUNTERS  belong to a tenant
-    SYSTEM    names and records point at each other; sizes are the sum of the rows
+    SYSTEM    names and records point at each other; sizes are the sum of the rows; limits belong to
+              a tenant
 """
 
 import struct
@@ -46,6 +47,7 @@ from kvnode.mvcc.formats import (
     unpack_layer,
 )
 from kvnode.storage.engine import Row, Snapshot, StoreCorrupt, Table
+from kvnode.tenants.bucket_row import BUCKET_ROWS, decode_row
 from kvnode.tenants.records import (
     NEWEST_TS,
     NEXT_TENANT_ID,
@@ -161,6 +163,16 @@ class _Verifier:
                 key.startswith(b"n") and self._snapshot.get(Table.SYSTEM, record_key(value)) is None
             ):
                 self._problem(key, "names a tenant without record")
+            elif key.startswith(BUCKET_ROWS):
+                self._check_bucket(key, value)
+
+    def _check_bucket(self, key: bytes, value: bytes) -> None:
+        if self._snapshot.get(Table.SYSTEM, TENANT_RECORDS + key[len(BUCKET_ROWS) :]) is None:
+            self._problem(key, "limits a tenant without record")
+        try:
+            decode_row(value)
+        except StoreCorrupt as error:
+            self._problem(key, str(error))
 
     def _check_record(self, key: bytes, value: bytes, next_id: int) -> None:
         prefix = key[len(TENANT_RECORDS) :]

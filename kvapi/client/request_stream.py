@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError
 from kvapi.client.config import ClientConfig
 from kvapi.client.meter import Meter, current_meter
 from kvapi.client.operations import OnLoss, Operation
-from kvapi.client.results import Hello
+from kvapi.client.results import Hello, Limits
 from kvapi.errors import (
     BadRequest,
     CommitAmbiguous,
@@ -74,6 +74,8 @@ class RequestStream:
         self.catalog_version = 0
         self.oldest_catalog_version = 0  # what was planned against it is still accepted
         self.on_catalog_version: Callable[[int], None] | None = None
+        self.limits: Limits | None = None  # of the tenant; None: it is unlimited
+        self.on_limits: Callable[[Limits | None], None] | None = None
         self.on_hello: Callable[[Hello], None] | None = None
         self.on_waiting: Callable[[], None] = _ignore  # a request queues without a connection
         self.on_unresolved: Callable[[AnyFuture, bytes], None] = _ignore_unresolved
@@ -230,7 +232,8 @@ class RequestStream:
         if frame.catalog_version >= self.catalog_version:
             self._note_catalog(frame)
         sent = self._sent
-        for response in frame.responses:
+        responses = frame.responses
+        for response in responses:
             entry = sent.pop(response.id, None)
             if entry is None:
                 continue
@@ -248,7 +251,7 @@ class RequestStream:
                 self._failed(entry, elsewhere)
             except ValueError as error:  # lists that should be parallel are not
                 future.set_exception(InternalError(f"malformed answer: {error}"))
-        if frame.credit_requests or self._queue or not self._credit:
+        if frame.credit_requests or self._queue or not self._credit or not responses:
             self._other_news(frame)
         if frame.HasField("fatal"):
             raise error_from_proto(frame.fatal)
@@ -269,6 +272,9 @@ class RequestStream:
     def _other_news(self, frame: kv_pb2.ServerFrame) -> None:
         if frame.HasField("hello") and not self._credit:
             self._opened(frame.hello)
+            self._note_limits(frame.limits)  # none there: none at all
+        elif frame.HasField("limits"):
+            self._note_limits(frame.limits)
         if frame.credit_requests and self._credit:
             self._credit = min(frame.credit_requests, self._config.credit_requests_max)
         self._send_waiting()
@@ -289,6 +295,11 @@ class RequestStream:
                     hello.server_epoch,
                 )
             )
+
+    def _note_limits(self, limits: kv_pb2.Limits) -> None:
+        old, self.limits = self.limits, Limits.from_proto(limits)
+        if self.limits != old and self.on_limits is not None:
+            self.on_limits(self.limits)
 
     def _note_catalog(self, frame: kv_pb2.ServerFrame) -> None:
         self.oldest_catalog_version = frame.oldest_catalog_version or frame.catalog_version

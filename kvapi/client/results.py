@@ -5,6 +5,7 @@ import struct
 from itertools import pairwise
 from typing import NamedTuple
 
+from kvapi.pb import kv_pb2
 from kvapi.spans import Span
 
 FOUND, ABSENT, SKIPPED = 1, 0, 2
@@ -52,6 +53,24 @@ class RangeInfo(NamedTuple):
     end: bytes
     generation: int
     leaseholder: str
+
+
+class Limits(NamedTuple):
+    """What the operator allows the tenant, in request units; 0: no such limit."""
+
+    rate_ru_per_s: float
+    burst_ru_max: float
+    month_ru_max: float
+    is_used_up: bool  # the month's budget
+
+    @classmethod
+    def from_proto(cls, limits: kv_pb2.Limits) -> "Limits | None":
+        """Return the limits of a message, None: there are none."""
+        if not limits.rate_ru_per_s and not limits.month_ru_max:
+            return None
+        return cls(
+            limits.rate_ru_per_s, limits.burst_ru_max, limits.month_ru_max, limits.is_used_up
+        )
 
 
 class TxnOutcome(enum.IntEnum):

@@ -149,6 +149,50 @@ class TenantEvent(_message.Message):
     tenant: Tenant
     def __init__(self, kind: _Optional[_Union[TenantEvent.Kind, str]] = ..., tenant: _Optional[_Union[Tenant, _Mapping]] = ...) -> None: ...
 
+class GetLimitsRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class SetLimitsRequest(_message.Message):
+    __slots__ = ("name", "rate_ru_per_s", "burst_ru_max", "month_ru_max")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RATE_RU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    BURST_RU_MAX_FIELD_NUMBER: _ClassVar[int]
+    MONTH_RU_MAX_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rate_ru_per_s: float
+    burst_ru_max: float
+    month_ru_max: float
+    def __init__(self, name: _Optional[str] = ..., rate_ru_per_s: _Optional[float] = ..., burst_ru_max: _Optional[float] = ..., month_ru_max: _Optional[float] = ...) -> None: ...
+
+class TenantLimits(_message.Message):
+    __slots__ = ("name", "rate_ru_per_s", "burst_ru_max", "month_ru_max", "balance_ru", "debt_ru", "consumed_ru", "throttled_s", "month_used_ru", "month_reached", "client_count")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RATE_RU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    BURST_RU_MAX_FIELD_NUMBER: _ClassVar[int]
+    MONTH_RU_MAX_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_RU_FIELD_NUMBER: _ClassVar[int]
+    DEBT_RU_FIELD_NUMBER: _ClassVar[int]
+    CONSUMED_RU_FIELD_NUMBER: _ClassVar[int]
+    THROTTLED_S_FIELD_NUMBER: _ClassVar[int]
+    MONTH_USED_RU_FIELD_NUMBER: _ClassVar[int]
+    MONTH_REACHED_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    rate_ru_per_s: float
+    burst_ru_max: float
+    month_ru_max: float
+    balance_ru: float
+    debt_ru: float
+    consumed_ru: float
+    throttled_s: float
+    month_used_ru: float
+    month_reached: int
+    client_count: int
+    def __init__(self, name: _Optional[str] = ..., rate_ru_per_s: _Optional[float] = ..., burst_ru_max: _Optional[float] = ..., month_ru_max: _Optional[float] = ..., balance_ru: _Optional[float] = ..., debt_ru: _Optional[float] = ..., consumed_ru: _Optional[float] = ..., throttled_s: _Optional[float] = ..., month_used_ru: _Optional[float] = ..., month_reached: _Optional[int] = ..., client_count: _Optional[int] = ...) -> None: ...
+
 class ListRangesRequest(_message.Message):
     __slots__ = ("tenant", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]

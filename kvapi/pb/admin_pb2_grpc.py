@@ -69,6 +69,16 @@ class TenantAdminStub:
                 request_serializer=admin__pb2.GetLoginRequest.SerializeToString,
                 response_deserializer=admin__pb2.Login.FromString,
                 _registered_method=True)
+        self.GetLimits = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/GetLimits',
+                request_serializer=admin__pb2.GetLimitsRequest.SerializeToString,
+                response_deserializer=admin__pb2.TenantLimits.FromString,
+                _registered_method=True)
+        self.SetLimits = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/SetLimits',
+                request_serializer=admin__pb2.SetLimitsRequest.SerializeToString,
+                response_deserializer=admin__pb2.TenantLimits.FromString,
+                _registered_method=True)
         self.ListRanges = channel.unary_unary(
                 '/insula.admin.v1.TenantAdmin/ListRanges',
                 request_serializer=admin__pb2.ListRangesRequest.SerializeToString,
@@ -139,6 +149,19 @@ class TenantAdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetLimits(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetLimits(self, request, context):
+        """effective at once, also in running SQL processes
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRanges(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -203,6 +226,16 @@ def add_TenantAdminServicer_to_server(servicer, server):
                     servicer.GetLogin,
                     request_deserializer=admin__pb2.GetLoginRequest.FromString,
                     response_serializer=admin__pb2.Login.SerializeToString,
+            ),
+            'GetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLimits,
+                    request_deserializer=admin__pb2.GetLimitsRequest.FromString,
+                    response_serializer=admin__pb2.TenantLimits.SerializeToString,
+            ),
+            'SetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimits,
+                    request_deserializer=admin__pb2.SetLimitsRequest.FromString,
+                    response_serializer=admin__pb2.TenantLimits.SerializeToString,
             ),
             'ListRanges': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRanges,
@@ -414,6 +447,60 @@ class TenantAdmin:
             '/insula.admin.v1.TenantAdmin/GetLogin',
             admin__pb2.GetLoginRequest.SerializeToString,
             admin__pb2.Login.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/GetLimits',
+            admin__pb2.GetLimitsRequest.SerializeToString,
+            admin__pb2.TenantLimits.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/SetLimits',
+            admin__pb2.SetLimitsRequest.SerializeToString,
+            admin__pb2.TenantLimits.FromString,
             options,
             channel_credentials,
             insecure,

@@ -96,7 +96,7 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., credential: _Optional[bytes] = ..., client_name: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges")
+    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges", "tokens")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class Request(_message.Message):
     CATALOG_USE_FIELD_NUMBER: _ClassVar[int]
     PROTECT_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     id: int
     read_ts: int
     catalog_version: int
@@ -143,7 +144,8 @@ class Request(_message.Message):
     catalog_use: CatalogUse
     protect: Protect
     ranges: Ranges
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ...) -> None: ...
+    tokens: Tokens
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ...) -> None: ...
 
 class Get(_message.Message):
     __slots__ = ("key",)
@@ -295,6 +297,40 @@ class Ranges(_message.Message):
     limit: int
     def __init__(self, start: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
+class Tokens(_message.Message):
+    __slots__ = ("client_id", "sequence", "wanted_ru", "consumed_ru", "borrowed_ru", "demand_ru_per_s", "waiting", "throttled_s", "period_s")
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    WANTED_RU_FIELD_NUMBER: _ClassVar[int]
+    CONSUMED_RU_FIELD_NUMBER: _ClassVar[int]
+    BORROWED_RU_FIELD_NUMBER: _ClassVar[int]
+    DEMAND_RU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    THROTTLED_S_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    client_id: int
+    sequence: int
+    wanted_ru: float
+    consumed_ru: float
+    borrowed_ru: float
+    demand_ru_per_s: float
+    waiting: float
+    throttled_s: float
+    period_s: float
+    def __init__(self, client_id: _Optional[int] = ..., sequence: _Optional[int] = ..., wanted_ru: _Optional[float] = ..., consumed_ru: _Optional[float] = ..., borrowed_ru: _Optional[float] = ..., demand_ru_per_s: _Optional[float] = ..., waiting: _Optional[float] = ..., throttled_s: _Optional[float] = ..., period_s: _Optional[float] = ...) -> None: ...
+
+class Limits(_message.Message):
+    __slots__ = ("rate_ru_per_s", "burst_ru_max", "month_ru_max", "is_used_up")
+    RATE_RU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    BURST_RU_MAX_FIELD_NUMBER: _ClassVar[int]
+    MONTH_RU_MAX_FIELD_NUMBER: _ClassVar[int]
+    IS_USED_UP_FIELD_NUMBER: _ClassVar[int]
+    rate_ru_per_s: float
+    burst_ru_max: float
+    month_ru_max: float
+    is_used_up: bool
+    def __init__(self, rate_ru_per_s: _Optional[float] = ..., burst_ru_max: _Optional[float] = ..., month_ru_max: _Optional[float] = ..., is_used_up: _Optional[bool] = ...) -> None: ...
+
 class Increment(_message.Message):
     __slots__ = ("key", "by", "has_bounds", "min", "max", "cycle", "start", "set", "is_called", "count", "peek")
     KEY_FIELD_NUMBER: _ClassVar[int]
@@ -334,20 +370,22 @@ class Cancel(_message.Message):
     def __init__(self, request_id: _Optional[int] = ...) -> None: ...
 
 class ServerFrame(_message.Message):
-    __slots__ = ("hello", "responses", "catalog_version", "credit_requests", "fatal", "oldest_catalog_version")
+    __slots__ = ("hello", "responses", "catalog_version", "credit_requests", "fatal", "oldest_catalog_version", "limits")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     RESPONSES_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     CREDIT_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     FATAL_FIELD_NUMBER: _ClassVar[int]
     OLDEST_CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     hello: HelloReply
     responses: _containers.RepeatedCompositeFieldContainer[Response]
     catalog_version: int
     credit_requests: int
     fatal: Error
     oldest_catalog_version: int
-    def __init__(self, hello: _Optional[_Union[HelloReply, _Mapping]] = ..., responses: _Optional[_Iterable[_Union[Response, _Mapping]]] = ..., catalog_version: _Optional[int] = ..., credit_requests: _Optional[int] = ..., fatal: _Optional[_Union[Error, _Mapping]] = ..., oldest_catalog_version: _Optional[int] = ...) -> None: ...
+    limits: Limits
+    def __init__(self, hello: _Optional[_Union[HelloReply, _Mapping]] = ..., responses: _Optional[_Iterable[_Union[Response, _Mapping]]] = ..., catalog_version: _Optional[int] = ..., credit_requests: _Optional[int] = ..., fatal: _Optional[_Union[Error, _Mapping]] = ..., oldest_catalog_version: _Optional[int] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ...) -> None: ...
 
 class HelloReply(_message.Message):
     __slots__ = ("catalog_version", "newest_ts", "credit_requests", "frame_bytes_max", "server_epoch")
@@ -364,7 +402,7 @@ class HelloReply(_message.Message):
     def __init__(self, catalog_version: _Optional[int] = ..., newest_ts: _Optional[int] = ..., credit_requests: _Optional[int] = ..., frame_bytes_max: _Optional[int] = ..., server_epoch: _Optional[int] = ...) -> None: ...
 
 class Response(_message.Message):
-    __slots__ = ("id", "read_ts", "error", "cpu_us", "cost_bytes", "value", "values", "block", "commit", "counter", "txn_status", "done", "ranges", "catalog_use")
+    __slots__ = ("id", "read_ts", "error", "cpu_us", "cost_bytes", "value", "values", "block", "commit", "counter", "txn_status", "done", "ranges", "catalog_use", "tokens")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
@@ -379,6 +417,7 @@ class Response(_message.Message):
     DONE_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
     CATALOG_USE_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
     id: int
     read_ts: int
     error: Error
@@ -393,7 +432,8 @@ class Response(_message.Message):
     done: Empty
     ranges: RangesResult
     catalog_use: CatalogUseResult
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., cpu_us: _Optional[int] = ..., cost_bytes: _Optional[int] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., values: _Optional[_Union[Values, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., commit: _Optional[_Union[CommitResult, _Mapping]] = ..., counter: _Optional[_Union[CounterResult, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatusResult, _Mapping]] = ..., done: _Optional[_Union[Empty, _Mapping]] = ..., ranges: _Optional[_Union[RangesResult, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUseResult, _Mapping]] = ...) -> None: ...
+    tokens: TokensResult
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., error: _Optional[_Union[Error, _Mapping]] = ..., cpu_us: _Optional[int] = ..., cost_bytes: _Optional[int] = ..., value: _Optional[_Union[Value, _Mapping]] = ..., values: _Optional[_Union[Values, _Mapping]] = ..., block: _Optional[_Union[Block, _Mapping]] = ..., commit: _Optional[_Union[CommitResult, _Mapping]] = ..., counter: _Optional[_Union[CounterResult, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatusResult, _Mapping]] = ..., done: _Optional[_Union[Empty, _Mapping]] = ..., ranges: _Optional[_Union[RangesResult, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUseResult, _Mapping]] = ..., tokens: _Optional[_Union[TokensResult, _Mapping]] = ...) -> None: ...
 
 class Empty(_message.Message):
     __slots__ = ()
@@ -470,6 +510,20 @@ class CatalogUseResult(_message.Message):
     OLDEST_VERSION_FIELD_NUMBER: _ClassVar[int]
     oldest_version: int
     def __init__(self, oldest_version: _Optional[int] = ...) -> None: ...
+
+class TokensResult(_message.Message):
+    __slots__ = ("sequence", "at_once_ru", "trickle_ru", "trickle_s", "fallback_ru_per_s")
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    AT_ONCE_RU_FIELD_NUMBER: _ClassVar[int]
+    TRICKLE_RU_FIELD_NUMBER: _ClassVar[int]
+    TRICKLE_S_FIELD_NUMBER: _ClassVar[int]
+    FALLBACK_RU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    sequence: int
+    at_once_ru: float
+    trickle_ru: float
+    trickle_s: float
+    fallback_ru_per_s: float
+    def __init__(self, sequence: _Optional[int] = ..., at_once_ru: _Optional[float] = ..., trickle_ru: _Optional[float] = ..., trickle_s: _Optional[float] = ..., fallback_ru_per_s: _Optional[float] = ...) -> None: ...
 
 class RangeDescriptor(_message.Message):
     __slots__ = ("range_id", "start", "end", "generation", "leaseholder")

@@ -12,9 +12,11 @@ import grpc.aio
 from kvapi.credential import NONCE_BYTES, sign
 from kvapi.errors import BadRequest, KvError, TenantSuspended, TenantUnknown
 from kvapi.pb import admin_pb2, admin_pb2_grpc
+from kvnode.admin.limits_calls import describe_limits, set_limits
 from kvnode.admin.range_pages import list_ranges
 from kvnode.core import Core
 from kvnode.ranges.keeper import RangeKeeper
+from kvnode.tenants.bucket_row import LimitsInvalid
 from kvnode.tenants.lifecycle import NameInvalid, TenantExists, TenantLifecycle
 from kvnode.tenants.records import TenantRecord, catalog_key, read_sizes, read_u64
 from kvnode.tenants.tenant import Tenant
@@ -126,6 +128,13 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
             weight=tenant.record.weight,
         )
 
+    async def GetLimits(self, request: Any, context: Any) -> Any:
+        return describe_limits(self._core, await self._find(request.name, context))
+
+    async def SetLimits(self, request: Any, context: Any) -> Any:
+        tenant = await self._find(request.name, context)
+        return await _run(set_limits(self._core, tenant, request), context)
+
     async def ListRanges(self, request: Any, context: Any) -> Any:
         named = [await self._find(request.tenant, context)] if request.tenant else []
         if request.page_token and not request.page_token.isdecimal():
@@ -207,7 +216,7 @@ async def _run(work: Awaitable[Any], context: Any) -> Any:
         return await work
     except TenantExists as error:
         status, message = grpc.StatusCode.ALREADY_EXISTS, str(error)
-    except NameInvalid as error:
+    except (NameInvalid, LimitsInvalid) as error:
         status, message = grpc.StatusCode.INVALID_ARGUMENT, str(error)
     except TenantUnknown as error:
         status, message = grpc.StatusCode.NOT_FOUND, error.message

@@ -47,6 +47,7 @@ from kvnode.server.range_gate import READS, WRITES, pass_gate
 from kvnode.server.range_requests import RangeRequests
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.stream_credit import StreamCredit
+from kvnode.server.token_requests import TokenRequests
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.catalog_use import CatalogUser
 from kvnode.tenants.tenant import Tenant
@@ -102,6 +103,8 @@ class StreamSession:
         self._handlers = self._reads.handlers() | self._writes.handlers()
         self._handlers |= self.protects.handlers() | RangeRequests(self).handlers()
         self._handlers["catalog_use"] = CatalogRequests(self).use
+        self._tokens = TokenRequests(self)
+        self._handlers |= self._tokens.handlers()
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
@@ -278,6 +281,11 @@ class StreamSession:
         if not self._is_receiving and self._flush_handle is None:
             self._flush_handle = self.core.loop.call_soon(self.flush)
 
+    def announce_limits(self) -> None:
+        """Tell the client of its tenant's limits."""
+        if not self.is_closed:
+            self._send(self._tokens.news())
+
     def fail(self, error: KvError) -> None:
         """End the stream with a fatal error."""
         if self.is_closed:
@@ -338,6 +346,7 @@ class StreamSession:
         if self._tenant is not None:
             self._tenant.close_streams.pop(self, None)
             self._tenant.catalog_use.users.pop(self, None)
+            self._tenant.on_limits.pop(self, None)
         else:
             self.core.warm_stream_count -= 1
         self.lane.clear()
@@ -363,6 +372,7 @@ class StreamSession:
         self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
         tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce)
+        tenant.on_limits[self] = self.announce_limits
         name = frame.hello.client_name[:_CLIENT_NAME_MAX]
         fields = {"stream_id": self.id, "tenant_id": tenant.id, "client": name}
         _log.info("stream_opened", extra=fields)
@@ -374,7 +384,10 @@ class StreamSession:
             frame_bytes_max=config.frame_bytes_max,
             server_epoch=self.core.epoch,
         )
-        self._send(kv_pb2.ServerFrame(hello=reply, catalog_version=tenant.catalog_version))
+        welcome = kv_pb2.ServerFrame(hello=reply, catalog_version=tenant.catalog_version)
+        if tenant.bucket is not None:
+            welcome.MergeFrom(self._tokens.news())
+        self._send(welcome)
 
     def _hello_missing(self) -> None:
         self.fail(CredentialRefused("no hello in time"))

@@ -28,6 +28,7 @@ from kvnode.mvcc.overlay import find_intent, find_intents
 from kvnode.mvcc.point_read import ABSENT, read_key
 from kvnode.ranges.descriptor import area_prefix
 from kvnode.storage.engine import Table, WriteTxn
+from kvnode.tenants.bucket_row import bucket_key
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.records import (
     NEWEST_TS,
@@ -329,5 +330,5 @@ def _write_new_tenant(
 def _remove_records(txn: WriteTxn, record: TenantRecord) -> None:
     prefix = record.id.to_bytes(TENANT_BYTES, "big")
     txn.delete(Table.SYSTEM, name_key(record.name))
-    for key in (catalog_key(prefix), sizes_key(prefix), threshold_key(prefix), record_key(prefix)):
-        txn.delete(Table.SYSTEM, key)
+    for key in (catalog_key, sizes_key, threshold_key, bucket_key, record_key):
+        txn.delete(Table.SYSTEM, key(prefix))

@@ -7,6 +7,7 @@
     's' tenant u32        → live bytes i64 · history bytes i64 · key count i64
     'g' tenant u32        → garbage collection threshold u64
     'r' tenant u32 …      → range descriptors, see ranges/descriptor.py
+    'b' tenant u32        → limits and token bucket, see bucket_row.py; none: unlimited
 
 Integers are big-endian.
 """

@@ -13,6 +13,7 @@ from kvnode.mvcc.formats import TENANT_BYTES
 from kvnode.ranges.descriptor import read_ranges
 from kvnode.ranges.range_map import RangeMap
 from kvnode.storage.engine import Table
+from kvnode.tenants.bucket_row import read_row
 from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import TENANT_ID_MAX, Keyspace
 from kvnode.tenants.records import (
@@ -27,6 +28,7 @@ from kvnode.tenants.records import (
     threshold_key,
 )
 from kvnode.tenants.tenant import Tenant
+from kvnode.tenants.tenant_bucket import TenantBucket
 from kvnode.txn.recent_writes import RecentWrites
 from kvnode.txn.timeline import Timeline
 
@@ -106,6 +108,7 @@ class TenantRegistry:
     def _make(self, record: TenantRecord, keyspace: Keyspace) -> Tenant:
         snapshot, now = self._timeline.snapshot(), self._timeline.durable_ts
         catalog_version = read_u64(snapshot, catalog_key(keyspace.prefix))
+        bucket = read_row(snapshot, keyspace.prefix)
         return Tenant(
             record=record,
             keyspace=keyspace,
@@ -116,4 +119,5 @@ class TenantRegistry:
             threshold=read_u64(snapshot, threshold_key(keyspace.prefix)),
             ranges=RangeMap(read_ranges(snapshot, keyspace.prefix), own_address=self.own_address),
             catalog_use=CatalogUse(oldest_valid=catalog_version),
+            bucket=None if bucket is None else TenantBucket(bucket),
         )

@@ -13,6 +13,7 @@ from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.protections import Protections
 from kvnode.tenants.records import TenantRecord
+from kvnode.tenants.tenant_bucket import TenantBucket
 from kvnode.txn.layers import TenantLayers
 from kvnode.txn.recent_writes import RecentWrites
 
@@ -44,6 +45,9 @@ class Tenant:
     layers: TenantLayers = field(default_factory=TenantLayers)
     lane_room: Room = field(default_factory=Room)  # requests that wait, of all its streams
     close_streams: dict[object, Callable[[KvError], None]] = field(default_factory=dict)
+    bucket: TenantBucket | None = None  # of a limited tenant
+    bucket_writes: int = 0  # of it that are not durable yet
+    on_limits: dict[object, Callable[[], None]] = field(default_factory=dict)  # stream → tell it
 
     @property
     def id(self) -> int:
@@ -66,6 +70,7 @@ class Tenant:
             or self.pending
             or self.counters
             or self.layers.is_in_use
+            or self.bucket_writes
         )
 
     def refusal(self) -> KvError | None:

@@ -1,0 +1,104 @@
+"""Keeps the buckets of limited tenants: changes them, and makes each change durable.
+
+**Invariants.** An answer leaves after what it changed is durable, so a crash loses nothing that a
+SQL process was told. A tenant without limits has no bucket, no row and no write.
+
+**Concurrency.** Owner: the event loop. A bucket changes at once; its row follows through group
+commit, in the order of the changes.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from admission.token_bucket import TokenGrant, TokenRequest
+from kvapi.errors import KvError
+from kvnode.storage.engine import WriteTxn
+from kvnode.tenants.bucket_row import Limits, encode_row, write_row
+from kvnode.tenants.tenant import Tenant
+from kvnode.tenants.tenant_bucket import TenantBucket, changed, made
+from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.operations import SystemOperation
+
+_log = logging.getLogger(__name__)
+Granted = Callable[[TokenGrant, KvError | None], None]
+
+
+class BucketKeeper:
+    """The buckets of all tenants."""
+
+    def __init__(self, group: GroupCommit, now_s: Callable[[], float]) -> None:
+        self._group = group
+        self._now_s = now_s
+        self.request_count = 0
+        self.granted_ru = 0.0
+        self.throttled_s = 0.0
+
+    def ask(self, tenant: Tenant, request: TokenRequest, answer: Granted) -> None:
+        """Grant tokens of a limited tenant; `answer` is called when that is durable."""
+        bucket = tenant.bucket
+        assert bucket is not None, "who is unlimited is answered without a bucket"
+        self.request_count += 1
+        if (repeated := bucket.tokens.answered(request)) is not None:
+            self._store(tenant, lambda error: answer(repeated, error))
+            return
+        grant, reached = bucket.request(request, now_s=self._now_s())
+        self.granted_ru += grant.at_once_ru + grant.trickle_ru
+        self.throttled_s += request.throttled_s
+        for part in reached:
+            fields = {"tenant_id": tenant.id, "percent": round(100 * part)}
+            _log.info("budget_reached", extra=fields)
+        self._store(tenant, lambda error: answer(grant, error))
+        is_used_up = bucket.is_used_up(now_s=self._now_s())
+        if is_used_up != bucket.was_used_up:
+            bucket.was_used_up = is_used_up
+            self._announce(tenant)
+
+    async def set_limits(self, tenant: Tenant, limits: Limits) -> None:
+        """Set a tenant's limits, durably, and tell its SQL processes. Raises: KvError."""
+        before, now_s = tenant.bucket, self._now_s()
+        if limits.is_none:
+            tenant.bucket = None
+        elif before is None:
+            tenant.bucket = made(limits, now_s=now_s)
+        else:
+            tenant.bucket = changed(before, limits, now_s=now_s)
+        done: asyncio.Future[KvError | None] = asyncio.get_running_loop().create_future()
+
+        def stored(error: KvError | None) -> None:
+            if not done.done():  # whoever waited may have been cancelled
+                done.set_result(error)
+
+        self._store(tenant, stored)
+        if (failure := await done) is not None:
+            tenant.bucket = self._as_before(before, tenant.bucket)
+            raise failure
+        fields = {"tenant_id": tenant.id, "rate_ru_per_s": limits.rate_ru_per_s}
+        _log.info("limits_changed", extra={**fields, "month_ru_max": limits.month_ru_max})
+        self._announce(tenant)
+
+    def _as_before(
+        self, before: TenantBucket | None, now: TenantBucket | None
+    ) -> TenantBucket | None:
+        """Return the former limits with what was granted since."""
+        if before is None or now is None:
+            return before
+        return changed(now, before.limits, now_s=self._now_s())
+
+    def _store(self, tenant: Tenant, on_durable: Callable[[KvError | None], object]) -> None:
+        bucket, prefix = tenant.bucket, tenant.prefix
+        encoded = None if bucket is None else encode_row(bucket.row())
+        tenant.bucket_writes += 1
+
+        def work(txn: WriteTxn) -> None:
+            write_row(txn, prefix, encoded)
+
+        def finish(error: KvError | None) -> None:
+            tenant.bucket_writes -= 1
+            on_durable(error)
+
+        self._group.submit(SystemOperation(tenant.id, work, finish))
+
+    def _announce(self, tenant: Tenant) -> None:
+        for tell in list(tenant.on_limits.values()):
+            tell()
