@@ -46,6 +46,7 @@ class SessionInfo:
     server_address: str | None = None
     server_port: int = 0
     application_name: str = ""
+    wait_event: tuple[str, str] | None = None  # its type and name, while the session waits
     # Change a parameter (None: its default), True for the transaction only; the new value.
     set_config: Callable[[str, str | None, bool], str] | None = None
     statements: StatementStats | None = None  # of the process

@@ -15,6 +15,7 @@ from typing import Any, Final
 import sqlnode.catalog.system.all  # noqa: F401 - the system relations register themselves
 from kvapi.client.kv_client import KvClient
 from kvapi.client.meter import current_meter
+from kvapi.client.token_calls import TokenCalls
 from kvapi.errors import KvError
 from runtime.clock import Clock, CpuClock, SystemClock, SystemCpuClock
 from runtime.tasks import spawn
@@ -34,6 +35,7 @@ from sqlnode.sequences import CounterCache
 from sqlnode.snapshot_keeper import PROTECT_AFTER_S, SnapshotKeeper
 from sqlnode.statement_stats import StatementStats
 from sqlnode.statements import Statement, read_statements
+from sqlnode.throttle import Throttle
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
 
 _log = logging.getLogger(__name__)
@@ -72,6 +74,7 @@ class Engine:
         self.random_bytes = random_bytes
         self._rng = rng or random.SystemRandom()
         self.random = self._rng.random
+        self.throttle = _throttle(kv, self.meter, random_bytes)
         self._reloading: asyncio.Task[Any] | None = None
         self.jobs = JobRunner(
             self, owner=f"{os.getpid()}-{random_bytes(4).hex()}", config=JobConfig()
@@ -151,10 +154,25 @@ class Engine:
 
     async def close(self) -> None:
         """Stop what runs in the background."""
+        self.throttle.close()
         self.keeper.close()
         await self.jobs.stop()
         await self.catalog_use.close()
         await self.garbage.close()
+
+
+def _throttle(kv: KvClient, meter: RuMeter, random_bytes: Callable[[int], bytes]) -> Throttle:
+    """Return what holds statements back, listening for the tenant's limits."""
+    throttle = Throttle(
+        meter,
+        TokenCalls(kv.stream).tokens,
+        client_id=int.from_bytes(random_bytes(7), "big"),
+        loop=asyncio.get_running_loop(),
+    )
+    kv.stream.on_limits = throttle.set_limits
+    if kv.stream.limits is not None:
+        throttle.set_limits(kv.stream.limits)
+    return throttle
 
 
 async def open_engine(

@@ -17,7 +17,21 @@ from sqlnode.parse.normalize import Normalized, normalize
 from sqlnode.parse.query_syntax import PastTime
 from sqlnode.parse.statement import ParsedStatement, StatementText, parse, split
 from sqlnode.parse.syntax import ParamRef
-from sqlnode.parse.utility import Begin, Commit, Rollback, RollbackToSavepoint
+from sqlnode.parse.utility import (
+    Begin,
+    CloseCursor,
+    Commit,
+    Deallocate,
+    Discard,
+    ReleaseSavepoint,
+    ResetVariable,
+    Rollback,
+    RollbackToSavepoint,
+    Savepoint,
+    SetTransaction,
+    SetVariable,
+    ShowVariable,
+)
 from sqlnode.plan_cache import LruCache
 from sqlnode.types import SqlType
 
@@ -85,8 +99,26 @@ class Statement:
         """True for the commands that begin and end transactions themselves."""
         return isinstance(self.command, _TRANSACTIONAL)
 
+    @property
+    def is_free(self) -> bool:
+        """True for what a tenant without request units may do: end what it began, and settings."""
+        return not self.text or isinstance(self.command, _FREE)
+
 
 _TRANSACTIONAL: Final = (Begin, Commit, Rollback)
+_FREE: Final = (
+    *_TRANSACTIONAL,
+    RollbackToSavepoint,
+    ReleaseSavepoint,
+    Savepoint,
+    SetTransaction,
+    SetVariable,
+    ResetVariable,
+    ShowVariable,
+    CloseCursor,
+    Deallocate,
+    Discard,
+)
 
 
 _known_texts: Final[LruCache[bool]] = LruCache(4_000)

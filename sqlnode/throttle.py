@@ -49,6 +49,19 @@ class Meter(Protocol):
         ...
 
 
+class Pace(Protocol):
+    """Holds one session's work back."""
+
+    @property
+    def throttle(self) -> "Throttle":
+        """The process's; look at its `is_on` first: it costs nothing."""
+        ...
+
+    async def go_on(self) -> None:
+        """Wait between two batches of rows. Raises: SqlError."""
+        ...
+
+
 class Throttle:
     """The bucket of this process and who waits for it."""
 

@@ -36,6 +36,7 @@ from sqlnode.locked_rows import (
 from sqlnode.own_writes import STAGE_BYTES, OwnMark, OwnWrites, Visible
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
+from sqlnode.throttle import Pace
 from sqlnode.txn_locks import LocksMark, LockWish, TxnLocks
 from sqlnode.txn_reads import TransactionReads
 
@@ -72,6 +73,7 @@ class Transaction(TransactionReads):
         self.read_only = read_only
         self.schema_changed = False  # set by DDL: the commit raises the catalog version
         self.keeps_previous = False  # what was planned against the one before stays valid
+        self.pace: Pace | None = None  # of the session; without one it never waits for tokens
         self.statement = ""  # for the detail of a deadlock report
         self.is_finished = False
         self._client = client
@@ -202,6 +204,8 @@ class Transaction(TransactionReads):
 
         Raises: ConfigurationLimitExceeded if the tenant may stage no more; KeyExists, KvError.
         """
+        if self.pace is not None and self.pace.throttle.is_on:
+            await self.pace.go_on()
         if self._own.is_full:
             self.locks.has_any = True
             with _limits():

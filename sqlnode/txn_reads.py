@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sqlnode.first_read import Snapshot
     from sqlnode.own_writes import Visible
     from sqlnode.read_footprint import ReadFootprint
+    from sqlnode.throttle import Pace
     from sqlnode.txn_locks import TxnLocks
 
 
@@ -36,6 +37,7 @@ class TransactionReads:
     locks: "TxnLocks"
     _is_tracking: bool
     isolation: str
+    pace: "Pace | None"
 
     @property
     def read_ts(self) -> int:

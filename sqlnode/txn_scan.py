@@ -10,6 +10,7 @@ from kvapi.client.results import Block
 from kvapi.errors import InternalError
 from kvapi.spans import Span
 from sqlnode.own_writes import Scope
+from sqlnode.throttle import Pace
 
 
 class Reader(Protocol):
@@ -26,6 +27,11 @@ class Reader(Protocol):
         keys_only: bool,
     ) -> Block:
         """Read one block at `read_ts`, or at the snapshot."""
+        ...
+
+    @property
+    def pace(self) -> Pace | None:
+        """Holds it back while the tenant is out of request units."""
         ...
 
     @property
@@ -71,6 +77,8 @@ async def store_blocks(
                 yield block
                 return
             span = rest
+            if reader.pace is not None and reader.pace.throttle.is_on:
+                await reader.pace.go_on()
             if not limit_rows:
                 ahead = asyncio.get_running_loop().create_task(read(span, 0), name="scan-ahead")
             yield block

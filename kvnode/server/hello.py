@@ -1,4 +1,4 @@
-"""The first frame of a stream: who is there."""
+"""The first frames of a stream: who is there, and what the client has to know."""
 
 from kvapi.credential import verify
 from kvapi.errors import BadRequest, CredentialRefused, ShuttingDown, TenantUnknown
@@ -33,3 +33,33 @@ def authenticate(core: Core, frame: kv_pb2.ClientFrame) -> Tenant:
     if tenant.record.is_dropping:
         raise TenantUnknown("the tenant was dropped")
     return tenant
+
+
+def welcome(core: Core, tenant: Tenant) -> kv_pb2.ServerFrame:
+    """Return the answer to a hello that was accepted."""
+    reply = kv_pb2.HelloReply(
+        catalog_version=tenant.catalog_version,
+        newest_ts=core.timeline.durable_ts,
+        credit_requests=core.config.credit_requests,
+        frame_bytes_max=core.config.frame_bytes_max,
+        server_epoch=core.epoch,
+    )
+    frame = kv_pb2.ServerFrame(hello=reply, catalog_version=tenant.catalog_version)
+    if tenant.bucket is not None:
+        frame.MergeFrom(limits_news(core, tenant))
+    return frame
+
+
+def limits_news(core: Core, tenant: Tenant) -> kv_pb2.ServerFrame:
+    """Return a frame that tells of a tenant's limits as they are now."""
+    bucket = tenant.bucket
+    if bucket is None:
+        return kv_pb2.ServerFrame(limits=kv_pb2.Limits())
+    limits = bucket.limits
+    news = kv_pb2.Limits(
+        rate_ru_per_s=limits.rate_ru_per_s or 0.0,
+        burst_ru_max=limits.burst_ru_max or 0.0,
+        month_ru_max=limits.month_ru_max or 0.0,
+        is_used_up=bucket.is_used_up(now_s=core.now_s()),
+    )
+    return kv_pb2.ServerFrame(limits=news)

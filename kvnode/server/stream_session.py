@@ -40,7 +40,7 @@ from kvapi.wire import error_to_proto
 from kvnode.admission.lane import ELASTIC, Lane
 from kvnode.core import Core
 from kvnode.server.catalog_requests import CatalogRequests
-from kvnode.server.hello import authenticate
+from kvnode.server.hello import authenticate, limits_news, welcome
 from kvnode.server.outstanding import Cancel, Outstanding
 from kvnode.server.protect_requests import ProtectRequests
 from kvnode.server.range_gate import READS, WRITES, pass_gate
@@ -103,8 +103,7 @@ class StreamSession:
         self._handlers = self._reads.handlers() | self._writes.handlers()
         self._handlers |= self.protects.handlers() | RangeRequests(self).handlers()
         self._handlers["catalog_use"] = CatalogRequests(self).use
-        self._tokens = TokenRequests(self)
-        self._handlers |= self._tokens.handlers()
+        self._handlers["tokens"] = TokenRequests(self).ask
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
@@ -281,11 +280,6 @@ class StreamSession:
         if not self._is_receiving and self._flush_handle is None:
             self._flush_handle = self.core.loop.call_soon(self.flush)
 
-    def announce_limits(self) -> None:
-        """Tell the client of its tenant's limits."""
-        if not self.is_closed:
-            self._send(self._tokens.news())
-
     def fail(self, error: KvError) -> None:
         """End the stream with a fatal error."""
         if self.is_closed:
@@ -372,22 +366,11 @@ class StreamSession:
         self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
         tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce)
-        tenant.on_limits[self] = self.announce_limits
+        tenant.on_limits[self] = lambda: self._send(limits_news(self.core, tenant))
         name = frame.hello.client_name[:_CLIENT_NAME_MAX]
         fields = {"stream_id": self.id, "tenant_id": tenant.id, "client": name}
         _log.info("stream_opened", extra=fields)
-        config = self.core.config
-        reply = kv_pb2.HelloReply(
-            catalog_version=tenant.catalog_version,
-            newest_ts=self.core.timeline.durable_ts,
-            credit_requests=config.credit_requests,
-            frame_bytes_max=config.frame_bytes_max,
-            server_epoch=self.core.epoch,
-        )
-        welcome = kv_pb2.ServerFrame(hello=reply, catalog_version=tenant.catalog_version)
-        if tenant.bucket is not None:
-            welcome.MergeFrom(self._tokens.news())
-        self._send(welcome)
+        self._send(welcome(self.core, tenant))
 
     def _hello_missing(self) -> None:
         self.fail(CredentialRefused("no hello in time"))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from admission.token_bucket import TokenGrant, TokenRequest
 from kvapi.errors import BadRequest, KvError
 from kvapi.pb import kv_pb2
 from kvnode.tenants.bucket_row import RU_MAX
-from kvnode.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
@@ -28,21 +26,13 @@ _AMOUNTS: Final = (
 
 
 class TokenRequests:
-    """Answers `Tokens`, and tells the client when the limits change."""
+    """Answers `Tokens`."""
 
     def __init__(self, session: StreamSession) -> None:
         self._session = session
 
-    def handlers(self) -> dict[str, Callable[[kv_pb2.Request], None]]:
-        """Return which operation goes where."""
-        return {"tokens": self._ask}
-
-    def news(self) -> kv_pb2.ServerFrame:
-        """Return a frame that tells of the limits as they are now."""
-        tenant, now_s = self._session.tenant, self._session.core.now_s()
-        return kv_pb2.ServerFrame(limits=limits_to_proto(tenant, now_s))
-
-    def _ask(self, request: kv_pb2.Request) -> None:
+    def ask(self, request: kv_pb2.Request) -> None:
+        """Grant, and answer when that is durable. Raises: BadRequest, Throttled."""
         session, request_id = self._session, request.id
         asked = _parsed(request.tokens)
         if session.tenant.bucket is None:
@@ -66,20 +56,6 @@ class TokenRequests:
         result.at_once_ru, result.trickle_ru = grant.at_once_ru, grant.trickle_ru
         result.trickle_s = grant.trickle_s
         result.fallback_ru_per_s = grant.fallback_ru_per_s
-
-
-def limits_to_proto(tenant: Tenant, now_s: float) -> kv_pb2.Limits:
-    """Return a tenant's limits as its SQL processes are told of them."""
-    bucket = tenant.bucket
-    if bucket is None:
-        return kv_pb2.Limits()
-    limits = bucket.limits
-    return kv_pb2.Limits(
-        rate_ru_per_s=limits.rate_ru_per_s or 0.0,
-        burst_ru_max=limits.burst_ru_max or 0.0,
-        month_ru_max=limits.month_ru_max or 0.0,
-        is_used_up=bucket.is_used_up(now_s=now_s),
-    )
 
 
 def _parsed(tokens: kv_pb2.Tokens) -> TokenRequest:

@@ -218,6 +218,8 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
         session.out.add(EMPTY_QUERY_RESPONSE)
         return
     require_allowed(session, portal.prepared.statement)
+    if session.pace.throttle.is_on:
+        await session.pace.begin(portal.prepared.statement)
     started_s = session.loop.time()
     try:
         tag = await _execute(session, portal, frame, is_last=is_last)
@@ -300,6 +302,8 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
         session.out.add(encode(rows))
         sent += len(rows)
         await session.out.relieve()
+        if session.pace.throttle.is_on:
+            await session.pace.go_on()
     portal.row_count += sent
     if row_count_max and sent >= row_count_max:
         session.out.add(PORTAL_SUSPENDED)

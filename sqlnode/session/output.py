@@ -60,6 +60,11 @@ class Output:
             self._buffer += notice_response(notice, severity)
 
     @property
+    def has_any(self) -> bool:
+        """True if something waits to be sent."""
+        return bool(self._buffer)
+
+    @property
     def is_large(self) -> bool:
         """True if it is time to send."""
         return len(self._buffer) >= FLUSH_BYTES

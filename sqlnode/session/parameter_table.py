@@ -126,6 +126,7 @@ tcp_keepalives_idle|integer|0|user|0,2147483647|s|Connections and Authentication
 tcp_keepalives_interval|integer|0|user|0,2147483647|s|Connections and Authentication / TCP Settings|Time between TCP keepalive retransmits.
 tcp_user_timeout|integer|0|user|0,2147483647|ms|Connections and Authentication / TCP Settings|TCP user timeout.
 temp_buffers|integer|1024|user|100,1073741823|8kB|Resource Usage / Memory|Sets the maximum number of temporary buffers used by each session.
+throttle_mode|enum|wait|user|wait,fail||Resource Usage / Request Units|Whether a statement waits or fails (53400) while the tenant is out of request units.
 TimeZone|string|UTC|user|||Client Connection Defaults / Locale and Formatting|Sets the time zone for displaying and interpreting time stamps.
 timezone_abbreviations|string|Default|user|||Client Connection Defaults / Locale and Formatting|Selects a file of time zone abbreviations.
 track_activities|bool|on|superuser|||Statistics / Cumulative Query and Index Statistics|Collects information about executing commands.

@@ -66,6 +66,8 @@ async def _run_query(
             row_count += len(rows)
             out.add(encode(rows))
             await out.relieve()
+            if session.pace.throttle.is_on:
+                await session.pace.go_on()
     return f"SELECT {row_count}"
 
 

@@ -24,6 +24,7 @@ from sqlnode.session.account import Account
 from sqlnode.session.client_link import ClientLink
 from sqlnode.session.encoders import Encoders
 from sqlnode.session.output import Output
+from sqlnode.session.pace import SessionPace
 from sqlnode.session.parameters import Parameters
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.reg_output import with_names
@@ -49,6 +50,7 @@ class Session:
         self.out = Output(link)
         self.loop = asyncio.get_running_loop()
         self.guard = StatementGuard(self.loop)
+        self.pace = SessionPace(self, engine.throttle)
         self.parameters = Parameters(_fixed(engine, hello), hello.parameters)
         self.block = TransactionBlock(
             self.parameters, self._begin, lambda: engine.catalog, engine.catalog_use.settle
@@ -162,6 +164,7 @@ class Session:
     def _begin(self, isolation: Isolation, read_only: bool, past_ts: int = 0) -> Transaction:
         txn = self.engine.begin(isolation, read_only, past_ts)
         txn.locks.session = _lock_session(self.hello)
+        txn.pace = self.pace
         return txn
 
     def begin_clock(self, now: int) -> None:

@@ -54,6 +54,8 @@ def _no_parameter(plan: Plan) -> UndefinedParameter:
 
 async def _run(session: Session, statement: Statement, *, is_alone: bool) -> None:
     require_allowed(session, statement)
+    if session.pace.throttle.is_on:
+        await session.pace.begin(statement)
     block, out = session.block, session.out
     is_whole = is_alone and block.state is BlockState.IDLE and not statement.is_transactional
 
