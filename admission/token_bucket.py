@@ -80,6 +80,7 @@ class BucketRecord:
     burst_ru_max: float
     balance_ru: float
     updated_s: float
+    spilled_ru: float = 0.0  # refill beyond the burst: pays for what was borrowed meanwhile
     consumed_ru: float = 0.0  # in all, for the bill
     throttled_s: float = 0.0  # statements have waited in all
     clients: dict[int, ClientRecord] = field(default_factory=dict)
@@ -121,9 +122,11 @@ class TokenBucket:
             return answered
         record = self.record
         self._refill(now_s)
+        unused_ru = min(request.borrowed_ru, record.spilled_ru)
+        record.spilled_ru -= unused_ru
+        record.balance_ru -= request.borrowed_ru - unused_ru
         record.consumed_ru += request.consumed_ru
         record.throttled_s += request.throttled_s
-        record.balance_ru -= request.borrowed_ru
         client = self._client(request, now_s)
         grant = client.grant = self._grant(request, client, now_s)
         record.balance_ru -= grant.at_once_ru + grant.trickle_ru
@@ -151,6 +154,7 @@ class TokenBucket:
     def _refill(self, now_s: float) -> None:
         record = self.record
         filled = record.balance_ru + record.rate_ru_per_s * max(0.0, now_s - record.updated_s)
+        record.spilled_ru += max(0.0, filled - record.burst_ru_max)
         record.balance_ru = min(filled, record.burst_ru_max)
         record.updated_s = now_s
 
