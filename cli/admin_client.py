@@ -83,6 +83,16 @@ class AdminClient:
         removed: int = reply.keys_removed
         return removed
 
+    def get_limits(self, name: str) -> dict[str, Any]:
+        """Return a tenant's limits, and how it stands with them."""
+        request = admin_pb2.GetLimitsRequest(name=name)
+        return _limits(self._call(self._stub.GetLimits, request))
+
+    def set_limits(self, name: str, **limits: float) -> dict[str, Any]:
+        """Set limits by their names in SetLimitsRequest; 0 removes one."""
+        request = admin_pb2.SetLimitsRequest(name=name, **limits)
+        return _limits(self._call(self._stub.SetLimits, request))
+
     def ranges(self, tenant: str = "") -> Iterator[admin_pb2.Range]:
         """Yield the ranges of one tenant, or of all, page by page."""
         token = ""
@@ -125,6 +135,24 @@ def administering(stack: RunningStack) -> Iterator[AdminClient]:
         yield client
     finally:
         client.close()
+
+
+def _limits(limits: admin_pb2.TenantLimits) -> dict[str, Any]:
+    """Return a record; None: no such limit."""
+    has_rate = limits.rate_ru_per_s > 0
+    return {
+        "name": limits.name,
+        "rate_ru_per_s": limits.rate_ru_per_s or None,
+        "burst_ru_max": limits.burst_ru_max if has_rate else None,
+        "balance_ru": round(limits.balance_ru, 3) if has_rate else None,
+        "debt_ru": round(limits.debt_ru, 3) if has_rate else None,
+        "month_ru_max": limits.month_ru_max or None,
+        "month_used_ru": round(limits.month_used_ru, 3) if limits.month_ru_max else None,
+        "month_reached": limits.month_reached if limits.month_ru_max else None,
+        "consumed_ru": round(limits.consumed_ru, 3),
+        "throttled_s": round(limits.throttled_s, 3),
+        "processes": limits.client_count,
+    }
 
 
 def _tenant(tenant: admin_pb2.Tenant) -> dict[str, Any]:

@@ -47,9 +47,22 @@ class SessionInfo:
     server_port: int = 0
     application_name: str = ""
     wait_event: tuple[str, str] | None = None  # its type and name, while the session waits
+    # The sessions of this process, as pg_stat_activity shows them.
+    activity: "Callable[[], list[Activity]] | None" = None
     # Change a parameter (None: its default), True for the transaction only; the new value.
     set_config: Callable[[str, str | None, bool], str] | None = None
     statements: StatementStats | None = None  # of the process
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What a session is doing."""
+
+    info: SessionInfo
+    state: str  # in PostgreSQL's words: active, idle, idle in transaction …
+    query: str
+    backend_start: int  # µs since 2000, as the others
+    xact_start: int | None
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import logging
 import os
 import random
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlnode.catalog.system.all  # noqa: F401 - the system relations register themselves
 from kvapi.client.kv_client import KvClient
@@ -37,6 +37,9 @@ from sqlnode.statement_stats import StatementStats
 from sqlnode.statements import Statement, read_statements
 from sqlnode.throttle import Throttle
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
+
+if TYPE_CHECKING:
+    from sqlnode.session.activity import Observed
 
 _log = logging.getLogger(__name__)
 _EPOCH_MICROS: Final = 946_684_800_000_000
@@ -74,6 +77,7 @@ class Engine:
         self.random_bytes = random_bytes
         self._rng = rng or random.SystemRandom()
         self.random = self._rng.random
+        self.sessions: set[Observed] = set()  # in this process
         self.throttle = _throttle(kv, self.meter, random_bytes)
         self._reloading: asyncio.Task[Any] | None = None
         self.jobs = JobRunner(

@@ -29,6 +29,7 @@ class SessionPace:
         self._session = session
         self._waited_s = 0.0  # in this statement
         self._is_told = False
+        self.waiting_text = ""  # of a statement that has not begun yet
 
     async def begin(self, statement: "Statement") -> None:
         """Wait before a statement. Requires: `throttle.is_on`.
@@ -43,7 +44,11 @@ class SessionPace:
         if throttle.must_wait():
             if self._session.parameters.values["throttle_mode"] == "fail":
                 raise self._refusal()
-            await self._wait()
+            self.waiting_text = statement.text
+            try:
+                await self._wait()
+            finally:
+                self.waiting_text = ""
         throttle.begin()
 
     async def go_on(self) -> None:
@@ -64,10 +69,12 @@ class SessionPace:
             notice = loop.call_later(max(0.0, NOTICE_S - self._waited_s), self._tell)
         since_s = loop.time()
         session.info.wait_event = WAIT_EVENT
+        session.account.rest()  # the CPU time of the others is not its own
         try:
             await self.throttle.wait(is_holder=is_holder)
         finally:
             session.info.wait_event = None
+            session.account.wake()
             self._waited_s += loop.time() - since_s
             if notice is not None:
                 notice.cancel()

@@ -73,10 +73,12 @@ async def serve_session(
     server = SessionServer(session)
     registry.add(hello.session_id, server)
     engine.keeper.add(session)
+    engine.sessions.add(session)
     try:
         await server.run()
     finally:
         engine.keeper.discard(session)
+        engine.sessions.discard(session)
         try:
             await _end(session)
         finally:

@@ -21,6 +21,7 @@ from sqlnode.plan_cache import PlanEnv
 from sqlnode.planner import Plan
 from sqlnode.sequences import SessionSequences
 from sqlnode.session.account import Account
+from sqlnode.session.activity import activity_of
 from sqlnode.session.client_link import ClientLink
 from sqlnode.session.encoders import Encoders
 from sqlnode.session.output import Output
@@ -73,6 +74,8 @@ class Session:
             client_address=hello.peer.rpartition(":")[0] or None,
         )
         self.info.set_config = self._set_config
+        self.info.activity = lambda: activity_of(engine.sessions)
+        self.started_micros = engine.now_micros()
         self.info.statements = engine.stats
         self.txn_start_micros = 0
         self.work_mem_bytes = 0

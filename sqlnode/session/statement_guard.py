@@ -57,6 +57,11 @@ class StatementGuard:
             self._task.cancel()
 
     @property
+    def is_running(self) -> bool:
+        """True while a statement runs."""
+        return self._is_running
+
+    @property
     def is_cancelled(self) -> bool:
         """True once the running statement was told to end, for work that does not wait."""
         return self._reason is not None

@@ -16,7 +16,7 @@ from sqlnode.catalog.system.oids import (
     UTF8_ENCODING,
 )
 from sqlnode.catalog.system.rows_relations import owner_oid
-from sqlnode.context import ExecContext
+from sqlnode.context import ExecContext, SessionInfo
 from sqlnode.session.parameter_table import HIDDEN, PARAMETERS
 from sqlnode.session.parameter_values import canonical
 from sqlnode.statement_stats import MICRO
@@ -121,10 +121,32 @@ def _settings(catalog: Catalog, context: ExecContext) -> Rows:
 
 @rows_of("pg_catalog.pg_stat_activity")
 def _activity(catalog: Catalog, context: ExecContext) -> Rows:
-    """Yield the present session; those of other processes only the gateway knows."""
-    session = context.session
+    """Yield the sessions of this process; those of others only the gateway knows."""
+    own = context.session
+    yield _session_row(catalog, own) | {
+        "xact_start": context.txn_start_micros,
+        "query_start": context.statement_micros,
+        "state_change": context.statement_micros,
+        "state": "active",
+        "query": context.txn.statement,
+    }
+    for other in own.activity() if own.activity is not None else ():
+        if other.info is own:
+            continue
+        wait_type, wait_event = other.info.wait_event or (None, None)
+        yield _session_row(catalog, other.info) | {
+            "backend_start": other.backend_start,
+            "xact_start": other.xact_start,
+            "wait_event_type": wait_type,
+            "wait_event": wait_event,
+            "state": other.state,
+            "query": other.query,
+        }
+
+
+def _session_row(catalog: Catalog, session: SessionInfo) -> dict[str, Any]:
     database = catalog.databases.get(session.database)
-    yield {
+    return {
         "datid": database.id if database is not None else 0,
         "datname": session.database,
         "pid": session.backend_pid,
@@ -132,11 +154,6 @@ def _activity(catalog: Catalog, context: ExecContext) -> Rows:
         "usename": session.user,
         "application_name": session.application_name,
         "client_addr": session.client_address,
-        "backend_start": None,
-        "xact_start": context.txn_start_micros,
-        "query_start": context.statement_micros,
-        "state_change": context.statement_micros,
-        "state": "active",
         "backend_type": "client backend",
     }
 
