@@ -173,10 +173,9 @@ def read_without_end(connection):
 
 
 def watch_activity(stack, pid, *, until):
-    """Return what pg_stat_activity showed of a session; an operator's session is paced too."""
+    """Return what pg_stat_activity showed of a session; such a look does not wait."""
     seen = set()
     with stack.connect("told") as watcher:
-        watcher.execute("set throttle_mode = wait")
         while until() and ("Throttle", "RequestUnits", "active") not in seen:
             rows = watcher.execute(
                 "select wait_event_type, wait_event, state from pg_stat_activity where pid = %s",
