@@ -2,9 +2,9 @@
 
 **Model.** A statement waits where it has taken nothing new: before it begins, and between two
 batches of rows. Never in a commit; BEGIN, COMMIT, ROLLBACK, SET, SHOW and their like never wait at
-all, nor does a look at pg_stat_activity. After 200 ms of waiting, all together, the client gets one NOTICE; in `pg_stat_activity` the
-wait shows as it happens. With `throttle_mode = fail` a statement that would have to wait fails
-before it begins, with 53400; one that has begun is paced in either mode.
+all, nor does a look at pg_stat_activity, which shows who waits. After 200 ms of waiting, all
+together, the client gets one NOTICE. With `throttle_mode = fail` a statement that would have to
+wait fails before it begins, with 53400; one that has begun is paced in either mode.
 """
 
 import asyncio
