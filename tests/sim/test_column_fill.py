@@ -200,3 +200,45 @@ def test_a_cancelled_fill_leaves_nothing(seed):
         await stop_all(processes)
 
     run_virtual(body)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_table_emptied_while_it_is_filled(seed):
+    """The backfill would go on in keys that are garbage, or leave new rows without the column."""
+
+    async def truncate(owner, _job_id):
+        await asyncio.sleep(owner.rng.uniform(0, 0.4))
+        await SimSession(owner).change_schema("truncate t", online=False)
+
+    async def body(loop):
+        record, _, processes, _ = await filled_under_load(
+            loop, seed, "alter table t add column n serial", disturb=truncate
+        )
+        assert record.status == "succeeded", (seed, record)
+        rows = await rows_of(processes[0], "select id, a, u, n from t")
+        assert all(a == u for _, a, u, _ in rows), (seed, rows)
+        numbers = [n for *_, n in rows]
+        assert None not in numbers, (seed, rows)
+        assert len(set(numbers)) == len(numbers), (seed, rows)
+        await stop_all(processes)
+
+    run_virtual(body)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_table_dropped_while_it_is_filled(seed):
+    """A job for a table that is gone would be tried for ever."""
+
+    async def body(loop):
+        _, _, (one, two) = await world(loop, seed)
+        job_id = await SimSession(one).change_schema("alter table t alter a type text")
+        await asyncio.sleep(two.rng.uniform(0, 0.1))
+        store = two.engine.jobs.store
+        early = await store.get(job_id)
+        await SimSession(two).change_schema("drop table t", online=False)
+        async with asyncio.timeout(20):
+            record = await reached(store, job_id, lambda record: record.is_finished)
+        assert record.status == "failed" or early.is_finished, (seed, record)
+        await stop_all((one, two))
+
+    run_virtual(body)
