@@ -2,7 +2,7 @@
 
 import contextlib
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import grpc
@@ -103,6 +103,16 @@ class AdminClient:
             token = reply.next_page_token
             if not token:
                 return
+
+    def usage(
+        self, tenant: str, *, day_count: int, by_statement: bool
+    ) -> Sequence[admin_pb2.UsageRow]:
+        """Return what a tenant is billed: its days, or its statements."""
+        request = admin_pb2.GetUsageRequest(
+            name=tenant, day_count=day_count, by_statement=by_statement
+        )
+        rows: Sequence[admin_pb2.UsageRow] = self._call(self._stub.GetUsage, request).rows
+        return rows
 
     def split_range(self, tenant: str, *, key: bytes | None) -> None:
         """Split the range that holds `key` there; None: the largest, in the middle."""

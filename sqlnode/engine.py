@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlnode.catalog.system.all  # noqa: F401 - the system relations register themselves
+from admission.cost_model import Usage
 from kvapi.client.kv_client import KvClient
 from kvapi.client.meter import current_meter
 from kvapi.client.token_calls import TokenCalls
@@ -37,6 +38,7 @@ from sqlnode.statement_stats import StatementStats
 from sqlnode.statements import Statement, read_statements
 from sqlnode.throttle import Throttle
 from sqlnode.txn import TXN_ID_BYTES, Isolation, Transaction
+from sqlnode.usage_reporter import PERIOD_S, REPORTER_BYTES, UsageReporter
 
 if TYPE_CHECKING:
     from sqlnode.session.activity import Observed
@@ -59,6 +61,7 @@ class Engine:
         random_bytes: Callable[[int], bytes] = os.urandom,
         rng: random.Random | None = None,
         cpu_clock: CpuClock = SystemCpuClock,
+        usage_period_s: float = PERIOD_S,
     ) -> None:
         self.kv = kv
         self.catalog = catalog
@@ -83,9 +86,22 @@ class Engine:
         self.jobs = JobRunner(
             self, owner=f"{os.getpid()}-{random_bytes(4).hex()}", config=JobConfig()
         )
+        self.usage = UsageReporter(
+            kv,
+            self.stats,
+            meter=self.meter,
+            background=self.background_usage,
+            reporter=random_bytes(REPORTER_BYTES),
+            period_s=usage_period_s,
+        )
         self.catalog_use = CatalogUse(
             kv, current=lambda: self.catalog.version, reload=lambda: self.reload()
         )
+
+    def background_usage(self) -> Usage:
+        """Return what this process used for itself, and nobody pays for."""
+        self.background.sql_cpu_s = self.cpu.own_s
+        return self.background.usage()
 
     # time and transactions
 
@@ -163,6 +179,7 @@ class Engine:
         await self.jobs.stop()
         await self.catalog_use.close()
         await self.garbage.close()
+        await self.usage.close()
 
 
 def _throttle(kv: KvClient, meter: RuMeter, random_bytes: Callable[[int], bytes]) -> Throttle:
@@ -187,6 +204,7 @@ async def open_engine(
     clock: Clock | None = None,
     stage_bytes: int = STAGE_BYTES,
     protect_after_s: float = PROTECT_AFTER_S,
+    usage_period_s: float = PERIOD_S,
 ) -> Engine:
     """Load the tenant's catalog and return its engine. Raises: KvError, SqlError."""
     background = RuMeter()
@@ -198,9 +216,11 @@ async def open_engine(
         clock or SystemClock(),
         stage_bytes=stage_bytes,
         protect_after_s=protect_after_s,
+        usage_period_s=usage_period_s,
     )
     engine.background = background
     engine.garbage.start()
     engine.jobs.start()
+    engine.usage.start()
     _log.debug("engine_opened", extra={"tenant_id": tenant_id, "tenant": tenant_name})
     return engine

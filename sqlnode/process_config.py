@@ -16,6 +16,7 @@ class SqlProcessConfig:
     memory_bytes_max: int = 8 << 30  # private memory of one process (RLIMIT_DATA); 0: no limit
     stage_bytes: int = 2 << 20  # of writes buffered until they are staged on the KV node
     protect_after_s: float = 5.0  # a snapshot still read then is kept from collection; 0: never
+    usage_period_s: float = 10.0  # between reports for the bill: what a kill -9 may lose
     open_files_max: int = 4_096
     oom_score: int = 500  # ended before the KV node when the machine runs out of memory
     forks_per_zygote_max: int = 2_000  # then it starts itself afresh: forks share memory layout
@@ -25,6 +26,8 @@ class SqlProcessConfig:
             raise ConfigError(f"nice must be 0 to 19, got {self.nice}")
         if not 0 <= self.oom_score <= 1000:
             raise ConfigError(f"oom_score must be 0 to 1000, got {self.oom_score}")
+        if self.usage_period_s <= 0:
+            raise ConfigError(f"usage_period_s must be > 0, got {self.usage_period_s}")
         if self.protect_after_s < 0:
             raise ConfigError(f"protect_after_s must be >= 0, got {self.protect_after_s}")
         if self.stage_bytes < 1:

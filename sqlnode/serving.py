@@ -34,6 +34,7 @@ class SqlServing:
             options.kv_address, config=ClientConfig(client_name="sqlnode"), clock=SystemClock()
         )
         self._stage_bytes = options.config.sqlnode.stage_bytes
+        self._usage_period_s = options.config.sqlnode.usage_period_s
         self._protect_after_s = options.config.sqlnode.protect_after_s
         self._engine: Engine | None = None
 
@@ -59,6 +60,7 @@ class SqlServing:
             tenant_name=assign.binding.tenant_name,
             stage_bytes=self._stage_bytes,
             protect_after_s=self._protect_after_s,
+            usage_period_s=self._usage_period_s,
         )
 
     def renew(self, credential: bytes) -> None:

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from sqlnode.parse.normalize import normalize
 from sqlnode.statements import Statement
 
 ENTRIES_MAX: Final = 1_000
@@ -140,8 +141,8 @@ class StatementStats:
 
 def shown_text(statement: Statement) -> str:
     """Return a statement's text with its literals as $1, $2, …; passwords are left out."""
-    normalized = statement.normalized
-    if normalized is not None and normalized.literals:
+    normalized = statement.normalized or normalize(statement.text)
+    if normalized.literals:
         number = iter(range(1, len(normalized.literals) + 1))
         text = _MARKS.sub(lambda _: f"${next(number)}", normalized.fingerprint)
     else:

@@ -138,6 +138,7 @@ INCREMENT: Final = Operation("increment", _counter, OnLoss.AMBIGUOUS, charge_ste
 COUNTER_PEEK: Final = Operation("counter_peek", _counter, OnLoss.RESEND, charge_get)
 PROTECT: Final = Operation("protect", _nothing, OnLoss.FAIL)
 CATALOG_USE: Final = Operation("catalog_use", _oldest_version, OnLoss.FAIL)
+REPORT_USAGE: Final = Operation("report_usage", _nothing, OnLoss.RESEND)
 TXN_STATUS: Final = Operation("txn_status", _txn_state, OnLoss.RESEND, charge_get)
 
 

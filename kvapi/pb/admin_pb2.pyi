@@ -193,6 +193,51 @@ class TenantLimits(_message.Message):
     client_count: int
     def __init__(self, name: _Optional[str] = ..., rate_ru_per_s: _Optional[float] = ..., burst_ru_max: _Optional[float] = ..., month_ru_max: _Optional[float] = ..., balance_ru: _Optional[float] = ..., debt_ru: _Optional[float] = ..., consumed_ru: _Optional[float] = ..., throttled_s: _Optional[float] = ..., month_used_ru: _Optional[float] = ..., month_reached: _Optional[int] = ..., client_count: _Optional[int] = ...) -> None: ...
 
+class GetUsageRequest(_message.Message):
+    __slots__ = ("name", "day_count", "by_statement")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DAY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BY_STATEMENT_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    day_count: int
+    by_statement: bool
+    def __init__(self, name: _Optional[str] = ..., day_count: _Optional[int] = ..., by_statement: _Optional[bool] = ...) -> None: ...
+
+class UsageRow(_message.Message):
+    __slots__ = ("day", "query_id", "text", "calls", "row_count", "exec_us", "micro_ru", "free_micro_ru", "used")
+    class UsedEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    QUERY_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXEC_US_FIELD_NUMBER: _ClassVar[int]
+    MICRO_RU_FIELD_NUMBER: _ClassVar[int]
+    FREE_MICRO_RU_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    day: str
+    query_id: int
+    text: str
+    calls: int
+    row_count: int
+    exec_us: int
+    micro_ru: int
+    free_micro_ru: int
+    used: _containers.ScalarMap[str, float]
+    def __init__(self, day: _Optional[str] = ..., query_id: _Optional[int] = ..., text: _Optional[str] = ..., calls: _Optional[int] = ..., row_count: _Optional[int] = ..., exec_us: _Optional[int] = ..., micro_ru: _Optional[int] = ..., free_micro_ru: _Optional[int] = ..., used: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class GetUsageResponse(_message.Message):
+    __slots__ = ("rows",)
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[UsageRow]
+    def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ...) -> None: ...
+
 class ListRangesRequest(_message.Message):
     __slots__ = ("tenant", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]

@@ -79,6 +79,11 @@ class TenantAdminStub:
                 request_serializer=admin__pb2.SetLimitsRequest.SerializeToString,
                 response_deserializer=admin__pb2.TenantLimits.FromString,
                 _registered_method=True)
+        self.GetUsage = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/GetUsage',
+                request_serializer=admin__pb2.GetUsageRequest.SerializeToString,
+                response_deserializer=admin__pb2.GetUsageResponse.FromString,
+                _registered_method=True)
         self.ListRanges = channel.unary_unary(
                 '/insula.admin.v1.TenantAdmin/ListRanges',
                 request_serializer=admin__pb2.ListRangesRequest.SerializeToString,
@@ -162,6 +167,13 @@ class TenantAdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsage(self, request, context):
+        """what the tenant is billed
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRanges(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -236,6 +248,11 @@ def add_TenantAdminServicer_to_server(servicer, server):
                     servicer.SetLimits,
                     request_deserializer=admin__pb2.SetLimitsRequest.FromString,
                     response_serializer=admin__pb2.TenantLimits.SerializeToString,
+            ),
+            'GetUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsage,
+                    request_deserializer=admin__pb2.GetUsageRequest.FromString,
+                    response_serializer=admin__pb2.GetUsageResponse.SerializeToString,
             ),
             'ListRanges': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRanges,
@@ -501,6 +518,33 @@ class TenantAdmin:
             '/insula.admin.v1.TenantAdmin/SetLimits',
             admin__pb2.SetLimitsRequest.SerializeToString,
             admin__pb2.TenantLimits.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/GetUsage',
+            admin__pb2.GetUsageRequest.SerializeToString,
+            admin__pb2.GetUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

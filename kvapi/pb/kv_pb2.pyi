@@ -96,7 +96,7 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., credential: _Optional[bytes] = ..., client_name: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges", "tokens")
+    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges", "tokens", "report_usage")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -121,6 +121,7 @@ class Request(_message.Message):
     PROTECT_FIELD_NUMBER: _ClassVar[int]
     RANGES_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
+    REPORT_USAGE_FIELD_NUMBER: _ClassVar[int]
     id: int
     read_ts: int
     catalog_version: int
@@ -145,7 +146,8 @@ class Request(_message.Message):
     protect: Protect
     ranges: Ranges
     tokens: Tokens
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ...) -> None: ...
+    report_usage: ReportUsage
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., report_usage: _Optional[_Union[ReportUsage, _Mapping]] = ...) -> None: ...
 
 class Get(_message.Message):
     __slots__ = ("key",)
@@ -330,6 +332,58 @@ class Limits(_message.Message):
     month_ru_max: float
     is_used_up: bool
     def __init__(self, rate_ru_per_s: _Optional[float] = ..., burst_ru_max: _Optional[float] = ..., month_ru_max: _Optional[float] = ..., is_used_up: _Optional[bool] = ...) -> None: ...
+
+class ReportUsage(_message.Message):
+    __slots__ = ("reporter", "sequence", "statements", "used", "free_micro_ru")
+    REPORTER_FIELD_NUMBER: _ClassVar[int]
+    SEQUENCE_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    FREE_MICRO_RU_FIELD_NUMBER: _ClassVar[int]
+    reporter: bytes
+    sequence: int
+    statements: _containers.RepeatedCompositeFieldContainer[StatementUsage]
+    used: Used
+    free_micro_ru: int
+    def __init__(self, reporter: _Optional[bytes] = ..., sequence: _Optional[int] = ..., statements: _Optional[_Iterable[_Union[StatementUsage, _Mapping]]] = ..., used: _Optional[_Union[Used, _Mapping]] = ..., free_micro_ru: _Optional[int] = ...) -> None: ...
+
+class StatementUsage(_message.Message):
+    __slots__ = ("query_id", "text", "calls", "row_count", "exec_us", "micro_ru")
+    QUERY_ID_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ROW_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXEC_US_FIELD_NUMBER: _ClassVar[int]
+    MICRO_RU_FIELD_NUMBER: _ClassVar[int]
+    query_id: int
+    text: str
+    calls: int
+    row_count: int
+    exec_us: int
+    micro_ru: int
+    def __init__(self, query_id: _Optional[int] = ..., text: _Optional[str] = ..., calls: _Optional[int] = ..., row_count: _Optional[int] = ..., exec_us: _Optional[int] = ..., micro_ru: _Optional[int] = ...) -> None: ...
+
+class Used(_message.Message):
+    __slots__ = ("read_batches", "read_requests", "read_bytes", "write_batches", "write_requests", "write_bytes", "kv_cpu_s", "sql_cpu_s", "egress_bytes")
+    READ_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    READ_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    READ_BYTES_FIELD_NUMBER: _ClassVar[int]
+    WRITE_BATCHES_FIELD_NUMBER: _ClassVar[int]
+    WRITE_REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    WRITE_BYTES_FIELD_NUMBER: _ClassVar[int]
+    KV_CPU_S_FIELD_NUMBER: _ClassVar[int]
+    SQL_CPU_S_FIELD_NUMBER: _ClassVar[int]
+    EGRESS_BYTES_FIELD_NUMBER: _ClassVar[int]
+    read_batches: float
+    read_requests: float
+    read_bytes: float
+    write_batches: float
+    write_requests: float
+    write_bytes: float
+    kv_cpu_s: float
+    sql_cpu_s: float
+    egress_bytes: float
+    def __init__(self, read_batches: _Optional[float] = ..., read_requests: _Optional[float] = ..., read_bytes: _Optional[float] = ..., write_batches: _Optional[float] = ..., write_requests: _Optional[float] = ..., write_bytes: _Optional[float] = ..., kv_cpu_s: _Optional[float] = ..., sql_cpu_s: _Optional[float] = ..., egress_bytes: _Optional[float] = ...) -> None: ...
 
 class Increment(_message.Message):
     __slots__ = ("key", "by", "has_bounds", "min", "max", "cycle", "start", "set", "is_called", "count", "peek")

@@ -14,6 +14,7 @@ from kvapi.errors import BadRequest, KvError, TenantSuspended, TenantUnknown
 from kvapi.pb import admin_pb2, admin_pb2_grpc
 from kvnode.admin.limits_calls import describe_limits, set_limits
 from kvnode.admin.range_pages import list_ranges
+from kvnode.admin.usage_rows import usage_rows
 from kvnode.core import Core
 from kvnode.ranges.keeper import RangeKeeper
 from kvnode.tenants.bucket_row import LimitsInvalid
@@ -134,6 +135,10 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
     async def SetLimits(self, request: Any, context: Any) -> Any:
         tenant = await self._find(request.name, context)
         return await _run(set_limits(self._core, tenant, request), context)
+
+    async def GetUsage(self, request: Any, context: Any) -> Any:
+        tenant = await self._find(request.name, context)
+        return usage_rows(self._core, tenant, request.day_count, by_statement=request.by_statement)
 
     async def ListRanges(self, request: Any, context: Any) -> Any:
         named = [await self._find(request.tenant, context)] if request.tenant else []

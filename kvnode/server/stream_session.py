@@ -48,6 +48,7 @@ from kvnode.server.range_requests import RangeRequests
 from kvnode.server.read_requests import ReadRequests
 from kvnode.server.stream_credit import StreamCredit
 from kvnode.server.token_requests import TokenRequests
+from kvnode.server.usage_requests import UsageRequests
 from kvnode.server.write_requests import WriteRequests
 from kvnode.tenants.catalog_use import CatalogUser
 from kvnode.tenants.tenant import Tenant
@@ -104,6 +105,7 @@ class StreamSession:
         self._handlers |= self.protects.handlers() | RangeRequests(self).handlers()
         self._handlers["catalog_use"] = CatalogRequests(self).use
         self._handlers["tokens"] = TokenRequests(self).ask
+        self._handlers["report_usage"] = UsageRequests(self).report
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)

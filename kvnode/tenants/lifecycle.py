@@ -44,6 +44,7 @@ from kvnode.tenants.records import (
     write_u64,
 )
 from kvnode.tenants.tenant import Tenant
+from kvnode.tenants.usage import usage_prefix
 from kvnode.txn.layers import NEVER
 from kvnode.txn.sequencer import CommitRequest
 from runtime.tasks import spawn
@@ -252,9 +253,9 @@ class TenantLifecycle:
             while removed == _ROWS_PER_WRITE:
                 removed = await self._remove_some(tenant, table, tenant.prefix)
                 live_count += removed if table is Table.LIVE else 0
-        descriptors = area_prefix(tenant.prefix)
-        while await self._remove_some(tenant, Table.SYSTEM, descriptors) == _ROWS_PER_WRITE:
-            pass  # as many again
+        for area in (area_prefix(tenant.prefix), usage_prefix(tenant.prefix)):
+            while await self._remove_some(tenant, Table.SYSTEM, area) == _ROWS_PER_WRITE:
+                pass  # as many again
         await self._core.write(tenant.id, lambda txn: _remove_records(txn, tenant.record))
         tenant.is_dropped = True
         self._core.tenants.forget(tenant)

@@ -8,6 +8,7 @@
     'g' tenant u32        → garbage collection threshold u64
     'r' tenant u32 …      → range descriptors, see ranges/descriptor.py
     'b' tenant u32        → limits and token bucket, see bucket_row.py; none: unlimited
+    'u' tenant u32 …      → what it is billed, see usage.py
 
 Integers are big-endian.
 """

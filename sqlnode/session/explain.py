@@ -74,9 +74,9 @@ def _name(plan: logical.Plan) -> str:
 
 async def _analyze(session: Session, plan: Plan) -> list[str]:
     session.block.ensure()
-    loop, account = session.loop, session.account
+    clock, account = session.engine.clock, session.account
     account.lap()
-    mark, started_s = account.meter.mark(), loop.time()
+    mark, started_s = account.meter.mark(), clock.monotonic_s()
     context = session.context(())
     if plan.kind is PlanKind.QUERY:
         row_count = 0
@@ -84,7 +84,7 @@ async def _analyze(session: Session, plan: Plan) -> list[str]:
             row_count += len(rows)
     else:
         row_count, _ = await plan.executable.run(context)
-    elapsed_ms = (loop.time() - started_s) * 1000
+    elapsed_ms = (clock.monotonic_s() - started_s) * 1000
     account.lap()
     used = account.meter.since(mark)
     return [f"Rows: {row_count}", f"Execution Time: {elapsed_ms:.3f} ms", *_cost_lines(used)]

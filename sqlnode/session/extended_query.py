@@ -220,13 +220,13 @@ async def execute(session: Session, frame: frames.Execute, *, is_last: bool) -> 
     require_allowed(session, portal.prepared.statement)
     if session.pace.throttle.is_on:
         await session.pace.begin(portal.prepared.statement)
-    started_s = session.loop.time()
+    started_s = session.engine.clock.monotonic_s()
     try:
         tag = await _execute(session, portal, frame, is_last=is_last)
     except BaseException:
         session.account.failed(portal.prepared.statement, portal.prepared.plan)
         raise
-    elapsed_s = session.loop.time() - started_s
+    elapsed_s = session.engine.clock.monotonic_s() - started_s
     session.account.succeeded(portal.prepared.statement, portal.prepared.plan, tag, elapsed_s)
 
 

@@ -74,7 +74,8 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
             out.add(plan_description(plan, ()))
         return await run_plan(session, plan, params, (), is_whole=is_whole, is_simple=True)
 
-    started_s = session.loop.time()
+    clock = session.engine.clock
+    started_s = clock.monotonic_s()
     try:
         tag = await run_statement(
             session, attempt, is_whole=is_whole, can_retry=not statement.is_transactional
@@ -83,7 +84,7 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
         session.account.failed(statement, plan)
         raise
     if plan is not None:
-        session.account.succeeded(statement, plan, tag, session.loop.time() - started_s)
+        session.account.succeeded(statement, plan, tag, clock.monotonic_s() - started_s)
     if tag:
         out.add(command_complete(tag))
     if not is_whole and out.is_large:

@@ -1,10 +1,11 @@
 """What statements cost: shown to who runs them, and billed to who owns the tenant."""
 
+import json
 import re
 
 import pytest
 
-from tests.e2e.stack import Stack
+from tests.e2e.stack import Stack, wait_until
 
 pytestmark = pytest.mark.e2e
 
@@ -12,7 +13,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def stack():
     """One stack; every test has a tenant of its own."""
-    with Stack() as running:
+    with Stack(config="[sqlnode]\nusage_period_s = 0.3\n") as running:
         yield running
 
 
@@ -64,3 +65,71 @@ def test_statements_are_told_apart_and_added_up(stack):
         connection.execute("select pg_stat_statements_reset()")
         left = connection.execute("select query from pg_stat_statements").fetchall()
         assert ("insert into t values ($1, $2)",) not in left
+
+
+def bill(stack, tenant, *words):
+    return json.loads(stack.insula("usage", tenant, "--json", *words).stdout)
+
+
+def whole_bill(stack, tenant):
+    """Return today and the statements, between two reports."""
+    while True:
+        (day,) = bill(stack, tenant)
+        statements = bill(stack, tenant, "--by", "statement")
+        if bill(stack, tenant) == [day]:
+            return day, statements
+
+
+def wait_for_bill(stack, tenant, text, calls):
+    """Wait until this kind of statement was reported so often."""
+
+    def is_reported():
+        rows = bill(stack, tenant, "--by", "statement")
+        return sum(row["calls"] for row in rows if row["query"] == text) >= calls
+
+    wait_until(is_reported, 10.0, f"{calls} calls of {text!r} are reported")
+
+
+def test_the_sum_over_statements_is_the_bill(stack):
+    """A bill nobody can explain; several processes report to it, and one of them is killed."""
+    stack.create_tenant("billed")
+    text = "insert into t values ($1, $2)"
+    with stack.connect("billed", autocommit=True) as connection:
+        connection.execute("create table t (a int primary key, b text)")
+        for key in range(30):
+            connection.execute(f"insert into t values ({key}, 'x')")
+        wait_for_bill(stack, "billed", text, 30)
+        shown = connection.execute(
+            "select ru from pg_stat_statements where query = %s", [text]
+        ).fetchone()
+    (pid,) = stack.sql_pids("billed")
+    stack.kill(pid)
+    with stack.connect("billed", autocommit=True) as connection:
+        for key in range(30, 40):
+            connection.execute(f"insert into t values ({key}, 'x')")
+        wait_for_bill(stack, "billed", text, 40)
+    day, statements = whole_bill(stack, "billed")
+    assert sum(row["micro_ru"] for row in statements) == day["micro_ru"]
+    assert sum(row["calls"] for row in statements) == day["calls"]
+    (inserts,) = [row for row in statements if row["query"] == text]
+    assert (inserts["calls"], inserts["rows"]) == (40, 40)
+    assert inserts["ru"] > shown[0] > 0
+    assert day["used"]["write_requests"] >= 40
+    assert text in stack.insula("usage", "billed", "--by", "statement").stdout
+
+
+def test_the_bill_outlives_the_kv_node(stack):
+    """What was reported before a kill -9 must be there after it, once."""
+    stack.create_tenant("durable")
+    with stack.connect("durable", autocommit=True) as connection:
+        for _ in range(20):
+            connection.execute("select 1 + 1")
+        wait_for_bill(stack, "durable", "select $1 + $2", 20)
+    before = bill(stack, "durable", "--by", "statement")
+    stack.kill_and_wait("kvnode")
+    after = {row["query_id"]: row for row in bill(stack, "durable", "--by", "statement")}
+    for row in before:
+        assert after[row["query_id"]]["micro_ru"] >= row["micro_ru"]
+    assert after[before[0]["query_id"]]["calls"] >= before[0]["calls"]
+    (counted,) = [row for row in after.values() if row["query"] == "select $1 + $2"]
+    assert counted["calls"] == 20
