@@ -18,11 +18,12 @@ _SMALL: Final = 1e-12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
-    """What ran: how often each thing was used, and the CPU time that took."""
+    """What ran: how often each thing was used, and the CPU time that took in all."""
 
     name: str
     counts: Mapping[str, float]
     cpu_ms: float
+    measured_ms: float = 0.0  # of that, charged as measured and not by counts
 
 
 def fit(workloads: Sequence[Workload], names: Sequence[str]) -> dict[str, float]:
@@ -39,7 +40,8 @@ def fit(workloads: Sequence[Workload], names: Sequence[str]) -> dict[str, float]
     scale = [sum(row[j] ** 2 for row in rows) ** 0.5 or 1.0 for j in size]
     rows = [[row[j] / scale[j] for j in size] for row in rows]
     gram = [[sum(row[i] * row[j] for row in rows) for j in size] for i in size]
-    slope = [-sum(row[j] for row in rows) for j in size]
+    priced = [max(0.0, 1 - w.measured_ms / w.cpu_ms) for w in workloads]
+    slope = [-sum(row[j] * part for row, part in zip(rows, priced, strict=True)) for j in size]
     found = [0.0] * len(names)
     for _ in range(_ROUNDS_MAX):
         most = 0.0
@@ -53,14 +55,13 @@ def fit(workloads: Sequence[Workload], names: Sequence[str]) -> dict[str, float]
                 most = max(most, abs(step))
         if most < _SMALL:
             break
-    return {
-        name: value / scale[j] for j, (name, value) in enumerate(zip(names, found, strict=True))
-    }
+    return {name: found[j] / scale[j] for j, name in enumerate(names)}
 
 
 def predicted_ms(workload: Workload, prices_ms: Mapping[str, float]) -> float:
     """Return the CPU time that prices say a workload takes."""
-    return sum(prices_ms.get(name, 0.0) * count for name, count in workload.counts.items())
+    priced = sum(prices_ms.get(name, 0.0) * count for name, count in workload.counts.items())
+    return priced + workload.measured_ms
 
 
 def relative_error(workload: Workload, prices_ms: Mapping[str, float]) -> float:
