@@ -19,7 +19,7 @@ ROWS = 60_000  # with their index entries about 15 times what may be held
 PAD = 10  # characters of each row
 GROWTH_MIB_MAX = 40  # buffered until the commit they take 100
 LONG_ROWS = 1_000_000
-LONG_GROWTH_MIB_MAX = 160  # of which the two buffers of 8 MiB, as Python objects, are the most
+LONG_GROWTH_MIB_MAX = 160  # whatever is in flight; the rows themselves take ten times as much
 
 
 def private_mib(pid):
