@@ -23,6 +23,8 @@ class TieredTokens:
         self._debt_s = debt_s
         self._filled_s: float | None = None
         self._rates: list[float] = []
+        self._caps: list[float] = []
+        self._floor = -math.inf  # the same for all tiers, or privilege could turn round
         self.levels = [math.inf] * len(rates)
         self.set_rates(rates)  # starts full
         self.taken = 0.0  # in all, ever
@@ -38,16 +40,20 @@ class TieredTokens:
         assert all(low <= high for high, low in pairwise(rates)), "privilege is a higher rate"
         assert rates[-1] > 0, "a tier without refill never passes again"
         self._rates = list(rates)
-        self._clamp()
+        self._caps = [self._burst_s * rate for rate in rates]
+        self._floor = -self._debt_s * rates[0]
+        self.levels = [
+            min(max(level, self._floor), cap)
+            for level, cap in zip(self.levels, self._caps, strict=True)
+        ]
 
     def fill(self, now_s: float) -> None:
         """Add what has dripped in since the last call."""
         if self._filled_s is not None and (elapsed_s := now_s - self._filled_s) > 0:
-            self.levels = [
-                level + rate * elapsed_s
-                for level, rate in zip(self.levels, self._rates, strict=True)
-            ]
-            self._clamp()
+            levels, caps = self.levels, self._caps
+            for tier, rate in enumerate(self._rates):
+                level = levels[tier] + rate * elapsed_s
+                levels[tier] = level if level < caps[tier] else caps[tier]
         self._filled_s = now_s
 
     def may_take(self, tier: int) -> bool:
@@ -57,16 +63,11 @@ class TieredTokens:
     def take(self, amount: float) -> None:
         """Charge `amount`, which may be negative: a correction."""
         self.taken += amount
-        self.levels = [level - amount for level in self.levels]
-        self._clamp()
+        levels, caps, floor = self.levels, self._caps, self._floor
+        for tier, cap in enumerate(caps):
+            level = levels[tier] - amount
+            levels[tier] = floor if level < floor else cap if level > cap else level
 
     def wait_s(self, tier: int) -> float:
         """Return how long until work of `tier` may go, if nothing else goes before."""
         return 0.0 if self.levels[tier] > 0 else -self.levels[tier] / self._rates[tier]
-
-    def _clamp(self) -> None:
-        floor = -self._debt_s * self._rates[0]  # the same for all, or privilege could turn round
-        self.levels = [
-            min(max(level, floor), self._burst_s * rate)
-            for level, rate in zip(self.levels, self._rates, strict=True)
-        ]

@@ -28,6 +28,7 @@ long reads take turns, first come, first served.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
@@ -41,6 +42,8 @@ from runtime.clock import Clock, CpuClock
 _ESTIMATE_S: Final = 0.0002  # of a turn, until it is known
 _SHARED_S: Final = 10.0  # two tenants active within so long share the node
 _SHARED_PART: Final = 0.25  # of a slice, then
+_ALONE_SLICES: Final = 4  # for what arrives in one turn, while one tenant has the node
+_WORTHWHILE_S: Final = 0.0001  # of a slice that is left
 _ELASTIC_RETRY_S: Final = 0.001
 _HELD_S: Final = 0.005  # longer than this nothing should hold the loop
 
@@ -75,12 +78,16 @@ class Scheduler:
         self.tokens = CpuTokens(CpuConfig(cores=cores))
         self.elastic_tokens = ElasticCpu(ElasticConfig(cores=cores), now_s=now_s)
         self._blocked: list[Task] = []
-        self._uses: dict[int, float] = {}  # tenant → wall seconds at once, not charged yet
+        self._uses: defaultdict[int, float] = defaultdict(
+            float
+        )  # tenant → wall seconds at once, not charged yet
         self._began_s = self._settled_s = now_s
         self._cpu_s = 0.0  # thread time when last looked at
         self._is_scheduled = False
         self._is_running = False  # a turn
-        self._has_turned = True  # the loop has been round since `ends_s` was set
+        self._at_once_s = _ALONE_SLICES * quantum_s  # for chunks, of each turn
+        self._at_once_ends_s = self._renew_s = 0.0
+        self._has_turned = True  # the loop has been round since those were set
         self._timer: asyncio.TimerHandle | None = None
         self._last_tenant = 0
         self._last_seen_s = self._shared_until_s = -1e9
@@ -94,16 +101,16 @@ class Scheduler:
     def begin(self) -> None:
         """Start the account of a chunk of frames; decide whether it may run at once."""
         self._began_s = now_s = self.now()
-        if now_s < self.ends_s:
-            return
-        if not self.is_shared:
-            self.ends_s = now_s + self._slice_s  # for each chunk: nobody else is there
-        elif self._has_turned:
-            self.ends_s = now_s + self._slice_s
-            self._has_turned = False
-            self._loop.call_soon(self._turned)
-        else:
-            self.is_open = False  # this turn's slice is used up, by others
+        if now_s >= self._renew_s and self.is_enabled:
+            if self._has_turned:
+                self._renew_s = now_s + self._at_once_s / 2
+                self._at_once_ends_s = now_s + self._at_once_s
+                self._has_turned = False
+                self._loop.call_soon(self._turned)
+            elif now_s >= self._at_once_ends_s:
+                self.is_open = False  # this turn's time is used up, by others
+        ends_s = now_s + self._slice_s
+        self.ends_s = min(ends_s, self._at_once_ends_s) if self.is_enabled else ends_s
 
     def end(self, tenant_id: int) -> None:
         """End the account: `tenant_id` used what has passed since `begin`."""
@@ -111,16 +118,24 @@ class Scheduler:
             return
         now_s = self.now()
         self.activity_count += 1
-        uses, used_s = self._uses, now_s - self._began_s
-        uses[tenant_id] = uses.get(tenant_id, 0.0) + used_s
-        if used_s > _HELD_S:
-            self.on_held("chunk", tenant_id, min(used_s, self._cpu.thread_s() - self._cpu_s))
+        self._uses[tenant_id] += now_s - self._began_s
         if now_s - self._settled_s >= self._quantum_s:
+            if now_s - self._began_s > _HELD_S:
+                used_s = min(now_s - self._began_s, self._cpu.thread_s() - self._cpu_s)
+                self.on_held("chunk", tenant_id, used_s)
             self._settle(now_s)
 
     def is_over(self) -> bool:
-        """Tell whether what runs should give way."""
-        return self.now() >= self.ends_s
+        """Tell whether what runs should give way: not if it was only kept from the CPU."""
+        now_s = self.now()
+        if now_s < self.ends_s:
+            return False
+        if self.is_shared or self._is_running:
+            return True
+        # The account was settled up to a slice before this chunk began.
+        left_s = 2 * self._slice_s - (self._cpu.thread_s() - self._cpu_s)
+        self.ends_s = now_s + max(left_s, 0.0)
+        return left_s < _WORTHWHILE_S
 
     # --- what waits ---------------------------------------------------------------------------
 
@@ -292,7 +307,7 @@ class Scheduler:
         before_s, self._cpu_s = self._cpu_s, self._cpu.thread_s()
         self._settled_s = now_s
         if self._uses:
-            uses, self._uses = self._uses, {}
+            uses, self._uses = self._uses, defaultdict(float)
             wall_s = sum(uses.values())
             part = min(1.0, (self._cpu_s - before_s) / wall_s) if wall_s > 0 else 0.0
             for tenant_id, used_s in uses.items():
@@ -307,6 +322,7 @@ class Scheduler:
         )
         self.is_shared = self.is_enabled and self._shared_until_s > now_s
         self._slice_s = self._quantum_s * (_SHARED_PART if self.is_shared else 1.0)
+        self._at_once_s = self._slice_s if self.is_shared else _ALONE_SLICES * self._quantum_s
         if self.is_open and self.tokens.wait_s(CpuTier.REGULAR):
             self.is_open = not self.is_enabled
 

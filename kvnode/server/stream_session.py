@@ -106,6 +106,7 @@ class StreamSession:
         self._handlers["catalog_use"] = CatalogRequests(self).use
         self._handlers["tokens"] = TokenRequests(self).ask
         self._handlers["report_usage"] = UsageRequests(self).report
+        self._handlers["cancel"] = self._cancel
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:
             hello_s_max = min(hello_s_max, core.config.hello_s_max)
@@ -175,15 +176,16 @@ class StreamSession:
         """Handle requests now as far as they may run, let the others wait."""
         scheduler, handled = self._scheduler, 0
         if scheduler.is_open and not self.lane and not self.is_paused:
-            handle, now, ends_s = self._handle, scheduler.now, scheduler.ends_s
-            must_yield = scheduler.is_enabled
+            is_plain = not (scheduler.is_shared or self.elastic.txns)
+            handle = self._perform if is_plain else self._handle
+            must_yield, is_over = scheduler.is_enabled, scheduler.is_over
             for request in requests:
                 name = request.WhichOneof("op")
                 handle(request, name)
                 handled += 1
                 # The answers so far filled the client's buffer, or the turn is over.
                 if self.is_paused or (
-                    must_yield and (name != "get" or not handled % _GETS) and now() >= ends_s
+                    must_yield and (name != "get" or not handled % _GETS) and is_over()
                 ):
                     break
         if handled < len(requests) and not self.is_closed:
@@ -192,9 +194,7 @@ class StreamSession:
 
     def _handle(self, request: kv_pb2.Request, name: str | None) -> None:
         """Handle a request, or let it wait with the elastic ones."""
-        if name == "cancel":
-            self._cancel(request.cancel.request_id, Cancelled("canceled by the client"))
-        elif (self._scheduler.is_shared or self.elastic.txns) and self._is_elastic(request, name):
+        if (self._scheduler.is_shared or self.elastic.txns) and self._is_elastic(request, name):
             now_s = self._scheduler.now()
             self.elastic.extend((request,), now_s, size_bytes=request.ByteSize())
         else:
@@ -211,7 +211,7 @@ class StreamSession:
         assert tenant is not None, "requests are handled after the hello only"
         ranges = tenant.ranges
         try:
-            if (refusal := tenant.refusal()) is not None:
+            if (refusal := tenant.refusal()) is not None and name != "cancel":
                 raise refusal
             if (handler := self._handlers.get(name or "")) is None:
                 raise BadRequest("the request names no known operation")
@@ -377,8 +377,9 @@ class StreamSession:
     def _hello_missing(self) -> None:
         self.fail(CredentialRefused("no hello in time"))
 
-    def _cancel(self, request_id: int, error: KvError) -> None:
+    def _cancel(self, request: kv_pb2.Request) -> None:
         """End a request wherever it waits."""
+        request_id, error = request.cancel.request_id, Cancelled("canceled by the client")
         if (cancel := self.outstanding.get(request_id)) is not None:
             cancel(error)
         elif not self.lane.cancel(request_id, error):
