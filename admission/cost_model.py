@@ -13,6 +13,8 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 MIB: Final = 1 << 20
+Counts = tuple[float, float, float, float, float, float, float, float, float]
+"""One number for each field of `Usage`, in that order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,28 @@ PRICES: Final = {
     "egress_bytes": Price(1024 / MIB, "byte", "1 KiB is one RU"),
 }
 assert list(PRICES) == [f.name for f in fields(Usage)], "each use has its price"
+
+
+_RU: Final = tuple(price.ru for price in PRICES.values())
+
+
+def request_units_of(counts: Counts) -> float:
+    """Return the price of counters in the order of `Usage`: once for each statement, so unrolled.
+
+    >>> request_units_of((1, 1, 64 << 10, 0, 0, 0, 0, 0, 0))
+    1.625
+    """
+    reads, keys, read_bytes, writes, written, write_bytes, kv_cpu_s, sql_cpu_s, egress_bytes = (
+        counts
+    )
+    ru = sql_cpu_s * _RU[7] + egress_bytes * _RU[8]
+    if reads:
+        ru += reads * _RU[0] + keys * _RU[1] + read_bytes * _RU[2]
+    if writes:
+        ru += writes * _RU[3] + written * _RU[4] + write_bytes * _RU[5]
+    if kv_cpu_s:
+        ru += kv_cpu_s * _RU[6]
+    return ru
 
 
 def request_units(usage: Usage) -> float:

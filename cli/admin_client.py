@@ -114,6 +114,11 @@ class AdminClient:
         rows: Sequence[admin_pb2.UsageRow] = self._call(self._stub.GetUsage, request).rows
         return rows
 
+    def top(self) -> admin_pb2.GetTopResponse:
+        """Return who uses the KV node now."""
+        found: admin_pb2.GetTopResponse = self._call(self._stub.GetTop, admin_pb2.Empty())
+        return found
+
     def split_range(self, tenant: str, *, key: bytes | None) -> None:
         """Split the range that holds `key` there; None: the largest, in the middle."""
         request = admin_pb2.SplitRangeRequest(tenant=tenant, key=key)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from cli import debug, key_range, limits, tenant, usage
+from cli import debug, key_range, limits, tenant, top, usage
 from cli.errors import FAILED, USAGE, CommandFailed
 from cli.options import (
     ConfigFile,
@@ -31,6 +31,7 @@ app.add_typer(limits.app, name="limits")
 app.add_typer(key_range.app, name="range")
 app.add_typer(debug.app, name="debug")
 app.command()(usage.usage)
+app.command()(top.top)
 
 
 @app.command()

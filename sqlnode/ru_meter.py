@@ -19,10 +19,10 @@ part of `root`: metered apart, and free.
 
 from collections.abc import Sequence
 
-from admission.cost_model import Usage, request_units
+from admission.cost_model import Counts, Usage, request_units, request_units_of
 
-Mark = tuple[float, ...]
-"""Counters at some moment, in the order of `Usage`."""
+Mark = Counts
+"""Counters at some moment."""
 
 
 class RuMeter:
@@ -80,6 +80,14 @@ class RuMeter:
     def charge_egress(self, size_bytes: float) -> None:
         """Charge bytes sent to the client."""
         self.egress_bytes += size_bytes
+
+    def take(self, mark: Mark) -> tuple[float, Mark]:
+        """Return what was charged since `mark` costs, and the mark of now."""
+        now = self.mark()
+        a, b, c, d, e, f, g, h, i = mark
+        j, k, m, n, o, p, q, r, s = now
+        used = (j - a, k - b, m - c, n - d, o - e, p - f, q - g, r - h, s - i)
+        return request_units_of(used), now
 
     # parts
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
+from kvapi.latency import BUCKETS, bucket_of
 from sqlnode.parse.normalize import normalize
 from sqlnode.statements import Statement
 
@@ -72,6 +73,7 @@ class StatementStats:
         self._entries: dict[str, Entry] = {}
         self._unreported: dict[Entry, None] = {}
         self.dropped_count = 0
+        self._latencies = [0] * BUCKETS
 
     def find(self, statement: Statement) -> Entry:
         """Return the entry of a statement, a new one if there is none."""
@@ -102,6 +104,7 @@ class StatementStats:
             entry.exec_s_max = exec_s
         if exec_s < entry.exec_s_min:
             entry.exec_s_min = exec_s
+        self._latencies[bucket_of(exec_s)] += 1
         entry.new_calls += 1
         entry.new_rows += row_count
         entry.new_exec_s += exec_s
@@ -112,6 +115,11 @@ class StatementStats:
         taken = list(self._unreported)[:count_max]
         for entry in taken:
             del self._unreported[entry]
+        return taken
+
+    def take_latencies(self) -> list[int]:
+        """Return how long statements took since the last time, in buckets."""
+        taken, self._latencies = self._latencies, [0] * BUCKETS
         return taken
 
     @property

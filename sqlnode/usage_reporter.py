@@ -14,7 +14,7 @@ that their entries were charged since the last one.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from admission.cost_model import Usage, request_units
 from kvapi.client.kv_client import KvClient
@@ -29,6 +29,14 @@ PERIOD_S: Final = 10.0
 REPORTER_BYTES: Final = 8
 _LAST_S_MAX: Final = 1.0  # for the report at the end of the process
 _NAMES: Final = tuple(Usage.__dataclass_fields__)
+
+
+class _Report(NamedTuple):
+    sequence: int
+    statements: list[StatementCost]
+    used: dict[str, float]
+    free_micro_ru: int
+    latencies: list[int]
 
 
 class UsageReporter:
@@ -53,7 +61,7 @@ class UsageReporter:
         self._sequence = 0
         self._reported = Usage()
         self._free_micro_ru = 0
-        self._pending: tuple[int, list[StatementCost], dict[str, float], int] | None = None
+        self._pending: _Report | None = None
         self._sending = asyncio.Lock()
         self._task: asyncio.Task[Any] | None = None
 
@@ -79,13 +87,14 @@ class UsageReporter:
             while self._pending is not None or self._stats.has_news:
                 if self._pending is None:
                     self._pending = self._make()
-                sequence, statements, used, free_micro_ru = self._pending
+                pending = self._pending
                 await self._report(
-                    statements,
+                    pending.statements,
                     reporter=self._reporter,
-                    sequence=sequence,
-                    used=used,
-                    free_micro_ru=free_micro_ru,
+                    sequence=pending.sequence,
+                    used=pending.used,
+                    free_micro_ru=pending.free_micro_ru,
+                    latencies=pending.latencies,
                 )
                 self._pending = None
 
@@ -97,7 +106,7 @@ class UsageReporter:
             except KvError as error:
                 _log.info("usage_postponed", extra={"error": str(error)})
 
-    def _make(self) -> tuple[int, list[StatementCost], dict[str, float], int]:
+    def _make(self) -> _Report:
         """Take what is new, as much as one report holds."""
         statements = [_taken(entry) for entry in self._stats.unreported(STATEMENTS_MAX)]
         usage = self._meter.usage()
@@ -111,7 +120,8 @@ class UsageReporter:
         free_more = free_micro_ru - self._free_micro_ru
         self._free_micro_ru = free_micro_ru
         self._sequence += 1
-        return self._sequence, statements, used, free_more
+        latencies = self._stats.take_latencies()
+        return _Report(self._sequence, statements, used, free_more, latencies)
 
 
 def _taken(entry: Entry) -> StatementCost:

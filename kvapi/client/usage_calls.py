@@ -1,7 +1,7 @@
 """ReportUsage: what a process's statements cost, for the bill."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from kvapi.client import operations as ops
@@ -35,8 +35,12 @@ class UsageCalls:
         sequence: int,
         used: Mapping[str, float],
         free_micro_ru: int,
+        latencies: Sequence[int] = (),
     ) -> asyncio.Future[None]:
-        """Report; durable when the future is done. The same sequence again changes nothing."""
+        """Report; durable when the future is done. The same sequence again changes nothing.
+
+        `latencies`: how long statements took, in the buckets of kvapi/latency.py.
+        """
         future = asyncio.get_running_loop().create_future()
         rows = list(statements)
         size = 256 + sum(4 * len(row.text) + 64 for row in rows)
@@ -53,6 +57,7 @@ class UsageCalls:
                 exec_us=row.exec_us,
                 micro_ru=row.micro_ru,
             )
+        report.latency_counts.extend(latencies)
         for name, count in used.items():
             setattr(report.used, name, count)
         return future

@@ -238,6 +238,44 @@ class GetUsageResponse(_message.Message):
     rows: _containers.RepeatedCompositeFieldContainer[UsageRow]
     def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ...) -> None: ...
 
+class TopRow(_message.Message):
+    __slots__ = ("tenant", "weight", "cpu_per_s", "kv_reads_per_s", "kv_writes_per_s", "queued", "wait_counts", "statements_per_s", "statement_p50_s", "statement_p99_s", "ru_per_s", "stream_count", "throttled_s")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    CPU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    KV_READS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    KV_WRITES_PER_S_FIELD_NUMBER: _ClassVar[int]
+    QUEUED_FIELD_NUMBER: _ClassVar[int]
+    WAIT_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    STATEMENTS_PER_S_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_P50_S_FIELD_NUMBER: _ClassVar[int]
+    STATEMENT_P99_S_FIELD_NUMBER: _ClassVar[int]
+    RU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    STREAM_COUNT_FIELD_NUMBER: _ClassVar[int]
+    THROTTLED_S_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    weight: float
+    cpu_per_s: float
+    kv_reads_per_s: float
+    kv_writes_per_s: float
+    queued: int
+    wait_counts: _containers.RepeatedScalarFieldContainer[int]
+    statements_per_s: float
+    statement_p50_s: float
+    statement_p99_s: float
+    ru_per_s: float
+    stream_count: int
+    throttled_s: float
+    def __init__(self, tenant: _Optional[str] = ..., weight: _Optional[float] = ..., cpu_per_s: _Optional[float] = ..., kv_reads_per_s: _Optional[float] = ..., kv_writes_per_s: _Optional[float] = ..., queued: _Optional[int] = ..., wait_counts: _Optional[_Iterable[int]] = ..., statements_per_s: _Optional[float] = ..., statement_p50_s: _Optional[float] = ..., statement_p99_s: _Optional[float] = ..., ru_per_s: _Optional[float] = ..., stream_count: _Optional[int] = ..., throttled_s: _Optional[float] = ...) -> None: ...
+
+class GetTopResponse(_message.Message):
+    __slots__ = ("rows", "cores")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CORES_FIELD_NUMBER: _ClassVar[int]
+    rows: _containers.RepeatedCompositeFieldContainer[TopRow]
+    cores: float
+    def __init__(self, rows: _Optional[_Iterable[_Union[TopRow, _Mapping]]] = ..., cores: _Optional[float] = ...) -> None: ...
+
 class ListRangesRequest(_message.Message):
     __slots__ = ("tenant", "page_token")
     TENANT_FIELD_NUMBER: _ClassVar[int]

@@ -84,6 +84,11 @@ class TenantAdminStub:
                 request_serializer=admin__pb2.GetUsageRequest.SerializeToString,
                 response_deserializer=admin__pb2.GetUsageResponse.FromString,
                 _registered_method=True)
+        self.GetTop = channel.unary_unary(
+                '/insula.admin.v1.TenantAdmin/GetTop',
+                request_serializer=admin__pb2.Empty.SerializeToString,
+                response_deserializer=admin__pb2.GetTopResponse.FromString,
+                _registered_method=True)
         self.ListRanges = channel.unary_unary(
                 '/insula.admin.v1.TenantAdmin/ListRanges',
                 request_serializer=admin__pb2.ListRangesRequest.SerializeToString,
@@ -174,6 +179,13 @@ class TenantAdminServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTop(self, request, context):
+        """who uses the node now
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListRanges(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -253,6 +265,11 @@ def add_TenantAdminServicer_to_server(servicer, server):
                     servicer.GetUsage,
                     request_deserializer=admin__pb2.GetUsageRequest.FromString,
                     response_serializer=admin__pb2.GetUsageResponse.SerializeToString,
+            ),
+            'GetTop': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTop,
+                    request_deserializer=admin__pb2.Empty.FromString,
+                    response_serializer=admin__pb2.GetTopResponse.SerializeToString,
             ),
             'ListRanges': grpc.unary_unary_rpc_method_handler(
                     servicer.ListRanges,
@@ -545,6 +562,33 @@ class TenantAdmin:
             '/insula.admin.v1.TenantAdmin/GetUsage',
             admin__pb2.GetUsageRequest.SerializeToString,
             admin__pb2.GetUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTop(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/insula.admin.v1.TenantAdmin/GetTop',
+            admin__pb2.Empty.SerializeToString,
+            admin__pb2.GetTopResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -14,6 +14,7 @@ from kvapi.errors import BadRequest, KvError, TenantSuspended, TenantUnknown
 from kvapi.pb import admin_pb2, admin_pb2_grpc
 from kvnode.admin.limits_calls import describe_limits, set_limits
 from kvnode.admin.range_pages import list_ranges
+from kvnode.admin.top_rows import top_rows
 from kvnode.admin.usage_rows import usage_rows
 from kvnode.core import Core
 from kvnode.ranges.keeper import RangeKeeper
@@ -139,6 +140,10 @@ class TenantAdminService(admin_pb2_grpc.TenantAdminServicer):
     async def GetUsage(self, request: Any, context: Any) -> Any:
         tenant = await self._find(request.name, context)
         return usage_rows(self._core, tenant, request.day_count, by_statement=request.by_statement)
+
+    async def GetTop(self, request: Any, context: Any) -> Any:
+        del request, context
+        return top_rows(self._core)
 
     async def ListRanges(self, request: Any, context: Any) -> Any:
         named = [await self._find(request.tenant, context)] if request.tenant else []

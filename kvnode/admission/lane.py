@@ -200,6 +200,7 @@ class Lane(Task):
                 owner.waited(next(iter(kinds.values()))[1])
             for name, (count, wait_s) in kinds.items():
                 self._scheduler.waits.observe(kind_of(name), wait_s, count)
+                self._scheduler.loads.waited(self.tenant_id, wait_s, count)
         return not waiting or owner.is_paused
 
     def cancel(self, request_id: int, error: KvError) -> bool:

@@ -36,6 +36,7 @@ from admission.cpu_tokens import CpuConfig, CpuTier, CpuTokens
 from admission.elastic_cpu import ElasticConfig, ElasticCpu
 from admission.queue import FairQueue, Priority, QueueConfig, Work
 from kvnode.admission.task import Task
+from kvnode.admission.tenant_loads import TenantLoads
 from kvnode.admission.waits import WaitHistogram
 from runtime.clock import Clock, CpuClock
 
@@ -69,7 +70,9 @@ class Scheduler:
         self.is_open = True
         self.is_shared = False  # several tenants were active lately
         self.ends_s = 0.0
+        self.cores = cores
         self.waits = WaitHistogram()
+        self.loads = TenantLoads()
         self.turn_count = 0
         self.on_held: Callable[[str, int, float], None] = _ignore  # what, whose, CPU seconds
         now_s = self.now()
@@ -277,6 +280,7 @@ class Scheduler:
             return
         if task.wait_kind:
             self.waits.observe(task.wait_kind, now_s - task.since_s)
+            self.loads.waited(task.tenant_id, now_s - task.since_s)
         self._seen(task.tenant_id, now_s)
         is_over = True
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import BadRequest, KvError
+from kvapi.latency import BUCKETS
 from kvapi.pb import kv_pb2
 from kvnode.storage.engine import WriteTxn
 from kvnode.tenants.usage import (
@@ -45,6 +46,13 @@ class UsageRequests:
         def work(txn: WriteTxn) -> None:
             record_usage(txn, tenant.prefix, day, report)
 
+        core.scheduler.loads.reported(
+            tenant.id,
+            calls=sum(statement.calls for statement in report.statements),
+            micro_ru=sum(statement.micro_ru for statement in report.statements),
+            latencies=list(request.report_usage.latency_counts[:BUCKETS]),
+            now_s=core.scheduler.now(),
+        )
         size = request.report_usage.ByteSize()
         core.group.submit(
             SystemOperation(

@@ -11,7 +11,6 @@ charged to the entry `<session>`.
 
 from typing import Final
 
-from admission.cost_model import request_units
 from sqlnode.cpu_shares import CpuShares
 from sqlnode.planner import Plan
 from sqlnode.ru_meter import RuMeter
@@ -85,7 +84,6 @@ class Account:
         meter, sent_bytes = self.meter, self._out.total_bytes
         meter.egress_bytes += sent_bytes - self._sent_bytes
         self._sent_bytes = sent_bytes
-        used = meter.since(self._mark)
-        self._mark = meter.mark()
-        if micro_ru := round(request_units(used) * MICRO):
+        ru, self._mark = meter.take(self._mark)
+        if micro_ru := round(ru * MICRO):
             self._stats.charge(entry, micro_ru)

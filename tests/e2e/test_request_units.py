@@ -133,3 +133,24 @@ def test_the_bill_outlives_the_kv_node(stack):
     assert after[before[0]["query_id"]]["calls"] >= before[0]["calls"]
     (counted,) = [row for row in after.values() if row["query"] == "select $1 + $2"]
     assert counted["calls"] == 20
+
+
+def test_top_shows_who_works(stack):
+    """An operator whose node is busy has to see by whom."""
+    stack.create_tenant("busy")
+    stack.create_tenant("lazy")
+    with stack.connect("lazy"), stack.connect("busy", autocommit=True) as connection:
+        connection.execute("create table t (a int primary key, b int)")
+        for key in range(300):
+            connection.execute("insert into t values (%s, 0)", [key])
+        wait_for_bill(stack, "busy", "insert into t values ($1, 0)", 300)
+        words = ("top", "--once", "--json", "--interval", "0.2")
+        view = json.loads(stack.insula(*words).stdout)
+        seen = {row["tenant"]: row for row in view["tenants"]}
+        assert seen["busy"]["share"] > seen["lazy"]["share"]
+        assert seen["busy"]["statements_per_s"] > 0
+        assert seen["busy"]["ru_per_s"] > 0
+        assert seen["busy"]["p99_ms"] >= seen["busy"]["p50_ms"] > 0
+        assert seen["busy"]["processes"] == 1
+        assert 0 < view["fairness_index"] <= 1
+        assert "busy" in stack.insula("top", "--once", "--interval", "0.2").stdout
