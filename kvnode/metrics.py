@@ -49,7 +49,7 @@ class KvnodeMetrics(Collector):
             waits.add_metric([kind], buckets=buckets, sum_value=sum_s)
         yield waits
 
-    def _counters(self) -> list[tuple[str, str, int]]:
+    def _counters(self) -> list[tuple[str, str, float]]:
         core = self._core
         stats, group, sequencer = core.stats, core.group, core.sequencer
         return [
@@ -63,6 +63,13 @@ class KvnodeMetrics(Collector):
             ("streams_refused", "Streams refused before their hello.", stats.streams_refused),
             ("admission_turns", "Slices given to what waits.", core.scheduler.turn_count),
             ("loop_held", "Stretches over 5 ms on the loop.", core.watchdog.held_count),
+            ("bucket_requests", "Requests for tokens.", core.buckets.request_count),
+            ("bucket_granted_ru", "Request units granted.", core.buckets.granted_ru),
+            (
+                "bucket_throttled_seconds",
+                "Time that statements of limited tenants waited for tokens.",
+                core.buckets.throttled_s,
+            ),
             ("commits", "Transactions committed.", sequencer.commit_count),
             ("commit_conflicts", "Commits refused by validation.", sequencer.conflict_count),
             (
@@ -108,6 +115,11 @@ class KvnodeMetrics(Collector):
                 "intents_bytes",
                 "Staged writes not moved or discarded yet.",
                 sum(tenant.layers.size_bytes for tenant in core.tenants.loaded()),
+            ),
+            (
+                "limited_tenants",
+                "Tenants in memory that have limits.",
+                sum(tenant.bucket is not None for tenant in core.tenants.loaded()),
             ),
             ("ranges", "Ranges in memory.", self._keeper.range_count()),
             *self._admission(),
