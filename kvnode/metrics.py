@@ -67,7 +67,7 @@ class KvnodeMetrics(Collector):
             ("bucket_granted_ru", "Request units granted.", core.buckets.granted_ru),
             (
                 "bucket_throttled_seconds",
-                "Time that statements of limited tenants waited for tokens.",
+                "Time that statements waited for tokens.",
                 core.buckets.throttled_s,
             ),
             ("commits", "Transactions committed.", sequencer.commit_count),
@@ -117,8 +117,8 @@ class KvnodeMetrics(Collector):
                 sum(tenant.layers.size_bytes for tenant in core.tenants.loaded()),
             ),
             (
-                "limited_tenants",
-                "Tenants in memory that have limits.",
+                "buckets",
+                "Token buckets in memory, one for each who is limited.",
                 sum(tenant.bucket is not None for tenant in core.tenants.loaded()),
             ),
             ("ranges", "Ranges in memory.", self._keeper.range_count()),
