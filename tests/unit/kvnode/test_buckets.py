@@ -1,0 +1,198 @@
+"""Limits and buckets of tenants on a simulated node: what operators set, what a crash leaves."""
+
+import asyncio
+import json
+
+import pytest
+
+from admission.token_bucket import TokenRequest
+from kvapi.errors import DiskFull
+from kvapi.pb import admin_pb2, kv_pb2
+from kvnode.admin.limits_calls import describe_limits, set_limits
+from kvnode.storage.engine import StoreCorrupt, Table
+from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.tenants.bucket_row import Limits, LimitsInvalid, bucket_key, decode_row, read_row
+from kvnode.tenants.tenant_bucket import TenantBucket, changed, made
+from kvnode.verify import problems_of, verify_store
+from tests.sim.sim_node import SimNode
+from tests.sim.virtual_loop import run_virtual
+
+
+def simulated(test):
+    """Run an async test body on a virtual loop with a node and a tenant's id."""
+
+    def run():
+        async def body(loop):
+            node = SimNode(loop)
+            await test(node, await node.create("acme"))
+
+        run_virtual(body)
+
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+async def set_some(node, tenant_id, **limits):
+    request = admin_pb2.SetLimitsRequest(name="acme", **limits)
+    return await set_limits(node.core, node.core.load_tenant(tenant_id), request)
+
+
+def ask(stream, sequence, **fields):
+    asked = {"client_id": 7, "sequence": sequence, "period_s": 2.0} | fields
+    return stream.request(tokens=kv_pb2.Tokens(**asked))
+
+
+@simulated
+async def test_operators_change_one_limit_at_a_time(node, tenant_id):
+    """Raising the rate would forget the budget, or a removed one stay in force."""
+    found = await set_some(node, tenant_id, rate_ru_per_s=100)
+    assert (found.rate_ru_per_s, found.burst_ru_max, found.balance_ru) == (100, 1000, 1000)
+    found = await set_some(node, tenant_id, month_ru_max=5000)
+    assert (found.rate_ru_per_s, found.month_ru_max) == (100, 5000)
+    found = await set_some(node, tenant_id, burst_ru_max=0)
+    assert (found.burst_ru_max, found.balance_ru) == (0, 0)
+    found = await set_some(node, tenant_id, rate_ru_per_s=0)
+    assert (found.rate_ru_per_s, found.burst_ru_max, found.month_ru_max) == (0, 0, 5000)
+    found = await set_some(node, tenant_id, month_ru_max=0)
+    assert found == admin_pb2.TenantLimits(name="acme")
+    snapshot = node.engine.snapshot()
+    assert read_row(snapshot, node.core.load_tenant(tenant_id).prefix) is None
+    snapshot.close()
+
+
+@simulated
+async def test_limits_that_make_no_sense_are_refused(node, tenant_id):
+    """A tenant would be stopped for good, or its bucket be broken by a NaN."""
+    for wrong in (
+        {"rate_ru_per_s": -1},
+        {"rate_ru_per_s": float("nan")},
+        {"rate_ru_per_s": 1e15},
+        {"month_ru_max": float("inf")},
+        {"burst_ru_max": 5},  # without a rate
+    ):
+        with pytest.raises(LimitsInvalid):
+            await set_some(node, tenant_id, **wrong)
+        assert node.core.load_tenant(tenant_id).bucket is None
+
+
+@simulated
+async def test_a_crash_forgets_nothing_that_was_answered(node, tenant_id):
+    """Tokens would be handed out twice, and what was used not be billed."""
+    await set_some(node, tenant_id, rate_ru_per_s=100, burst_ru_max=500, month_ru_max=900)
+    stream = node.stream(tenant_id)
+    first = (await ask(stream, 1, wanted_ru=300, demand_ru_per_s=50)).tokens
+    second = (await ask(stream, 2, wanted_ru=100, consumed_ru=290)).tokens
+    assert (first.at_once_ru, second.at_once_ru) == (300, 100)
+    node.crash()
+    await asyncio.sleep(0)
+    stream = node.stream(tenant_id)
+    assert stream.frames[0].limits.rate_ru_per_s == 100
+    again = (await ask(stream, 2, wanted_ru=100, consumed_ru=290)).tokens
+    assert again == second
+    found = describe_limits(node.core, node.core.load_tenant(tenant_id))
+    assert (found.consumed_ru, found.month_used_ru) == (290, 290)
+    assert found.balance_ru < 101
+
+
+@simulated
+async def test_streams_hear_of_changes_without_asking(node, tenant_id):
+    """A running SQL process would go on at the old limit until its tenant sleeps."""
+    stream = node.stream(tenant_id)
+    assert not stream.frames[0].HasField("limits")
+    assert (await ask(stream, 1, wanted_ru=10)).tokens.at_once_ru == 0, "nobody is limited"
+    await set_some(node, tenant_id, rate_ru_per_s=100)
+    assert stream.frames[-1].limits.rate_ru_per_s == 100
+    assert not stream.frames[-1].responses
+    await set_some(node, tenant_id, rate_ru_per_s=0)
+    assert stream.frames[-1].HasField("limits")
+    assert stream.frames[-1].limits == kv_pb2.Limits()
+    stream.break_off()
+    assert not node.core.load_tenant(tenant_id).on_limits
+
+
+@simulated
+async def test_a_forgotten_tenant_comes_back_with_its_bucket(node, tenant_id):
+    """Every sleep of a tenant would fill its bucket."""
+    await set_some(node, tenant_id, rate_ru_per_s=1, burst_ru_max=500)
+    stream = node.stream(tenant_id)
+    pending = ask(stream, 1, wanted_ru=400)
+    stream.break_off()
+    node.core.tenants.forget_unused()
+    assert node.core.load_tenant(tenant_id).bucket_writes == 1, "it is still being written"
+    await asyncio.sleep(1)
+    pending.exception()
+    before = node.core.load_tenant(tenant_id)
+    node.core.tenants.forget_unused()
+    after = node.core.load_tenant(tenant_id)
+    assert after is not before
+    assert after.bucket.tokens.record.balance_ru == pytest.approx(100, abs=2)
+
+
+class FullEngine(MemoryEngine):
+    """Refuses to write while it is full."""
+
+    is_full = False
+
+    def write(self):
+        if self.is_full:
+            raise DiskFull("no space left on device")
+        return super().write()
+
+
+def test_limits_that_could_not_be_stored_are_not_in_force():
+    """The operator is told of a failure, and the limit acts until the next restart."""
+
+    async def body(loop):
+        engine = FullEngine()
+        node = SimNode(loop, engine=engine)
+        tenant_id = await node.create("acme")
+        await set_some(node, tenant_id, rate_ru_per_s=100)
+        engine.is_full = True
+        for limits in ({"rate_ru_per_s": 5}, {"rate_ru_per_s": 0}):
+            with pytest.raises(DiskFull):
+                await set_some(node, tenant_id, **limits)
+            found = describe_limits(node.core, node.core.load_tenant(tenant_id))
+            assert found.rate_ru_per_s == 100
+
+    run_virtual(body)
+
+
+@simulated
+async def test_damage_of_a_row_is_found(node, tenant_id):
+    """A tenant with a damaged row could not be loaded, and nobody would know before."""
+    await set_some(node, tenant_id, rate_ru_per_s=100)
+    prefix = node.core.load_tenant(tenant_id).prefix
+    snapshot = node.engine.snapshot()
+    stored = snapshot.get(Table.SYSTEM, bucket_key(prefix))
+    snapshot.close()
+    assert json.loads(stored)["limits"]["rate_ru_per_s"] == 100
+    for damaged in (b"{}", stored[:-3], stored.replace(b"100", b"-10")):
+        with pytest.raises(StoreCorrupt):
+            decode_row(damaged)
+    await node.core.write(0, lambda txn: txn.put(Table.SYSTEM, bucket_key(b"nobo"), b"{}"))
+    snapshot = node.engine.snapshot()
+    told = problems_of(verify_store(snapshot))
+    snapshot.close()
+    assert len(told) == 2
+    assert "limits a tenant without record" in told[0]
+    assert "bucket is damaged" in told[1]
+
+
+def test_a_raised_budget_tells_again_and_a_lowered_one_at_once():
+    """The second warning of a month would never come, or come with every request."""
+
+    def used(bucket, sequence, ru):
+        request = TokenRequest(client_id=1, sequence=sequence, wanted_ru=0, consumed_ru=ru)
+        return bucket.request(request, now_s=0.0)[1]
+
+    bucket: TenantBucket = made(Limits(month_ru_max=100), now_s=0.0)
+    assert used(bucket, 1, 80) == [0.5, 0.75]
+    assert used(bucket, 1, 80) == [], "the same again"
+    assert used(bucket, 2, 30) == [1.0]
+    assert bucket.is_used_up(now_s=0.0)
+    bucket = changed(bucket, Limits(month_ru_max=200), now_s=0.0)
+    assert not bucket.is_used_up(now_s=0.0)
+    assert used(bucket, 3, 50) == [0.75]
+    bucket = changed(bucket, Limits(month_ru_max=110), now_s=0.0)
+    assert bucket.is_used_up(now_s=0.0)
+    assert used(bucket, 4, 0) == [1.0]
