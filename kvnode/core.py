@@ -84,7 +84,7 @@ class Core:
         self.request_bytes = 0  # of requests that wait, of all streams
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
-        self.scheduler = Scheduler(
+        scheduler = self.scheduler = Scheduler(
             loop,
             clock,
             cpu or WallCpuClock(clock),
@@ -100,13 +100,13 @@ class Core:
             writer,
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
+            take_snapshot=self.timeline.snapshot,
         )
         mover = LayerMover(self.group, self.scheduler, loop)
         timeline, locks, group = self.timeline, self.locks, self.group
         self.intents = Intents(timeline, locks, group, mover, config=config, loop=loop)
-        rows = config.validate_rows_max
         self.validations = Validations(
-            timeline, self.scheduler, rows_per_look=rows, find_conflict=find_conflict
+            timeline, scheduler, rows_per_look=config.validate_rows_max, find_conflict=find_conflict
         )
         self.sequencer = Sequencer(timeline, locks, group, self.intents, self.validations)
         is_staged = config.range_commit == STAGED
@@ -176,6 +176,7 @@ class Core:
 
     def _on_durable(self, operations: Sequence[Operation]) -> None:
         newest = max((getattr(operation, "commit_ts", 0) for operation in operations), default=0)
+        self.timeline.release_snapshot()
         self.timeline.advance(newest)
 
 

@@ -12,12 +12,13 @@ and the bulk goes on however many commits there are. While there are some, a bul
 operation, whose write takes about twice as long as that of a small commit.
 
 **Invariants.** Ordinary operations become durable in the order of submission, bulk ones as well;
-between the two there is no order. `on_durable` runs before any
-callback of the batch, and only after the sync. If a write fails for want of room, it fails, and so
-does everything queued behind it, because that was checked against what now never happened; only
-upkeep, which depends on no commit and may make room, is tried once more by itself. Where bulk
-fails so, other bulk fails with it, but no ordinary operation, for none depends on it. If one
-operation is itself at fault, it and what follows it *of the same tenant* fail.
+between the two there is no order. `take_snapshot` runs before each write, so that what the loop
+reads meanwhile is never ahead of what it was told. `on_durable` runs before any callback of the
+batch, and only after the sync. If a write fails for want of room, it fails, and so does everything
+queued behind it, because that was checked against what now never happened; only upkeep, which
+depends on no commit and may make room, is tried once more by itself. Where bulk fails so, other
+bulk fails with it, but no ordinary operation, for none depends on it. If one operation is itself at
+fault, it and what follows it *of the same tenant* fail.
 
 **Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
 """
@@ -80,12 +81,14 @@ class GroupCommit:
         *,
         on_durable: Callable[[Sequence[Operation]], None],
         release_snapshots: Callable[[], None],
+        take_snapshot: Callable[[], object],
         queue_operations_max: int = 100_000,
     ) -> None:
         self._engine = engine
         self._writer = writer
         self._on_durable = on_durable
         self._release_snapshots = release_snapshots
+        self._take_snapshot = take_snapshot
         self._queue: list[Operation] = []
         self._bulk: deque[Operation] = deque()
         self._was_bulk = False  # the last batch
@@ -143,7 +146,11 @@ class GroupCommit:
         if self._engine.needs_growth():
             self._grow_and_run()
         else:
-            self._writer.run(self._batch, self._report)
+            self._run()
+
+    def _run(self) -> None:
+        self._take_snapshot()
+        self._writer.run(self._batch, self._report)
 
     def _take_ordinary(self) -> list[Operation]:
         size = count = 0
@@ -185,7 +192,7 @@ class GroupCommit:
             self._fail_everything(error)
             return
         _log.info("store_grown", extra={"used_bytes": self._engine.used_bytes()})
-        self._writer.run(self._batch, self._report)
+        self._run()
 
     def _finish(self, outcomes: Sequence[Exception | None]) -> None:
         batch, self._batch = self._batch, []

@@ -1,11 +1,12 @@
 """Time as the store sees it: who may read what, and which timestamp comes next.
 
 **Invariants.** `durable_ts` is the newest commit that is on disk; a reader without a timestamp gets
-it. The cached snapshot contains everything up to `durable_ts`, perhaps more, and more does no harm:
-readers look for versions at or below their timestamp.
+it. The cached snapshot contains everything up to `durable_ts`. It never contains a batch that the
+writer has not reported: what the loop knows of moved intents has to agree with where they are.
 
-**Concurrency.** Owner: the event loop. The snapshot is replaced after each durable batch, and let
-go when the store must grow; so nobody keeps it across turns of the loop.
+**Concurrency.** Owner: the event loop. The snapshot is let go when a batch is reported, and when
+the store must grow, and taken again before the next batch begins; so nobody keeps it across turns
+of the loop.
 """
 
 from kvapi.errors import BadRequest
@@ -40,7 +41,6 @@ class Timeline:
     def advance(self, durable_ts: int) -> None:
         """Make everything up to `durable_ts` visible to new readers."""
         self.durable_ts = max(self.durable_ts, durable_ts)
-        self.release_snapshot()
 
     def reserve(self, read_ts: int) -> bool:
         """Keep later commits above `read_ts`; tell whether commits at or below may be pending.

@@ -103,6 +103,7 @@ class Nodes:
                 with self.all[target].engine.write() as txn:
                     txn.put_many(table, sorted(rows.rows.items()))
         core = self.all[target].core
+        core.timeline.release_snapshot()
         core.timeline.advance(self.all[source].core.timeline.durable_ts)
         core.timeline.hlc.update(core.timeline.durable_ts)
 

@@ -19,7 +19,10 @@ IDENTITY = Identity(b"c" * 16, b"s" * 32)
 
 
 class SimWriter:
-    """A writer whose sync takes random virtual time; a crash loses or keeps what was on its way."""
+    """A writer whose sync takes random virtual time; a crash loses or keeps what was on its way.
+
+    As with the thread, what is written may be seen in new snapshots before it is reported.
+    """
 
     def __init__(self, engine, loop, rng):
         self.engine, self.loop, self.rng = engine, loop, rng
@@ -28,12 +31,20 @@ class SimWriter:
 
     def run(self, operations, report):
         self.running = operations
-        self.loop.call_later(self.rng.uniform(0.0001, 0.003), self.done, operations, report)
+        self.loop.call_later(self.rng.uniform(0.0001, 0.003), self.write, operations, report)
 
-    def done(self, operations, report):
+    def write(self, operations, report):
         if not self.is_dead:
             self.running = None
-            report(write_batch(self.engine, operations))
+            outcome = write_batch(self.engine, operations)
+            if self.rng.random() < 0.5:
+                self.loop.call_later(self.rng.uniform(0.0001, 0.001), self.tell, report, outcome)
+            else:
+                report(outcome)
+
+    def tell(self, report, outcome):
+        if not self.is_dead:
+            report(outcome)
 
     def crash(self):
         self.is_dead = True

@@ -48,6 +48,7 @@ def make(**limits):
         writer,
         on_durable=lambda operations: durable.extend(operations),
         release_snapshots=lambda: None,
+        take_snapshot=lambda: None,
     )
     return engine, writer, group, durable
 

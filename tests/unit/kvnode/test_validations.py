@@ -6,9 +6,11 @@ import pytest
 
 from kvapi.errors import WriteConflict
 from kvapi.pb import kv_pb2
+from kvnode.core import Core
 from kvnode.node_config import NodeConfig
+from kvnode.txn.group_commit import write_batch
 from tests.sim.busy_engine import BusyEngine
-from tests.sim.sim_node import SimNode
+from tests.sim.sim_node import SimNode, SimWriter
 from tests.sim.virtual_loop import run_virtual
 
 ROWS = [b"r%03d" % n for n in range(300)]
@@ -162,3 +164,35 @@ def test_garbage_collection_leaves_alone_what_is_validated():
         assert world.tenant.oldest_read(1 << 63) == 1 << 63
 
     run(scene)
+
+
+class LateReports(Core):
+    """What is written is on disk at once, and reported later."""
+
+    class writer_type(SimWriter):
+        def run(self, operations, report):
+            outcome = write_batch(self.engine, operations)
+            self.loop.call_later(0.001, report, outcome)
+
+
+def test_rows_that_have_just_been_moved_are_seen():
+    """A row that a bulk load changed is neither an intent nor known as moved: the update is lost"""
+
+    async def play(loop):
+        node = SimNode(loop, core_type=LateReports)
+        tenant_id = await node.create("t")
+        bulk, other = node.stream(tenant_id), node.stream(tenant_id)
+        layers = node.core.load_tenant(tenant_id).layers
+        writes, txn_id = puts(*ROWS), b"B" * 16
+        read_ts = (await bulk.request(commit=kv_pb2.Commit(writes=puts(*ROWS)))).commit.commit_ts
+        await bulk.request(txn_id=txn_id, stage=kv_pb2.Stage(writes=writes))
+        await bulk.request(txn_id=txn_id, commit=kv_pb2.Commit())
+        async with asyncio.timeout(1):
+            while not (layers.is_moving and node.core.group.queued_count):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        footprint = kv_pb2.Footprint(keys=ROWS[:1])
+        commit = kv_pb2.Commit(writes=puts(b"sum"), footprint=footprint)
+        with pytest.raises(WriteConflict):
+            await other.request(read_ts=read_ts, commit=commit)
+
+    run_virtual(play)
