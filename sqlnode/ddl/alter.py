@@ -69,7 +69,7 @@ from sqlnode.ddl.nodes import (
     SetType,
     ValidateConstraint,
 )
-from sqlnode.ddl.retype import set_type, with_replaced
+from sqlnode.ddl.retype import require_constraints, set_type, with_replaced
 from sqlnode.ddl.rewrite import drop_primary_key, recompute
 from sqlnode.ddl.row_checks import require_no_nulls
 from sqlnode.ddl.sequences import owned_sequences, rename_default
@@ -87,6 +87,8 @@ async def alter_table(context: DdlContext, node: AlterTable) -> None:
     require_settled(table)
     for action in node.actions:
         await _act(context, context.table(table.id), action)
+    if context.recomputed:
+        await require_constraints(context, context.table(table.id))
 
 
 async def _act(context: DdlContext, table: TableDesc, action: Action) -> None:
@@ -101,10 +103,7 @@ async def _act(context: DdlContext, table: TableDesc, action: Action) -> None:
             await _set_not_null(context, table, action)
         case SetType():
             _check_views(
-                context,
-                table,
-                require_column(table, action.name),
-                f"cannot alter type of a column used by a view of table {table.name}",
+                context, table, "cannot alter type of a column used by a view or rule", "0A000"
             )
             await set_type(context, table, action)
         case AddConstraint():
@@ -179,7 +178,7 @@ async def _drop_column(context: DdlContext, table: TableDesc, action: DropColumn
             raise UndefinedColumn(message)
         context.notice(f"{message}, skipping")
         return
-    _check_views(context, table, column, f"cannot drop column {column.name} of table {table.name}")
+    _check_views(context, table, f"cannot drop column {column.name} of table {table.name}")
     if await begin_drop_column(context, table, column):
         return
     for index in visible_indexes(table):
@@ -211,14 +210,15 @@ def _has(parts: tuple[object, ...], attnum: int) -> bool:
     return any(getattr(part, "attnum", None) == attnum for part in parts)
 
 
-def _check_views(context: DdlContext, table: TableDesc, column: ColumnDesc, what: str) -> None:
+def _check_views(context: DdlContext, table: TableDesc, what: str, sqlstate: str = "") -> None:
     """Refuse to change a column under a view; views record tables, so any view of it counts."""
     for view in context.editor.catalog.by_id.values():
         if isinstance(view, ViewDesc) and table.id in view.depends_on:
             raise DependentObjectsStillExist(
-                f"{what} because other objects depend on it",
+                what if sqlstate else f"{what} because other objects depend on it",
                 detail=f"view {view.name} depends on table {table.name}",
                 hint=f"Drop view {view.name} first, and create it again afterwards.",
+                sqlstate=sqlstate or None,
             )
 
 
@@ -312,7 +312,7 @@ def _rename_column(context: DdlContext, table: TableDesc, name: str, new_name: s
     column = require_column(table, name)
     if table.find_column(new_name) is not None:
         raise DuplicateColumn(f'column "{new_name}" of relation "{table.name}" already exists')
-    _check_views(context, table, column, f"cannot rename column {name} of table {table.name}")
+    _check_views(context, table, f"cannot rename column {name} of table {table.name}")
     renamed = with_replaced(table, msgspec.structs.replace(column, name=new_name))
     checks = tuple(
         msgspec.structs.replace(check, sql=renamed_column(context, table, check, renamed))

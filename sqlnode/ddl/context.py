@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from kvapi.spans import Span
@@ -60,6 +60,7 @@ class DdlContext:
     # a transaction of its own and one change, so nothing goes online.
     has_rows: Callable[[Span], Awaitable[bool]] | None = None
     change: OnlineChange | None = None
+    recomputed: set[int] = field(default_factory=set)  # attnums whose type ALTER TABLE has changed
 
     @contextmanager
     def reading(self, fragment: str) -> Iterator[None]:

@@ -123,8 +123,13 @@ def _shown_columns(table: TableDesc) -> Columns:
     )
 
 
-def normal_transform(context: DdlContext, table: TableDesc, sql: str) -> tuple[str, SqlType]:
-    """Return the USING of ALTER TYPE as it is stored, and its type. Raises: SqlError."""
+def normal_transform(
+    context: DdlContext, table: TableDesc, sql: str
+) -> tuple[str, SqlType, frozenset[int]]:
+    """Return USING of ALTER TYPE as it is stored, its type, and the attnums it reads.
+
+    Raises: SqlError.
+    """
     with context.reading(sql):
         bound = bind_expression(
             sql,
@@ -136,7 +141,7 @@ def normal_transform(context: DdlContext, table: TableDesc, sql: str) -> tuple[s
             session=BindSession(context.exec.settings),
         )
     _refuse_subqueries(bound, "transform expression")
-    return deparse(bound), bound.type
+    return deparse(bound), bound.type, frozenset(_attnums_of(table, bound))
 
 
 def _bound_check(context: DdlContext, table: TableDesc, sql: str) -> Scalar:
@@ -158,9 +163,13 @@ def _bound_check(context: DdlContext, table: TableDesc, sql: str) -> Scalar:
 def normal_check(context: DdlContext, table: TableDesc, sql: str) -> tuple[str, tuple[int, ...]]:
     """Return a CHECK condition as it is stored, and the attnums it reads."""
     bound = _bound_check(context, table, sql)
+    # In order of appearance, as conkey.
+    return deparse(bound), tuple(dict.fromkeys(_attnums_of(table, bound)))
+
+
+def _attnums_of(table: TableDesc, bound: Scalar) -> list[int]:
     attnum_of = {column.id: column.attnum for column in table_columns(table)}
-    used = (attnum_of[part.id] for part in walk(bound) if isinstance(part, ColumnRef))
-    return deparse(bound), tuple(dict.fromkeys(used))  # in order of appearance, as conkey
+    return [attnum_of[part.id] for part in walk(bound) if isinstance(part, ColumnRef)]
 
 
 def renamed_column(

@@ -3,12 +3,14 @@
 **Model.** A job (jobs/fill_column.py) fills a hidden column computed from the old one. It takes an
 expression which depends on the row alone, and a column that no key, index or constraint names;
 otherwise the rows are written anew in the statement's transaction. Checks and foreign keys must
-still make sense with the new type.
+still make sense with the new type, and its values must meet them.
 """
+
+from typing import Final
 
 import msgspec
 
-from pgwire.errors import DatatypeMismatch, FeatureNotSupported
+from pgwire.errors import DatatypeMismatch, FeatureNotSupported, InvalidParameterValue
 from sqlnode.catalog.descriptors import CheckDesc, ColumnDesc, TableDesc
 from sqlnode.ddl.column_change import begin_fill_column, is_constrained, is_index_column
 from sqlnode.ddl.columns import check_storable
@@ -18,10 +20,13 @@ from sqlnode.ddl.expressions import normal_check, normal_default, normal_transfo
 from sqlnode.ddl.names import require_column
 from sqlnode.ddl.nodes import SetType
 from sqlnode.ddl.rewrite import recompute
+from sqlnode.ddl.row_checks import require_met
 from sqlnode.ddl.same_bytes import keeps_bytes
 from sqlnode.functions.registry import CastContext
 from sqlnode.plan.coerce import can_coerce
-from sqlnode.types import format_type
+from sqlnode.types import INT2, INT4, INT8, format_type
+
+_IDENTITY_TYPES: Final = frozenset({INT2.oid, INT4.oid, INT8.oid})
 
 
 def with_replaced(table: TableDesc, column: ColumnDesc) -> TableDesc:
@@ -34,6 +39,10 @@ async def set_type(context: DdlContext, table: TableDesc, action: SetType) -> No
     """Change a column's type. Raises: SqlError where something forbids it."""
     column = require_column(table, action.name)
     check_storable(action.type, column.name)
+    if column.attnum in context.recomputed:
+        raise FeatureNotSupported(f'cannot alter type of column "{column.name}" twice')
+    if column.identity and action.type.oid not in _IDENTITY_TYPES:
+        raise InvalidParameterValue("identity column type must be smallint, integer, or bigint")
     if column.sequence_id and action.type.info.category != "N":
         raise FeatureNotSupported(f"changing a serial column to {action.type} is not supported")
     expression = _expression(context, table, column, action)
@@ -52,12 +61,33 @@ async def set_type(context: DdlContext, table: TableDesc, action: SetType) -> No
         return
     fresh = with_replaced(shape, msgspec.structs.replace(changed, missing=None))
     await recompute(context, table, fresh, {column.attnum: expression})
+    context.recomputed.add(column.attnum)
+
+
+async def require_constraints(context: DdlContext, table: TableDesc) -> None:
+    """Look whether recomputed columns meet what is known to be valid. Raises: violations.
+
+    After all actions: one of them may have dropped a constraint.
+    """
+    attnums = context.recomputed
+    for part in table.row_constraints:
+        if part.validated and not attnums.isdisjoint(part.columns):
+            await require_met(context, table, part)
+    for child in context.editor.catalog.referencing.get(table.id, ()):
+        for key in child.foreign_keys:
+            is_target = key.target_table_id == table.id
+            if is_target and key.validated and not attnums.isdisjoint(key.target_columns):
+                await require_met(context, child, key)
 
 
 def _expression(context: DdlContext, table: TableDesc, column: ColumnDesc, action: SetType) -> str:
     """Return what the new value is computed from. Raises: DatatypeMismatch, …."""
     if action.using is not None:
-        sql, source = normal_transform(context, table, action.using)
+        sql, source, reads = normal_transform(context, table, action.using)
+        if reads & context.recomputed:
+            raise FeatureNotSupported(
+                "USING with a column whose type the same ALTER TABLE changes is not supported"
+            )
         if not can_coerce(source, action.type, CastContext.ASSIGNMENT):
             raise DatatypeMismatch(
                 f'result of USING clause for column "{column.name}" cannot be cast automatically '

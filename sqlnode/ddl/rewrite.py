@@ -13,6 +13,7 @@ from sqlnode.catalog.descriptors import IndexDesc, LayoutDesc, TableDesc
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.hidden_key import HIDDEN_ATTNUM, hidden_primary, hidden_row_id
 from sqlnode.ddl.new_keys import Claim, require_new
+from sqlnode.ddl.row_checks import contains_nulls
 from sqlnode.rowexec.row_writer import RowWriter
 from sqlnode.rowexec.table_codec import codec_of
 
@@ -111,7 +112,8 @@ async def recompute(
     """Rewrite all rows with the columns in `expressions` computed anew, each from its old row.
 
     `new` has the columns of `old` in the same order, changed or added at the end; expressions are
-    SQL over the old columns, by attnum. Raises: SqlError from computing them, UniqueViolation.
+    SQL over the old columns, by attnum. Raises: SqlError from computing them, NotNullViolation,
+    UniqueViolation.
     """
     fresh = msgspec.structs.replace(
         new,
@@ -125,12 +127,16 @@ async def recompute(
         context.editor.catalog,
     )
     positions = [n for n, column in enumerate(new.columns) if column.attnum in expressions]
+    required = [n for n in positions if new.columns[n].not_null]
     async for batch in table_rows(context, old):
         rows = []
         for row in batch:
             datums = list(row) + [None] * (len(new.columns) - len(row))
             for position, datum in zip(positions, await compute(row), strict=True):
                 datums[position] = datum
+            for position in required:
+                if datums[position] is None:
+                    raise contains_nulls(new, new.columns[position].name)
             rows.append(tuple(datums))
         await write_rows(context, fresh, rows)
     await context.exec.txn.settle()

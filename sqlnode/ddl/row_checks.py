@@ -18,11 +18,16 @@ async def require_met(
 async def require_no_nulls(context: DdlContext, table: TableDesc, column_name: str) -> None:
     """Raise NotNullViolation if a stored row has NULL in the column."""
     if await _any_row(context, table, f"{quote_identifier(column_name)} IS NULL"):
-        raise NotNullViolation(
-            f'column "{column_name}" of relation "{table.name}" contains null values',
-            table_name=table.name,
-            column_name=column_name,
-        )
+        raise contains_nulls(table, column_name)
+
+
+def contains_nulls(table: TableDesc, column_name: str) -> NotNullViolation:
+    """Return the error for rows that a NOT NULL column refuses."""
+    return NotNullViolation(
+        f'column "{column_name}" of relation "{table.name}" contains null values',
+        table_name=table.name,
+        column_name=column_name,
+    )
 
 
 async def _any_row(context: DdlContext, table: TableDesc, condition: str) -> bool:

@@ -190,12 +190,24 @@ def test_alter_column_type_and_constraints(connection):
     assert refused(connection, "alter table t add check (a > 1)")[0] == "23514"
 
 
+def test_using_never_reads_what_the_same_statement_changed(connection):
+    """PostgreSQL computes all new values from the old row; another answer would be silent."""
+    connection.execute("create table t (a int, b int)")
+    connection.execute("insert into t values (1, 2)")
+    swap = "alter table t alter a type int using b, alter b type bigint using a"
+    assert refused(connection, swap)[0] == "0A000"
+    assert rows(connection, "select a, b from t") == [(1, 2)]
+    connection.execute("alter table t alter a type bigint using a + 1, alter b type bigint")
+    assert rows(connection, "select a, b from t") == [(2, 2)]
+
+
 def test_views_depend_on_their_tables(connection):
     """A table under a view cannot vanish unnoticed."""
     connection.execute("create table t (a int, b int)")
     connection.execute("insert into t values (1, 2)")
     connection.execute("create view v (x) as select a + b from t")
     assert rows(connection, "select x from v") == [(3,)]
+    assert refused(connection, "alter table t alter a type text")[0] == "0A000"
     connection.execute("create or replace view v (x, y) as select a + b, a from t")
     assert rows(connection, "select * from v") == [(3, 1)]
     assert refused(connection, "drop table t")[0] == "2BP01"

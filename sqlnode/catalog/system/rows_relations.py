@@ -122,7 +122,7 @@ def _table_rows(catalog: Catalog, table: TableDesc, owner: int) -> Rows:
         "relam": HEAP_AM_OID,
         "relfilenode": table.key_id,
         "relhasindex": bool(indexes_of(table)),
-        "relnatts": len(live_columns(table.columns)) + len(table.dropped_columns),
+        "relnatts": table.next_attnum - 1,
         "relchecks": len(table.checks),
         # Foreign keys are triggers to PostgreSQL, and psql asks for them only if there are some.
         "relhastriggers": bool(table.foreign_keys or catalog.referencing.get(table.id)),
