@@ -27,7 +27,7 @@ TEXT_CHARS_MAX: Final = 2_048
 MICRO: Final = 1_000_000
 _MARKS: Final = re.compile(r"[\x01-\x05]")
 _SECRET: Final = re.compile(r"password", re.IGNORECASE)
-_STRING: Final = re.compile(r"'(?:[^']|'')*'")
+_STRINGS: Final = re.compile(r"['$].*", re.DOTALL)  # from the first string on, however quoted
 
 
 class Entry:
@@ -155,9 +155,9 @@ def shown_text(statement: Statement) -> str:
         text = _MARKS.sub(lambda _: f"${next(number)}", normalized.fingerprint)
     else:
         text = statement.text
+        if _SECRET.search(text):
+            text = _STRINGS.sub("…", text)
     text = text.strip()
-    if _SECRET.search(text):
-        text = _STRING.sub("'…'", text)
     return text[:TEXT_CHARS_MAX]
 
 

@@ -20,7 +20,11 @@ def test_literals_are_numbered():
 
 def test_passwords_are_not_kept():
     """Statistics are read by more people than may know a password."""
-    assert "hidden" not in shown("select 'hidden'::text as password")
+    quoted = ["'hidden'", "$$hidden$$", "$x$hidden$x$", r"E'a\'hidden'", "'a''hidden'"]
+    for secret in quoted:
+        text = shown(f"set my.password = {secret}")
+        assert text.startswith("set my.password = "), text
+        assert "hidden" not in text, text
 
 
 def test_memory_is_bounded_and_the_bill_is_not_touched():
