@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from kvapi.errors import BadRequest, RequestTooLarge
+from kvapi.errors import BadRequest, KvError, RequestTooLarge
 from kvapi.pb import kv_pb2
 from kvnode.mvcc.overlay import find_intents
 from kvnode.mvcc.point_read import ABSENT, read_keys
@@ -163,11 +163,19 @@ class LockRequests:
             self._answer_advisory(request_id, lock)
             return
         if len(lock.keys) > _READ_AT_ONCE_MAX:
-            own = OwnLayers(session.tenant.layers.holding.get(lock.owner), 0)
-            read_ts = self._core.timeline.durable_ts
+            self._read_in_quanta(request_id, lock)
+        else:
+            self._answer_values(request_id, lock)
+
+    def _read_in_quanta(self, request_id: int, lock: LockRequest) -> None:
+        """Read many rows. What fails is this request, not that of whoever freed the lock."""
+        session = self._session
+        own = OwnLayers(session.tenant.layers.holding.get(lock.owner), 0)
+        read_ts = self._core.timeline.durable_ts
+        try:
             LockedRead(session, request_id, lock.keys, lock.skipped, read_ts, own).start()
-            return
-        self._answer_values(request_id, lock)
+        except KvError as error:
+            session.answer_error(request_id, error)
 
     def _answer_values(self, request_id: int, lock: LockRequest) -> None:
         session, timeline = self._session, self._core.timeline

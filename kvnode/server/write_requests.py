@@ -85,9 +85,9 @@ class WriteRequests:
 
         def decided() -> None:
             session.outstanding.pop(request_id)
-            verdict = validations.look(validation)
-            assert verdict is not UNDECIDED, "it was decided in this turn of the loop"
             try:
+                verdict = validations.look(validation)
+                assert verdict is not UNDECIDED, "it was decided in this turn of the loop"
                 self._answer_refresh(request_id, validation, verdict)
             except KvError as error:
                 session.answer_error(request_id, error)

@@ -24,6 +24,7 @@ import enum
 from collections.abc import Callable
 from typing import Final
 
+from kvapi.errors import InternalError
 from kvapi.footprint import Footprint
 from kvapi.spans import merged
 from kvnode.storage.engine import Snapshot
@@ -63,6 +64,7 @@ class Validation:
         "_walk_count",
         "_walk_until",
         "detail",
+        "failure",
         "read_ts",
     )
 
@@ -77,6 +79,7 @@ class Validation:
     ) -> None:
         self.read_ts = read_ts
         self.detail = ""  # of a conflict
+        self.failure: InternalError | None = None  # it cannot be decided any more
         self._recent = recent
         self._layers = layers
         spans = footprint.spans

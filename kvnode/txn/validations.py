@@ -11,7 +11,7 @@ its answer counts.
 
 from collections.abc import Callable
 
-from kvapi.errors import WriteConflict
+from kvapi.errors import InternalError, WriteConflict
 from kvapi.footprint import Footprint
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.task import Task
@@ -55,7 +55,9 @@ class Validations:
         )
 
     def look(self, validation: Validation) -> Verdict:
-        """Look for a conflict, or look on."""
+        """Look for a conflict, or look on. Raises: InternalError if it failed before."""
+        if validation.failure is not None:
+            raise validation.failure
         timeline = self.timeline
         return self._find_conflict(validation, timeline.snapshot(), durable_ts=timeline.durable_ts)
 
@@ -102,10 +104,16 @@ class _LongValidation(Task):
     def run(self, ends_s: float) -> bool:
         """Look until `ends_s`; after that it counts as young: others come first."""
         owner, validation = self._owner, self._validation
-        while owner.look(validation) is UNDECIDED:
-            if owner.scheduler.now() >= ends_s:
-                self.txn_start = owner.timeline.hlc.newest
-                return False
+        try:
+            while owner.look(validation) is UNDECIDED:
+                if owner.scheduler.now() >= ends_s:
+                    self.txn_start = owner.timeline.hlc.newest
+                    return False
+        except Exception as error:  # whoever waits for it has to learn that there is no verdict
+            validation.failure = InternalError(f"the validation failed: {type(error).__name__}")
+            owner.end(validation)
+            self._decided()
+            raise
         owner.end(validation)
         self._decided()
         return True

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from kvapi.errors import WriteConflict
+from kvapi.errors import InternalError, WriteConflict
 from kvapi.pb import kv_pb2
 from kvnode.core import Core
 from kvnode.node_config import NodeConfig
@@ -162,6 +162,30 @@ def test_garbage_collection_leaves_alone_what_is_validated():
         with pytest.raises(WriteConflict):
             await long
         assert world.tenant.oldest_read(1 << 63) == 1 << 63
+
+    run(scene)
+
+
+def test_a_validation_that_fails_is_answered():
+    """A damaged row stops garbage collection, and its readers wait for ever with their locks."""
+
+    async def scene(world):
+        errors, view = [], world.node.engine.snapshot
+        world.loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+        long = world.long_commit(b"a")
+        refresh = kv_pb2.Refresh(footprint=ALL)
+        answer = world.other.request(read_ts=world.read_ts, refresh=refresh)
+        while len(world.node.core.validations) < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        world.node.core.timeline.release_snapshot()
+        world.node.engine.snapshot = lambda: None  # nothing can be read from that
+        for waiting in (long, answer):
+            with pytest.raises(InternalError, match="validation failed"):
+                await waiting
+        world.node.engine.snapshot = view
+        assert [type(error) for error in errors] == [AttributeError] * 2
+        assert not world.tenant.reads
+        assert not world.node.core.locks.table
 
     run(scene)
 
