@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STATEMENTS_PER_REPORT_MAX: Final = 200  # one quantum of the writer
 TEXT_CHARS_MAX: Final = 4_096
+_COUNT_MAX: Final = 1e15  # of one report
 _SEQUENCE_MAX: Final = (1 << 63) - 1
 
 
@@ -78,6 +79,9 @@ def _parse(message: kv_pb2.ReportUsage) -> UsageReport:
     if len(message.statements) > STATEMENTS_PER_REPORT_MAX:
         limit = STATEMENTS_PER_REPORT_MAX
         raise BadRequest(f"a report has at most {limit} statements")
+    used = {field.name: count for field, count in message.used.ListFields()}
+    if not all(0 <= count <= _COUNT_MAX for count in used.values()):  # NaN is refused as well
+        raise BadRequest(f"what was used must be from 0 to {_COUNT_MAX:g}")
     return UsageReport(
         reporter=message.reporter,
         sequence=message.sequence,
@@ -92,6 +96,6 @@ def _parse(message: kv_pb2.ReportUsage) -> UsageReport:
             )
             for statement in message.statements
         ],
-        used={field.name: count for field, count in message.used.ListFields()},
+        used=used,
         free_micro_ru=message.free_micro_ru,
     )

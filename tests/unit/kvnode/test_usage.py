@@ -111,6 +111,16 @@ async def test_a_stream_reports(node, stream, tenant_id):
 
 
 @simulated
+async def test_numbers_that_are_none_are_refused(node, stream, tenant_id):
+    """One such report damages the row of the day: what comes after it is lost, bill and commits."""
+    for count in (float("nan"), float("inf"), -1.0):
+        used = kv_pb2.Used(read_bytes=count)
+        message = kv_pb2.ReportUsage(reporter=b"reporter", sequence=1, used=used)
+        with pytest.raises(BadRequest):
+            await stream.request(report_usage=message)
+
+
+@simulated
 async def test_a_dropped_tenant_leaves_no_bill(node, stream, tenant_id):
     """The next tenant with its number would find itself charged."""
     await stream.request(report_usage=usage_message(1, 10))
