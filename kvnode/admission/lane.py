@@ -67,6 +67,10 @@ class LaneOwner(Protocol):
         """Learn how long the first of its waiting requests waited."""
         ...
 
+    def newest_ts(self) -> int:
+        """Return a timestamp for who begins now."""
+        ...
+
     def holds_locks(self, txn_id: bytes) -> bool:
         """Tell whether others may be waiting for this transaction."""
         ...
@@ -120,8 +124,12 @@ class Lane(Task):
 
     @property
     def txn_start(self) -> int:  # type: ignore[override]  # the same
-        """Snapshot of the first request, by which transactions are told old from young."""
-        return next(iter(self._waiting.values()))[0].read_ts if self._waiting else 0
+        """Snapshot of the first request, by which transactions are told old from young.
+
+        Who has none yet begins now, behind what is under way: else that might never go on.
+        """
+        first = next(iter(self._waiting.values()), None)
+        return (first[0].read_ts if first is not None else 0) or self._owner.newest_ts()
 
     def extend(
         self, requests: Sequence[kv_pb2.Request], now_s: float, *, size_bytes: int = 0

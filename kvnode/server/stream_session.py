@@ -324,10 +324,14 @@ class StreamSession:
         self.lane.resume()
         self.elastic.resume()
 
+    def newest_ts(self) -> int:
+        """Return a timestamp for who begins now."""
+        return self.core.timeline.hlc.newest
+
     def holds_locks(self, txn_id: bytes) -> bool:
         """Tell whether a transaction of this stream has locked or staged something."""
-        owner = (self.id, txn_id)
-        return bool(self.core.locks.table.held_count(owner)) or owner in self.tenant.layers.holding
+        owner, table = (self.id, txn_id), self.core.locks.table
+        return table.held_count(owner) > 0 or owner in self.tenant.layers.holding
 
     def closed(self) -> None:
         """Let go of everything: the transport is gone or going."""

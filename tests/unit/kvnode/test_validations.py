@@ -190,6 +190,26 @@ def test_a_validation_that_fails_is_answered():
     run(scene)
 
 
+def test_requests_without_end_do_not_keep_a_validation_from_its_turn():
+    """A commit that read much holds its locks for ever, beside clients that read single rows."""
+
+    async def scene(world):
+        streams = [world.node.stream(world.tenant.id) for _ in range(4)]
+
+        async def flood(stream):
+            while True:
+                gets = [stream.request(get=kv_pb2.Get(key=b"x")) for _ in range(60)]
+                await asyncio.wait(gets)
+
+        floods = [world.loop.create_task(flood(stream)) for stream in streams for _ in range(3)]
+        await asyncio.sleep(0.1)
+        await asyncio.wait_for(world.long_commit(b"a"), 5)
+        for task in floods:
+            task.cancel()
+
+    run(scene)
+
+
 class LateReports(Core):
     """What is written is on disk at once, and reported later."""
 
