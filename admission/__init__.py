@@ -15,6 +15,6 @@ is an argument.
     fairness.py       how evenly something was shared
 
 **What is used where.** The KV node has the queue, `cpu_tokens` and `elastic_cpu` in the path of
-every request (`kvnode/admission/`). Nobody uses `io_tokens`, `token_bucket`, `token_client`,
-`budget` and `cost_model` yet.
+every request, and `io_tokens` before bulk writes (`kvnode/admission/`). `token_bucket` is in
+`kvnode/tenants/`, `token_client` and `cost_model` in SQL processes. Nobody uses `budget` yet.
 """

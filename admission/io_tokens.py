@@ -101,6 +101,11 @@ class IoTokens:
         self._tokens.take(size_bytes * self.amplification)
         return True
 
+    def take(self, size_bytes: int, *, now_s: float) -> None:
+        """Charge a write that did not ask."""
+        self._tokens.fill(now_s)
+        self._tokens.take(size_bytes * self.amplification)
+
     def wait_s(self, tier: IoTier) -> float:
         """Return how long until `tier` has tokens, if nobody takes any."""
         return self._tokens.wait_s(tier)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
+from kvnode.admission.io_gate import IoGate
 from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
@@ -95,13 +96,8 @@ class Core:
         self.watchdog = Watchdog(loop, self.scheduler, cpu or WallCpuClock(clock))
         self.lane_room = Room()  # of all streams
         self.locks = LockWaits(loop)
-        self.group = GroupCommit(
-            engine,
-            writer,
-            on_durable=self._on_durable,
-            release_snapshots=self.timeline.release_snapshot,
-            take_snapshot=self.timeline.snapshot,
-        )
+        self.io = _io_gate(config, clock, loop)
+        self.group = self._group_commit(engine, writer)
         mover = LayerMover(self.group, self.scheduler, loop)
         timeline, locks, group = self.timeline, self.locks, self.group
         self.intents = Intents(timeline, locks, group, mover, config=config, loop=loop)
@@ -120,6 +116,16 @@ class Core:
         )
         self._next_stream_id = 0
         self.intents.load(self.tenants.load)
+
+    def _group_commit(self, engine: Engine, writer: Writer) -> GroupCommit:
+        return GroupCommit(
+            engine,
+            writer,
+            on_durable=self._on_durable,
+            release_snapshots=self.timeline.release_snapshot,
+            take_snapshot=self.timeline.snapshot,
+            gate=self.io,
+        )
 
     @property
     def lane_bounds(self) -> LaneBounds:
@@ -186,3 +192,12 @@ def _stored_ts(engine: Engine) -> int:
         return read_u64(snapshot, NEWEST_TS)
     finally:
         snapshot.close()
+
+
+def _io_gate(config: NodeConfig, clock: Clock, loop: asyncio.AbstractEventLoop) -> IoGate:
+    return IoGate(
+        clock.monotonic_s,
+        loop.call_later,
+        latency_max_s=config.commit_latency_max_s,
+        is_enabled=config.admission,
+    )

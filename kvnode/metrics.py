@@ -162,6 +162,9 @@ class KvnodeMetrics(Collector):
                 scheduler.tokens.multiplier,
             ),
             ("admission_elastic_limit", "Part of the cores.", scheduler.elastic_tokens.limit),
+            ("admission_io_limit_bytes", "Per second; +Inf: no limit.", core.io.tokens.limit),
+            ("admission_io_score", "Latency of commits, of what is full.", core.io.tokens.score),
+            ("admission_io_bulk_waits", "Waits of bulk for the disk.", core.io.bulk_wait_count),
             ("loop_latency_p99_seconds", "How late timers come.", watchdog.latency_p99_s()),
             ("loop_held_seconds_max", "Longest stretch of CPU time.", watchdog.held_s_max),
         ]

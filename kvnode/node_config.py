@@ -38,6 +38,7 @@ class NodeConfig:
     poll_s_max: float = 0.00004  # for a Unix stream's next request, before the loop may sleep
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
     quantum_s: float = 0.001  # work yields to others after so long
+    commit_latency_max_s: float = 0.05  # mean of a batch: the disk is full, and bulk writes wait
     lane_bytes_max: int = 4 << 20  # of one stream's requests that wait; then it is read no further
     lane_bytes_node_max: int = 256 << 20  # all streams together
     lane_requests_tenant_max: int = 10_000  # waiting requests of one tenant; then reads: Throttled

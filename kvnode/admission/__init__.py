@@ -4,4 +4,6 @@ scheduler.py   takes what may not run at once into the fair queue, and drains it
 lane.py        the requests of one stream that wait
 elastic.py     turns for background work
 waits.py       how long what waited
+io_gate.py     bulk writes wait while the disk is slow
+watchdog.py    what holds the loop up
 """

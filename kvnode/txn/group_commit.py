@@ -9,7 +9,8 @@ writer is busy; when it reports back, the whole queue becomes its next atomic wr
 Bulk operations (`is_bulk`) have a queue of their own and batches of their own, small ones: a batch
 of ordinary operations and one of bulk take turns. So a commit waits for one bulk batch at most,
 and the bulk goes on however many commits there are. While there are some, a bulk batch is a single
-operation, whose write takes about twice as long as that of a small commit.
+operation, whose write takes about twice as long as that of a small commit. Where the disk is slow,
+bulk waits for its tokens (`io_gate`), and ordinary batches follow one another.
 
 **Invariants.** Ordinary operations become durable in the order of submission, bulk ones as well;
 between the two there is no order. `take_snapshot` runs before each write, so that what the loop
@@ -71,6 +72,22 @@ class Writer(Protocol):
         ...
 
 
+class Gate(Protocol):
+    """Learns of all batches, and holds those of bulk back where the disk is slow."""
+
+    def try_bulk(self, again: Callable[[], None]) -> bool:
+        """Tell whether a batch of bulk may begin; if not, `again` is called in time, once."""
+        ...
+
+    def began(self, *, is_bulk: bool) -> None:
+        """Take note that a batch is on its way."""
+        ...
+
+    def ended(self, operation_count: int, size_bytes: int) -> None:
+        """Take note that it is durable."""
+        ...
+
+
 class GroupCommit:
     """The queue in front of the writer."""
 
@@ -83,6 +100,7 @@ class GroupCommit:
         release_snapshots: Callable[[], None],
         take_snapshot: Callable[[], object],
         queue_operations_max: int = 100_000,
+        gate: Gate | None = None,
     ) -> None:
         self._engine = engine
         self._writer = writer
@@ -94,6 +112,7 @@ class GroupCommit:
         self._was_bulk = False  # the last batch
         self._bulk_run = _CALM_BATCHES  # bulk batches since the last ordinary one
         self._batch: list[Operation] = []
+        self._gate = gate
         self._is_refusing = False
         self.queue_operations_max = queue_operations_max
         self.batch_count = 0
@@ -140,9 +159,14 @@ class GroupCommit:
         self.submit(_BulkMarker(callback))
 
     def _start(self) -> None:
-        self._was_bulk = not self._queue or (bool(self._bulk) and not self._was_bulk)
+        wants_bulk = not self._queue or (bool(self._bulk) and not self._was_bulk)
+        self._was_bulk = wants_bulk and (self._gate is None or self._gate.try_bulk(self._restart))
+        if not (self._was_bulk or self._queue):
+            return
         self._batch = self._take_bulk() if self._was_bulk else self._take_ordinary()
         self._bulk_run = self._bulk_run + 1 if self._was_bulk else 0
+        if self._gate is not None:
+            self._gate.began(is_bulk=self._was_bulk)
         if self._engine.needs_growth():
             self._grow_and_run()
         else:
@@ -151,6 +175,10 @@ class GroupCommit:
     def _run(self) -> None:
         self._take_snapshot()
         self._writer.run(self._batch, self._report)
+
+    def _restart(self) -> None:
+        if not self._batch and (self._queue or self._bulk):
+            self._start()
 
     def _take_ordinary(self) -> list[Operation]:
         size = count = 0
@@ -196,6 +224,8 @@ class GroupCommit:
 
     def _finish(self, outcomes: Sequence[Exception | None]) -> None:
         batch, self._batch = self._batch, []
+        if self._gate is not None:
+            self._gate.ended(len(batch), sum(operation.size_bytes for operation in batch))
         self.batch_count += 1
         self.operation_count += len(batch)
         failed_tenants: set[int] = set()

@@ -1,0 +1,94 @@
+"""How much goes to the disk: bulk writes wait for tokens that follow the latency of commits.
+
+**Model.** Every batch of group commit is measured: how long it took, how many bytes it held. Every
+15 seconds `admission.io_tokens` makes of that how much the disk can take. All writes are charged;
+only bulk (staged chunks, moves, garbage collection) waits, so that what is left of a slow disk goes
+to the commits of the others.
+
+    batch ends ──► sample ──(15 s)──► tokens per second        none while the disk has room
+    batch of bulk begins ──► tokens? ── no ──► later; ordinary batches go on meanwhile
+
+Pages written are estimated: LMDB copies the path to each row that changes.
+
+**Invariants.** Bulk never starves, however much ordinary writes owe: a batch of it may begin
+`BULK_PAUSE_S_MAX` after the last one.
+
+**Concurrency.** Owner: the event loop.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from admission.io_tokens import IoConfig, IoSample, IoTier, IoTokens
+
+BULK_PAUSE_S_MAX: Final = 1.0
+_WAIT_S_MIN: Final = 0.001
+_PAGE_BYTES: Final = 4096
+_PATH_PAGES: Final = 4  # copied for one operation beside those of its rows
+
+
+class IoGate:
+    """Measures the writer, and holds bulk back where the disk is slow."""
+
+    def __init__(
+        self,
+        now: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], object],
+        *,
+        latency_max_s: float,
+        is_enabled: bool = True,
+    ) -> None:
+        self._now = now
+        self._call_later = call_later
+        self._is_held = False
+        self._is_enabled = is_enabled
+        self._config = IoConfig(latency_max_s=latency_max_s, page_bytes=_PAGE_BYTES)
+        self.tokens = IoTokens(self._config, now_s=now())
+        self._sample = IoSample()
+        self._began_s = self._bulk_s = now()
+        self.bulk_wait_count = 0
+
+    def try_bulk(self, again: Callable[[], None]) -> bool:
+        """Tell whether a batch of bulk may begin; if not, `again` is called in time, once."""
+
+        def release() -> None:
+            self._is_held = False
+            again()
+
+        if not self._is_held and (wait_s := self.bulk_wait_s()) > 0:
+            self._is_held = True
+            self._call_later(wait_s, release)
+        return not self._is_held
+
+    def bulk_wait_s(self) -> float:
+        """Return how long the next batch of bulk has to wait."""
+        if not self._is_enabled:
+            return 0.0
+        now_s = self._now()
+        self._refit(now_s)
+        if self.tokens.try_take(IoTier.ELASTIC, 0, now_s=now_s):
+            return 0.0
+        pause_s = self._bulk_s + BULK_PAUSE_S_MAX - now_s
+        if pause_s <= 0:
+            return 0.0
+        self.bulk_wait_count += 1
+        return max(_WAIT_S_MIN, min(self.tokens.wait_s(IoTier.ELASTIC), pause_s))
+
+    def began(self, *, is_bulk: bool) -> None:
+        """Take note that a batch is on its way."""
+        self._began_s = self._now()
+        if is_bulk:
+            self._bulk_s = self._began_s
+
+    def ended(self, operation_count: int, size_bytes: int) -> None:
+        """Charge the batch that is durable now."""
+        now_s = self._now()
+        pages = size_bytes // _PAGE_BYTES + _PATH_PAGES * operation_count
+        self._sample.add(latency_s=now_s - self._began_s, size_bytes=size_bytes, pages=pages)
+        self.tokens.take(size_bytes, now_s=now_s)
+        self._refit(now_s)
+
+    def _refit(self, now_s: float) -> None:
+        if self._is_enabled and self.tokens.is_refit_due(now_s):
+            sample, self._sample = self._sample, IoSample()
+            self.tokens.refit(sample, now_s=now_s)
