@@ -16,5 +16,5 @@ is an argument.
 
 **What is used where.** The KV node has the queue, `cpu_tokens` and `elastic_cpu` in the path of
 every request, and `io_tokens` before bulk writes (`kvnode/admission/`). `token_bucket` is in
-`kvnode/tenants/`, `token_client` and `cost_model` in SQL processes. Nobody uses `budget` yet.
+`kvnode/tenants/` with `budget`, `token_client` and `cost_model` are in SQL processes.
 """
