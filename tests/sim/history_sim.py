@@ -204,9 +204,16 @@ class HistorySim:
             except Exception as error:
                 self.errors.append(error)
                 self.is_over.set()
+                self.end_sessions()  # what this one has locked nobody will free
                 raise
             if self.rng.random() < 0.5:
                 await asyncio.sleep(self.rng.uniform(0, 0.004))
+
+    def end_sessions(self):
+        for process in self.processes:
+            for task in process.tasks:
+                if task is not asyncio.current_task():
+                    task.cancel()
 
     async def transaction(self, process, name):
         made = SimTxn(name, self.loop.time())
