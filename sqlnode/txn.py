@@ -127,6 +127,26 @@ class Transaction(TransactionReads):
         values = await self.locks.hold([key for key in keys if key not in writes], wish)
         return [writes[key] if key in writes else values[key] for key in keys]
 
+    async def claim_keys(self, keys: Sequence[bytes], *, timeout_ms: int = 0) -> list[bytes | None]:
+        """Lock keys that are to be new, and return what is under them now, own writes included.
+
+        Whoever else inserts one of them waits; what exists already is not kept locked.
+        `require_absent` follows. Raises: LockTimeout, Deadlock.
+        """
+        writes, values, taken = self._own.recent, dict[bytes, bytes | None](), list[bytes]()
+        await self._own.dropped()
+        wish = LockWish("exclusive", "block", timeout_ms, self.statement, self.catalog_version)
+        async for part, got in self.locks.lock([key for key in keys if key not in writes], wish):
+            if self.isolation == "serializable":
+                self._at(got.read_ts)
+            for key, value in zip(part, got.values, strict=True):
+                if self.locks.add(key, wish.mode) and value is not None:
+                    taken.append(key)
+                values[key] = value
+        self.locks.give_up(taken, wish.mode)
+        self._record_keys(taken)
+        return [writes[key] if key in writes else values[key] for key in keys]
+
     async def _after_lock(
         self, keys: Sequence[bytes], got: MultiGot, mode: LockMode, *, keep_absent: bool
     ) -> None:

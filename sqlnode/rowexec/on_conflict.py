@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from kvapi.errors import WriteConflict
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
+from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.plan.statement import Insert
 from sqlnode.rowexec.constraint_errors import affects_row_twice
 from sqlnode.rowexec.dml_source import SourceCompiler
@@ -149,6 +150,8 @@ class Conflicts:
         if clause.locks_first:
             await self._lock(keys, ctx)
             return {key: key if self._stored[key] is not None else None for key in keys}
+        if not clause.do_update and not ctx.commit_follows:
+            await self._wait_for(keys, ctx)
         for _ in range(LOOKS_MAX):
             view = ctx.txn.newest()
             values = await view.multi_get(keys)
@@ -163,6 +166,18 @@ class Conflicts:
             if ctx.txn.isolation != "read committed":
                 break  # no other look would show anything newer
         raise WriteConflict("could not serialize access due to concurrent update")
+
+    async def _wait_for(self, keys: list[bytes], ctx: "ExecContext") -> None:
+        """Wait for others who insert these keys. Raises: WriteConflict if the snapshot misses one.
+
+        Source: PostgreSQL, src/backend/executor/nodeModifyTable.c (ExecCheckTupleVisible).
+        """
+        txn = ctx.txn
+        values = await txn.claim_keys(keys, timeout_ms=lock_timeout_ms(ctx))
+        if txn.isolation != "read committed":
+            met = [key for key, value in zip(keys, values, strict=True) if value is not None]
+            if met and None in await txn.multi_get(met):
+                raise WriteConflict("could not serialize access due to concurrent update")
 
     async def _holds_owners(self, taken: dict[bytes, bytes | None], ctx: "ExecContext") -> bool:
         """Lock the rows that were met, for DO UPDATE; tell whether they still have those keys."""

@@ -2,17 +2,20 @@
 
 **Model.** Every new key of a unique index is announced with `require_absent`, so that the commit
 refuses it if another transaction was first, whatever the isolation level. Where the client expects
-the error now, the keys are read as well, all of a batch with one MultiGet.
+the error now, the keys of a batch are locked and looked at in one round trip, so that a second
+inserter waits for the first; those of a large batch are only looked at, and locked as they are
+staged.
 
 Indexes under construction are maintained as their state says, see building_indexes.py. A column
 that is being filled gets its value here, see column_fill.py.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import KeyExists
 from sqlnode.catalog.descriptors import TableDesc
+from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.rowexec.building_indexes import BuildingIndexes
 from sqlnode.rowexec.column_fill import column_fill
 from sqlnode.rowexec.constraint_errors import ConstraintErrors
@@ -22,6 +25,8 @@ from sqlnode.rowexec.table_codec import TableCodec, codec_of
 
 if TYPE_CHECKING:
     from sqlnode.context import ExecContext
+
+_LOCKED_MAX: Final = 250  # keys of one batch
 
 Claim = tuple[bytes, IndexCodec, Row]
 """A key that must be new, and what an error about it needs."""
@@ -75,7 +80,10 @@ class RowWriter:
         if ctx.commit_follows or not claims:
             return
         keys = [key for key, _, _ in claims]
-        values = await ctx.txn.newest().multi_get(keys, is_claim=True)
+        if len(keys) <= _LOCKED_MAX:
+            values = await ctx.txn.claim_keys(keys, timeout_ms=lock_timeout_ms(ctx))
+        else:
+            values = await ctx.txn.newest().multi_get(keys, is_claim=True)
         for (_, index, row), value in zip(claims, values, strict=True):
             if value is not None:
                 raise self.errors(ctx).unique(index, index.values(row))

@@ -98,6 +98,9 @@ class MemoryTxn:
     def delete(self, key):
         self.put(key, None)
 
+    async def claim_keys(self, keys, *, timeout_ms=0):
+        return await self.multi_get(keys)
+
     def require_absent(self, key):
         if key not in self.writes:
             self.absent.append(key)
