@@ -1,7 +1,13 @@
 """Options of the whole test suite."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Tests start programs while gRPC's threads run; its handlers of fork() then crash the new process
+# before it becomes the program.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 # How fast examples come says nothing about the code: in a fresh clone hypothesis first builds its
 # table of all characters, and the CPUs are shared.

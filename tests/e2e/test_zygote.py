@@ -25,6 +25,7 @@ from runtime.control_wire import (
     send_packet,
 )
 from runtime.os_process import parent_pid
+from sqlnode.process_config import SqlProcessConfig
 from tests.e2e.stack import ROOT, wait_until
 
 pytestmark = pytest.mark.e2e
@@ -94,7 +95,9 @@ def test_children_are_generic_and_their_ends_are_told():
         forked = gateway.receive(sock)
         assert isinstance(forked, Forked)
         children = [gateway.accept() for _ in range(3)]
-        assert {said for _, said in children} == {SqlHello(pid=pid) for pid in forked.pids}
+        nice = min(os.getpriority(os.PRIO_PROCESS, 0) + SqlProcessConfig().nice, 19)
+        expected = {SqlHello(pid=pid, nice=nice) for pid in forked.pids}
+        assert {said for _, said in children} == expected
         assert all(parent_pid(pid) == process.pid for pid in forked.pids)
         _check_limits(forked.pids[0], process.pid)
         os.kill(forked.pids[0], signal.SIGKILL)
