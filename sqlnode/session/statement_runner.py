@@ -94,11 +94,12 @@ async def commit(session: Session) -> None:
     block = session.block
     leaves_garbage = block.is_catalog_edited
     has_writes = block.txn is not None and block.txn.has_writes
-    if has_writes and block.statement_count and _is_outdated(session):
-        await follow_schema(session, None)
-    if has_writes and block.txn is not None and block.txn.deferred.pending:
-        try:
-            await check_deferred(session.context(()))
+    if has_writes and block.txn is not None:
+        try:  # whatever fails here, the transaction is over afterwards
+            if block.statement_count and _is_outdated(session):
+                await follow_schema(session, None)
+            if block.txn.deferred.pending:
+                await check_deferred(session.context(()))
         except BaseException:
             await rollback(session)
             raise
