@@ -16,6 +16,7 @@ from bench.noisy import main as noisy_main
 from bench.noisy.plan import NoisyPlan
 from bench.noisy.systems import ON
 from bench.plan import QUICK
+from bench.process_cpu import child_pids
 from runtime.os_process import is_running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
@@ -75,12 +76,8 @@ def test_an_interrupted_bench_leaves_no_process(tmp_path):
     with bench:
         assert "KV" in bench.stderr.readline()
         time.sleep(0.5)
-        left = _children(bench.pid)
+        left = child_pids(bench.pid)
         assert len(left) >= 3
         bench.send_signal(signal.SIGTERM)
         assert bench.wait(60) == 130
     assert [pid for pid in left if is_running(pid)] == []
-
-
-def _children(pid):
-    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))

@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+from contextlib import suppress
 
+from pgwire.sql_error import SqlError
 from sqlnode.catalog.store import load_catalog
 from sqlnode.jobs.index_check import check_indexes
 from tests.sim.sim_client import SimKvClient, SimProcess, SimSession
@@ -53,3 +55,51 @@ async def rows_of(process, sql):
     rows = await session.execute(sql)
     await session.commit()
     return rows
+
+
+async def job_beside_writers(loop_world, seed, sql, writer_type, *, disturb=None):
+    """Leave one change to a job while four clients write.
+
+    Returns (record, table, processes, writers); `loop_world` is what `world` returned.
+    """
+    node, tenant_id, processes = loop_world
+    stop = asyncio.Event()
+    writers = [writer_type(processes[n % 2], seed * 10 + n) for n in range(4)]
+    tasks = [asyncio.ensure_future(writer.run(stop)) for writer in writers]
+    await asyncio.sleep(0.1)
+    owner = await SimProcess(node, tenant_id, seed + 9, **QUICK).start()
+    job_id = await SimSession(owner).change_schema(sql)
+    assert job_id, "the change was not left to a job"
+    disturbing = asyncio.ensure_future(disturb(owner, job_id)) if disturb else None
+    store = processes[0].engine.jobs.store
+    async with asyncio.timeout(200):
+        record = await reached(store, job_id, lambda record: record.is_finished)
+        await asyncio.sleep(0.5)
+        stop.set()
+        await asyncio.gather(*tasks, *([disturbing] if disturbing else []))
+    errors = [error for writer in writers for error in writer.errors]
+    assert not errors, (seed, errors)
+    assert sum(writer.committed for writer in writers) > 10
+    table = await verify(node, tenant_id, seed)
+    return record, table, (*processes, owner), writers
+
+
+def kill_within(seconds):
+    """Return a disturbance: the job's owner dies after so long at most."""
+
+    async def kill(owner, _job_id):
+        await asyncio.sleep(owner.rng.uniform(0, seconds))
+        await owner.kill()
+
+    return kill
+
+
+def cancel_within(seconds):
+    """Return a disturbance: the job is cancelled after so long at most."""
+
+    async def cancel(owner, job_id):
+        await asyncio.sleep(owner.rng.uniform(0, seconds))
+        with suppress(SqlError):  # it was done already
+            await owner.engine.jobs.cancel(job_id)
+
+    return cancel

@@ -2,14 +2,21 @@
 
 import asyncio
 import random
-from contextlib import suppress
 
 import pytest
 
 from kvapi.errors import KvError, WriteConflict
 from pgwire.sql_error import SqlError
-from tests.sim.schema_world import QUICK, ROWS, SEEDS, reached, rows_of, verify, world
-from tests.sim.sim_client import SimProcess, SimSession, sql_name
+from tests.sim.schema_world import (
+    ROWS,
+    SEEDS,
+    cancel_within,
+    job_beside_writers,
+    kill_within,
+    rows_of,
+    world,
+)
+from tests.sim.sim_client import SimSession, sql_name
 from tests.sim.virtual_loop import run_virtual
 
 
@@ -66,41 +73,22 @@ async def column_under_load(loop, seed, sql, *, prepare=None, disturb=None):
     await session.begin()
     await session.execute("update t set u = 0")
     await session.commit()
-    stop = asyncio.Event()
-    writers = [ColumnWriter(processes[n % 2], seed * 10 + n) for n in range(4)]
-    tasks = [asyncio.ensure_future(writer.run(stop)) for writer in writers]
-    await asyncio.sleep(0.1)
-    owner = await SimProcess(node, tenant_id, seed + 9, **QUICK).start()
-    job_id = await SimSession(owner).change_schema(sql)
-    assert job_id, "the change was not left to a job"
-    disturbing = asyncio.ensure_future(disturb(owner, job_id)) if disturb else None
-    store = processes[0].engine.jobs.store
-    async with asyncio.timeout(200):
-        record = await reached(store, job_id, lambda record: record.is_finished)
-        await asyncio.sleep(0.5)
-        stop.set()
-        await asyncio.gather(*tasks, *([disturbing] if disturbing else []))
-    errors = [error for writer in writers for error in writer.errors]
-    assert not errors, (seed, errors)
-    assert sum(writer.committed for writer in writers) > 10
-    table = await verify(node, tenant_id, seed)
-    return record, table, (*processes, owner)
+    record, table, processes, _ = await job_beside_writers(
+        (node, tenant_id, processes), seed, sql, ColumnWriter, disturb=disturb
+    )
+    return record, table, processes
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_column_comes_without_a_trace(seed):
     """A transaction would fail for a change it does not use, or take a new value back."""
 
-    async def kill(owner, _job_id):
-        await asyncio.sleep(owner.rng.uniform(0, 0.4))
-        await owner.kill()
-
     async def body(loop):
         record, table, processes = await column_under_load(
             loop,
             seed,
             "alter table t add column c int not null default 0",
-            disturb=kill if seed % 3 == 0 else None,
+            disturb=kill_within(0.4) if seed % 3 == 0 else None,
         )
         assert record.status == "succeeded", (seed, record)
         assert not any(column.state or column.hidden for column in table.columns)
@@ -139,14 +127,12 @@ def test_a_column_goes_without_a_trace(seed):
 def test_a_cancelled_column_leaves_nothing(seed):
     """A column that nobody wanted would stay, or its layout with it."""
 
-    async def cancel(owner, job_id):
-        await asyncio.sleep(owner.rng.uniform(0, 0.1))
-        with suppress(SqlError):  # it was done already
-            await owner.engine.jobs.cancel(job_id)
-
     async def body(loop):
         record, table, processes = await column_under_load(
-            loop, seed, "alter table t add column c int default 7 not null", disturb=cancel
+            loop,
+            seed,
+            "alter table t add column c int default 7 not null",
+            disturb=cancel_within(0.1),
         )
         has_column = table.find_column("c") is not None
         assert has_column == (record.status == "succeeded"), (seed, record)

@@ -2,17 +2,24 @@
 
 import asyncio
 import random
-from contextlib import suppress
 
 import pytest
 
 from kvapi.errors import KvError, SchemaChanged, WriteConflict
 from pgwire.sql_error import SqlError
-from tests.sim.schema_world import QUICK, ROWS, reached, rows_of, verify, world
-from tests.sim.sim_client import SimProcess, SimSession, sql_name
+from tests.sim.schema_world import (
+    ROWS,
+    SEEDS,
+    cancel_within,
+    job_beside_writers,
+    kill_within,
+    reached,
+    rows_of,
+    world,
+)
+from tests.sim.sim_client import SimSession, sql_name
 from tests.sim.virtual_loop import run_virtual
 
-SEEDS = range(25)
 CONFLICTS = ("40001", "40P01", "23505")
 
 
@@ -68,37 +75,11 @@ async def filled_under_load(loop, seed, sql, *, prepare=(), disturb=None):
     await session.commit()
     for statement in prepare:
         assert not await session.change_schema(statement, online=False)
-    stop = asyncio.Event()
-    writers = [TextWriter(processes[n % 2], seed * 10 + n) for n in range(4)]
-    tasks = [asyncio.ensure_future(writer.run(stop)) for writer in writers]
-    await asyncio.sleep(0.1)
-    owner = await SimProcess(node, tenant_id, seed + 9, **QUICK).start()
-    job_id = await SimSession(owner).change_schema(sql)
-    assert job_id, "the change was not left to a job"
-    disturbing = asyncio.ensure_future(disturb(owner, job_id)) if disturb else None
-    store = processes[0].engine.jobs.store
-    async with asyncio.timeout(200):
-        record = await reached(store, job_id, lambda record: record.is_finished)
-        await asyncio.sleep(0.5)
-        stop.set()
-        await asyncio.gather(*tasks, *([disturbing] if disturbing else []))
-    errors = [error for writer in writers for error in writer.errors]
-    assert not errors, (seed, errors)
-    assert sum(writer.committed for writer in writers) > 10
-    table = await verify(node, tenant_id, seed)
+    record, table, processes, writers = await job_beside_writers(
+        (node, tenant_id, processes), seed, sql, TextWriter, disturb=disturb
+    )
     assert not any(column.state or column.fill_sql for column in table.columns)
-    return record, table, (*processes, owner), writers
-
-
-async def kill(owner, _job_id):
-    await asyncio.sleep(owner.rng.uniform(0, 0.6))
-    await owner.kill()
-
-
-async def cancel(owner, job_id):
-    await asyncio.sleep(owner.rng.uniform(0, 0.4))
-    with suppress(SqlError):  # it was done already
-        await owner.engine.jobs.cancel(job_id)
+    return record, table, processes, writers
 
 
 async def stop_all(processes):
@@ -116,7 +97,7 @@ def test_a_column_changes_its_type_under_load(seed):
             seed,
             "alter table t alter a type bigint using a::bigint",
             prepare=("alter table t alter a type text",),
-            disturb=kill if seed % 3 == 0 else None,
+            disturb=kill_within(0.6) if seed % 3 == 0 else None,
         )
         assert record.status == "succeeded", (seed, record)
         assert [(c.name, c.attnum, c.type_oid) for c in table.columns] == [
@@ -145,7 +126,7 @@ def test_a_change_of_type_that_ends_early_leaves_the_column(seed):
         if is_bad:
             sql = "alter table t alter note type int using note::int"
         record, table, processes, _ = await filled_under_load(
-            loop, seed, sql, prepare=prepare, disturb=None if is_bad else cancel
+            loop, seed, sql, prepare=prepare, disturb=None if is_bad else cancel_within(0.4)
         )
         if is_bad:
             assert record.status == "failed", (seed, record)
@@ -168,7 +149,7 @@ def test_a_default_that_differs_comes_once_for_each_row(seed):
             loop,
             seed,
             "alter table t add column n bigserial",
-            disturb=kill if seed % 3 == 0 else None,
+            disturb=kill_within(0.6) if seed % 3 == 0 else None,
         )
         assert record.status == "succeeded", (seed, record)
         assert table.find_column("n").not_null
@@ -189,7 +170,7 @@ def test_a_cancelled_fill_leaves_nothing(seed):
 
     async def body(loop):
         record, table, processes, _ = await filled_under_load(
-            loop, seed, "alter table t add column n serial", disturb=cancel
+            loop, seed, "alter table t add column n serial", disturb=cancel_within(0.4)
         )
         has_column = table.find_column("n") is not None
         assert has_column == (record.status == "succeeded"), (seed, record)

@@ -2,13 +2,21 @@
 
 import asyncio
 import random
-from contextlib import suppress
 
 import pytest
 
 from kvapi.errors import KvError, WriteConflict
 from pgwire.sql_error import SqlError
-from tests.sim.schema_world import QUICK, ROWS, SEEDS, reached, verify, world
+from tests.sim.schema_world import (
+    QUICK,
+    ROWS,
+    SEEDS,
+    cancel_within,
+    kill_within,
+    reached,
+    verify,
+    world,
+)
 from tests.sim.sim_client import SimProcess, SimSession, sql_name
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
@@ -124,13 +132,9 @@ def test_a_unique_index_is_right_or_gone(seed):
 def test_a_killed_owner_changes_nothing(seed):
     """A half-built index would stay, or be published without its last rows."""
 
-    async def kill(owner, _job_id):
-        await asyncio.sleep(owner.rng.uniform(0, 0.6))
-        await owner.kill()
-
     async def body(loop):
         record, table, _ = await change_under_load(
-            loop, seed, "create index t_a on t (a)", disturb=kill
+            loop, seed, "create index t_a on t (a)", disturb=kill_within(0.6)
         )
         assert record.status == "succeeded", (seed, record)
         assert [index.name for index in table.indexes] == ["t_a"]
@@ -142,14 +146,9 @@ def test_a_killed_owner_changes_nothing(seed):
 def test_a_cancelled_job_leaves_nothing(seed):
     """An index that nobody reads would cost every writer for ever."""
 
-    async def cancel(owner, job_id):
-        await asyncio.sleep(owner.rng.uniform(0, 0.4))
-        with suppress(SqlError):  # it was done already
-            await owner.engine.jobs.cancel(job_id)
-
     async def body(loop):
         record, table, _ = await change_under_load(
-            loop, seed, "create unique index t_u on t (u)", disturb=cancel
+            loop, seed, "create unique index t_u on t (u)", disturb=cancel_within(0.4)
         )
         is_public = record.status == "succeeded"
         assert [i.name for i in table.indexes] == (["t_u"] if is_public else []), (seed, record)
