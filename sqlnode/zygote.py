@@ -88,13 +88,18 @@ class Zygote:
 
     def _connect(self) -> socket.socket:
         while True:
-            try:
-                gateway = connect_control(self._options.control_path)
-            except OSError:
-                self._exit_without_supervisor(wait_s=_RECONNECT_S)
-                continue
+            with contextlib.suppress(OSError):
+                return self._greet()
+            self._exit_without_supervisor(wait_s=_RECONNECT_S)
+
+    def _greet(self) -> socket.socket:
+        gateway = connect_control(self._options.control_path)
+        try:
             self._send(gateway, ZygoteHello(pid=os.getpid()))
-            return gateway
+        except OSError:  # it ended between the two
+            gateway.close()
+            raise
+        return gateway
 
     def _serve(self, gateway: socket.socket) -> None:
         poller = select.poll()

@@ -41,6 +41,18 @@ THREAD = """
 import threading
 threading.Thread(target=threading.Event().wait, daemon=True).start()
 """
+GATEWAY_ENDS_BEFORE_THE_FIRST_HELLO = """
+import socket
+from runtime import control_channel
+connect = control_channel.connect_control
+def connect_once_in_vain(path):
+    control_channel.connect_control = connect
+    sock = connect(path)
+    sock.shutdown(socket.SHUT_RDWR)
+    sys.modules["sqlnode.zygote"].connect_control = connect
+    return sock
+control_channel.connect_control = connect_once_in_vain
+"""
 
 
 class Gateway:
@@ -153,6 +165,17 @@ def test_it_starts_afresh_after_many_forks_and_keeps_its_children():
         assert gateway.receive(new) == Exited(pid=forked.pids[1], status=-9)
         for peer, _ in peers:
             peer.close()
+        sock.close()
+
+
+def test_a_gateway_that_ends_before_the_hello_is_tried_again():
+    """A gateway that dies at the wrong moment would take the zygote, and its children, with it."""
+    with zygote(before=GATEWAY_ENDS_BEFORE_THE_FIRST_HELLO) as (gateway, process):
+        cut_off, hello = gateway.accept()
+        assert hello is None
+        sock, hello = gateway.accept()
+        assert hello == ZygoteHello(pid=process.pid)
+        cut_off.close()
         sock.close()
 
 
