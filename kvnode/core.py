@@ -85,15 +85,16 @@ class Core:
         self.request_bytes = 0  # of requests that wait, of all streams
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
+        self.cpu = cpu or WallCpuClock(clock)
         scheduler = self.scheduler = Scheduler(
             loop,
             clock,
-            cpu or WallCpuClock(clock),
+            self.cpu,
             cores=len(os.sched_getaffinity(0)),
             quantum_s=config.quantum_s,
             is_enabled=config.admission,
         )
-        self.watchdog = Watchdog(loop, self.scheduler, cpu or WallCpuClock(clock))
+        self.watchdog = Watchdog(loop, self.scheduler, self.cpu)
         self.lane_room = Room()  # of all streams
         self.locks = LockWaits(loop)
         self.io = _io_gate(config, clock, loop)

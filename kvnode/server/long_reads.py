@@ -52,7 +52,7 @@ class _LongRead(Task):
         self._request_id = request_id
         self._read_ts = read_ts
         self._size_bytes = size_bytes
-        self._cpu_s = 0.0
+        self._cpu_s = self._began_s = 0.0  # of the quanta before; thread time at this one's begin
         self._is_over = False
         self._is_started = False
 
@@ -77,8 +77,10 @@ class _LongRead(Task):
     def run(self, ends_s: float) -> bool:
         """Take steps until `ends_s`; after that the read counts as young: others come first."""
         core = self._session.core
+        self._began_s = core.cpu.thread_s()
         while not self._step(core.timeline.snapshot()):
             if self._session.is_paused or core.scheduler.now() >= ends_s:
+                self._cpu_s += core.cpu.thread_s() - self._began_s
                 self.txn_start = core.timeline.hlc.newest
                 return False
         return True
@@ -89,12 +91,8 @@ class _LongRead(Task):
         if not self._is_started:
             self._is_started = True
             self._session.reads_started += 1
-        clock = self._session.core.clock
-        started_s = clock.monotonic_s()
         try:
-            is_done = self.advance(snapshot)
-            self._cpu_s += clock.monotonic_s() - started_s
-            if is_done:
+            if self.advance(snapshot):
                 self._end()
                 self.answer(self._response())
         except KvError as error:
@@ -127,7 +125,8 @@ class _LongRead(Task):
     def _response(self) -> kv_pb2.Response:
         response = self._session.respond(self._request_id)
         response.read_ts = self._read_ts
-        response.cpu_us = int(self._cpu_s * 1e6)
+        cpu_s = self._cpu_s + self._session.core.cpu.thread_s() - self._began_s
+        response.cpu_us = int(cpu_s * 1e6)
         return response
 
     def _cancel(self, error: KvError) -> None:
