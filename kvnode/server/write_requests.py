@@ -76,12 +76,13 @@ class WriteRequests:
         validation = validations.make(tenant, self._footprint(message), request.read_ts)
         verdict = validations.look(validation)
         if verdict is UNDECIDED:
-            self._refresh_later(request.id, validation, size_bytes=message.ByteSize())
+            self._refresh_later(request, validation)
         else:
             self._answer_refresh(request.id, validation, verdict)
 
-    def _refresh_later(self, request_id: int, validation: Validation, *, size_bytes: int) -> None:
+    def _refresh_later(self, request: kv_pb2.Request, validation: Validation) -> None:
         session, validations = self._session, self._core.validations
+        request_id = request.id
 
         def decided() -> None:
             session.outstanding.pop(request_id)
@@ -98,8 +99,9 @@ class WriteRequests:
                 if not session.is_closed:
                     session.answer_error(request_id, error)
 
-        session.track(request_id, cancel, size_bytes=size_bytes)
-        validations.begin(session.tenant, validation, decided)
+        session.track(request_id, cancel, size_bytes=request.refresh.footprint.ByteSize())
+        holds = bool(request.txn_id) and session.holds_locks(request.txn_id)
+        validations.begin(session.tenant, validation, decided, holds_locks=holds)
 
     def _answer_refresh(
         self, request_id: int, validation: Validation, changed: bytes | None

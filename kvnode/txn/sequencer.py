@@ -266,10 +266,18 @@ class Sequencer:
             request.validation = validation
         verdict = self._validations.look(validation)
         if verdict is UNDECIDED:
-            self._validations.begin(tenant, validation, lambda: self._pass_locks(request))
+            self._validations.begin(
+                tenant,
+                validation,
+                lambda: self._pass_locks(request),
+                holds_locks=self._holds_locks(request),
+            )
         elif verdict is not None:
             raise conflict(tenant, validation, verdict)
         return verdict is None
+
+    def _holds_locks(self, request: CommitRequest) -> bool:
+        return request.staged is not None or self._locks.table.held_count(request.owner) > 0
 
     def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
         tenant = request.tenant

@@ -11,6 +11,7 @@ its answer counts.
 
 from collections.abc import Callable
 
+from admission.queue import Priority
 from kvapi.errors import InternalError, WriteConflict
 from kvapi.footprint import Footprint
 from kvnode.admission.scheduler import Scheduler
@@ -61,12 +62,24 @@ class Validations:
         timeline = self.timeline
         return self._find_conflict(validation, timeline.snapshot(), durable_ts=timeline.durable_ts)
 
-    def begin(self, tenant: Tenant, validation: Validation, decided: Callable[[], None]) -> None:
-        """Call `decided` when `validation` is; until then it has to be stopped if it is over."""
+    def begin(
+        self,
+        tenant: Tenant,
+        validation: Validation,
+        decided: Callable[[], None],
+        *,
+        holds_locks: bool = False,
+    ) -> None:
+        """Call `decided` when `validation` is; until then it has to be stopped if it is over.
+
+        `holds_locks`: others may wait for the transaction, so it goes before those that hold none.
+        """
         self.begun_count += 1
         task = self._tasks[validation] = _LongValidation(self, tenant, validation, decided)
+        if holds_locks:
+            task.priority = Priority.NORMAL.holding_locks()
         tenant.reads[validation] = validation.read_ts
-        self.scheduler.submit(task)
+        self.scheduler.submit(task, priority=task.priority)
 
     def stop(self, validation: Validation | None) -> bool:
         """Give one up; tell whether it was on its way."""

@@ -210,6 +210,25 @@ def test_requests_without_end_do_not_keep_a_validation_from_its_turn():
     run(scene)
 
 
+def test_who_holds_locks_is_validated_first():
+    """Those who wait for a row wait for the validation of every report that began before."""
+
+    async def scene(world):
+        lock = kv_pb2.Lock(keys=[b"held"])
+        await world.other.request(txn_id=b"L" * 16, lock=lock)
+        report = world.long_commit(b"a")  # begins earlier, and holds nothing
+        commit = kv_pb2.Commit(writes=puts(b"held"), footprint=ALL)
+        holder = world.other.request(txn_id=b"L" * 16, read_ts=world.read_ts, commit=commit)
+        refresh = world.other.request(read_ts=world.read_ts, refresh=kv_pb2.Refresh(footprint=ALL))
+        await holder
+        assert not report.done()
+        assert not refresh.done()
+        assert world.is_walking
+        await asyncio.gather(report, refresh)
+
+    run(scene)
+
+
 class LateReports(Core):
     """What is written is on disk at once, and reported later."""
 
