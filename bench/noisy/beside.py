@@ -14,6 +14,7 @@ from bench.noisy import loads, quiet
 from bench.noisy.plan import Noise, NoisyPlan
 from bench.noisy.processes import Client, running
 from bench.noisy.systems import System
+from bench.programs import BenchFailed
 
 RATE_PER_S: Final = 50.0
 _WARM_S: Final = 1.0
@@ -50,7 +51,7 @@ class Beside:
     system: str
     latencies: dict[str, Latency]  # read, commit
     noise_per_s: float
-    noise_errors: dict[str, int]
+    noise_errors: dict[str, int]  # by SQLSTATE and message
     peak_bytes: int | None
     stalls: float | None  # over 5 ms, during the noise
     longest_stall_s: float | None  # since the start
@@ -121,12 +122,14 @@ def _measure(
     settle(system)
     alone.append(_span(plan.alone_s))
     stack.close()
-    taken: dict[str, quiet.Taken] = client.result
+    taken: dict[str, quiet.Taken] = client.result["taken"]
+    if client.result["errors"]:
+        raise BenchFailed(f"the quiet client: {client.result['errors'][0][1]}")
     done = [pair for generator in generators for pair in generator.result["done"]]
     errors: dict[str, int] = {}
     for generator in generators:
-        for state, count in generator.result["errors"].items():
-            errors[state] = errors.get(state, 0) + count
+        for text, count in generator.result["errors"].items():
+            errors[text] = errors.get(text, 0) + count
     return Beside(
         scenario=scenario,
         system=system.name,

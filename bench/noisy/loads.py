@@ -3,9 +3,16 @@
     python -m bench.noisy.loads KIND --url URL --clients N --rows N
     python -m bench.noisy.loads raw --unix PATH --credential BASE64 --clients N
 
-The lowest priority, so that what is measured is the server and not who wins the client's CPU.
-Says `ready` on a line, and in the end JSON: `done` (per tenth of a second of CLOCK_MONOTONIC) and
-`errors` by SQLSTATE: connections over the limit are refused, which is no failure of this load.
+**Model.** Each client asks one request after the other. The lowest priority, so that what is
+measured is the server and not who wins the client's CPU. At SIGTERM every client gets the answer to
+its last request before it goes, so that what was acknowledged is known to the row; one that gets
+none is `stuck`. A request that fails is counted by its message and the client goes on: connections
+over the limit are refused, which is no failure of the flood.
+
+Says `ready` on a line, and in the end JSON: `done` (per tenth of a second of CLOCK_MONOTONIC),
+`errors`, `acknowledged`, `unknown` (requests that failed and may have happened all the same),
+`stuck`, `heard_ns` (when each client last had an answer before SIGTERM), and `failed`, the reason
+why it could not go on at all.
 """
 
 import argparse
@@ -15,6 +22,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from time import monotonic_ns
@@ -24,15 +32,31 @@ import asyncpg
 import uvloop
 
 from bench.kv_client import bench_key
+from bench.noisy.failures import describe, is_refusal, may_have_happened
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
+from kvapi.errors import KvError
 from runtime.clock import SystemClock
 
 BUCKET_NS: Final = 100_000_000
-_COPY_ROWS: Final = 20_000
+COPY_ROWS: Final = 20_000
+COPY_CLIENTS_MAX: Final = 4
+DRAIN_S_MAX: Final = 60.0
 _COPY_CHUNK_ROWS: Final = 1_000
 _RAW_ROWS: Final = 1_000
 _NICE_MOST: Final = 19
+_TEXTS_MAX: Final = 20  # different messages of one load
+_AFTER_ERROR_S: Final = 0.01
+_ERRORS_IN_A_ROW_MAX: Final = 100  # of one client; then the load has failed
+_FAILURES: Final = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    KvError,
+    OSError,
+    TimeoutError,
+)
+
+Ask = Callable[[int], Awaitable[object]]  # the running number of the request
 
 
 class Load:
@@ -44,26 +68,42 @@ class Load:
         self.rows: int = arguments.rows
         self.unix: str = arguments.unix
         self.credential = base64.b64decode(arguments.credential)
+        self.is_stopping = False
         self.done: Counter[int] = Counter()
         self.errors: Counter[str] = Counter()
+        self.acknowledged = self.unknown = self.stuck = 0
+        self.heard_ns = [0] * self.clients
 
-    def count(self) -> None:
+    def succeeded(self, client: int) -> None:
         """Take note of something done now."""
-        self.done[monotonic_ns() // BUCKET_NS] += 1
+        self.acknowledged += 1
+        self._heard(client)
 
-    @contextlib.asynccontextmanager
-    async def connections(self) -> AsyncIterator[list[Any]]:
-        """Open one connection for each client."""
-        with contextlib.ExitStack() as stack:
-            opened = []
-            for _ in range(self.clients):
-                connection = await asyncpg.connect(self.url, timeout=60)
-                stack.callback(connection.terminate)
-                opened.append(connection)
-            yield opened
+    def failed(self, client: int, error: BaseException) -> None:
+        """Take note of a request that failed. Connections refused count as done."""
+        text = describe(error)
+        if text not in self.errors and len(self.errors) >= _TEXTS_MAX:
+            text = "others"
+        self.errors[text] += 1
+        self.unknown += may_have_happened(error)
+        self._heard(client)
 
+    def _heard(self, client: int) -> None:
+        now_ns = monotonic_ns()
+        self.done[now_ns // BUCKET_NS] += 1
+        if not self.is_stopping:
+            self.heard_ns[client] = now_ns
 
-Kind = Callable[[Load], Awaitable[None]]
+    def as_dict(self) -> dict[str, Any]:
+        """Return what came of it."""
+        return {
+            "done": sorted(self.done.items()),
+            "errors": self.errors,
+            "acknowledged": self.acknowledged,
+            "unknown": self.unknown,
+            "stuck": self.stuck,
+            "heard_ns": self.heard_ns,
+        }
 
 
 async def prepare(url: str, rows: int) -> None:
@@ -77,156 +117,158 @@ async def prepare(url: str, rows: int) -> None:
         )
         await connection.execute("create table hot (id int primary key, n int)")
         await connection.execute("insert into hot values (1, 0)")
+        for name in ("large", *map(copy_table, range(COPY_CLIENTS_MAX))):
+            await connection.execute(f"create table {name} (id int primary key, v int, t text)")
     finally:
         await connection.close()
 
 
-async def _reads(load: Load) -> None:
+def copy_table(client: int) -> str:
+    """Return the table that a client of `copy` fills."""
+    return f"copied_{client}"
+
+
+async def _reads(load: Load, connection: Any, client: int) -> Ask:
     """Point reads as fast as they go."""
-
-    async def work(connection: Any, first: int) -> None:
-        statement = await connection.prepare("select v from big where id = $1")
-        turn = first
-        while True:
-            await statement.fetchval(turn * 7919 % load.rows + 1)
-            load.count()
-            turn += 1
-
-    await _all(load, work)
+    statement = await connection.prepare("select v from big where id = $1")
+    return lambda turn: statement.fetchval((client + turn) * 7919 % load.rows + 1)
 
 
-async def _scans(load: Load) -> None:
+async def _scans(load: Load, connection: Any, client: int) -> Ask:
     """Scan and aggregate the whole table."""
     queries = (
         "select count(*), sum(v), avg(v), max(t) from big",
         "select v % 100 as part, count(*), max(id) from big group by 1 order by 2 desc limit 10",
         "select count(*) from big where t like '%99%'",
     )
-
-    async def work(connection: Any, first: int) -> None:
-        turn = first
-        while True:
-            await connection.fetch(queries[turn % len(queries)], timeout=120)
-            load.count()
-            turn += 1
-
-    await _all(load, work)
+    return lambda turn: connection.fetch(queries[(client + turn) % len(queries)], timeout=120)
 
 
-async def _copy(load: Load) -> None:
-    """COPY of many rows, each into a new table."""
+async def _copy(load: Load, connection: Any, client: int) -> Ask:
+    """COPY of many rows, each client into its own table."""
 
-    async def rows(first: int) -> AsyncIterator[bytes]:
-        for start in range(first, first + _COPY_ROWS, _COPY_CHUNK_ROWS):
+    async def lines(first: int) -> AsyncIterator[bytes]:
+        for start in range(first, first + COPY_ROWS, _COPY_CHUNK_ROWS):
             yield b"".join(
                 b"%d\t%d\trow %d\n" % (n, n, n) for n in range(start, start + _COPY_CHUNK_ROWS)
             )
 
-    async def work(connection: Any, first: int) -> None:
-        name = f"copied_{first}"
-        await connection.execute(f"create table {name} (id int primary key, v int, t text)")
-        turn = 0
-        while True:
-            lines = rows(turn * _COPY_ROWS)
-            await connection.copy_to_table(name, source=lines, format="text", timeout=120)
-            load.count()
-            turn += 1
+    async def ask(turn: int) -> None:
+        source = lines(turn * COPY_ROWS)
+        await connection.copy_to_table(
+            copy_table(client), source=source, format="text", timeout=120
+        )
 
-    await _all(load, work)
+    return ask
 
 
-async def _hot(load: Load) -> None:
+async def _hot(load: Load, connection: Any, client: int) -> Ask:
     """Every client increments the same row."""
-
-    async def work(connection: Any, first: int) -> None:
-        while True:
-            await connection.execute("update hot set n = n + 1 where id = 1", timeout=60)
-            load.count()
-
-    await _all(load, work)
+    return lambda turn: connection.execute("update hot set n = n + 1 where id = 1", timeout=60)
 
 
-async def _large(load: Load) -> None:
+async def _large(load: Load, connection: Any, client: int) -> Ask:
     """Large transactions, one after the other."""
 
-    async def work(connection: Any, first: int) -> None:
-        await connection.execute("create table large (id int primary key, v int, t text)")
-        first_id = 1
-        while True:
-            last = first_id + load.rows - 1
-            series = f"generate_series({first_id}, {last}) g"
-            insert = f"insert into large select g, g, 'row ' || g from {series}"
-            await connection.execute(insert, timeout=600)
-            load.count()
-            first_id = last + 1
+    async def ask(turn: int) -> None:
+        first = turn * load.rows + 1
+        series = f"generate_series({first}, {first + load.rows - 1}) g"
+        insert = f"insert into large select g, g, 'row ' || g from {series}"
+        await connection.execute(insert, timeout=600)
 
-    await _all(load, work)
+    return ask
 
 
-async def _connects(load: Load) -> None:
+def _connects(load: Load) -> Ask:
     """Connect and go, as fast as the server lets in."""
 
-    async def work(client: int) -> None:
-        while True:
-            try:
-                connection = await asyncpg.connect(load.url, timeout=30)
-                await connection.close(timeout=10)
-            except asyncpg.PostgresError as error:
-                load.errors[error.sqlstate or "unknown"] += 1
-            except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
-                load.errors[type(error).__name__] += 1
-            load.count()
+    async def ask(turn: int) -> None:
+        connection = await asyncpg.connect(load.url, timeout=30)
+        await connection.close(timeout=10)
 
-    print("ready", flush=True)
-    await asyncio.gather(*map(work, range(load.clients)))
+    return ask
 
 
-async def _raw(load: Load) -> None:
+async def _raw(load: Load, client: KvClient) -> Ask:
     """Point reads straight at the KV node."""
-    config = ClientConfig(client_name="bench")
-    client = KvClient(f"unix:{load.unix}", config=config, clock=SystemClock())
     await client.authenticate(load.credential)
     keys = [bench_key(n) for n in range(_RAW_ROWS)]
     writes: dict[bytes, bytes | None] = dict.fromkeys(keys, bytes(100))
     await client.commit(txn_id=os.urandom(16), read_ts=0, catalog_version=0, writes=writes)
-
-    async def work(turn: int) -> None:
-        while True:
-            await client.get(keys[turn * 7919 % _RAW_ROWS])
-            load.count()
-            turn += 1
-
-    print("ready", flush=True)
-    await asyncio.gather(*map(work, range(load.clients)))
+    return lambda turn: client.get(keys[turn * 7919 % _RAW_ROWS])
 
 
-KINDS: Final[dict[str, Kind]] = {
+CONNECTS: Final = "connects"
+RAW: Final = "raw"
+_BY_CONNECTION: Final[dict[str, Callable[[Load, Any, int], Awaitable[Ask]]]] = {
     "reads": _reads,
     "scans": _scans,
     "copy": _copy,
     "hot": _hot,
     "large": _large,
-    "connects": _connects,
-    "raw": _raw,
 }
+KINDS: Final = (*_BY_CONNECTION, CONNECTS, RAW)
 
 
-async def _all(load: Load, work: Callable[[Any, int], Awaitable[None]]) -> None:
-    """Run `work(connection, number)` on a connection each, until cancelled."""
-    async with load.connections() as connections:
+@contextlib.asynccontextmanager
+async def asking(kind: str, load: Load) -> AsyncIterator[list[Ask]]:
+    """Yield what each client asks."""
+    if kind == CONNECTS:
+        yield [_connects(load)] * load.clients
+    elif kind == RAW:
+        config = ClientConfig(client_name="bench")
+        client = KvClient(f"unix:{load.unix}", config=config, clock=SystemClock())
+        yield [await _raw(load, client)] * load.clients
+    else:
+        with contextlib.ExitStack() as stack:
+            asks = []
+            for number in range(load.clients):
+                connection = await asyncpg.connect(load.url, timeout=60)
+                stack.callback(connection.terminate)
+                asks.append(await _BY_CONNECTION[kind](load, connection, number))
+            yield asks
+
+
+async def work(load: Load, client: int, ask: Ask) -> None:
+    """Ask until the load is stopping. Raises: the last error of too many in a row."""
+    turn = errors_in_a_row = 0
+    while not load.is_stopping:
+        try:
+            await ask(turn)
+        except _FAILURES as error:
+            load.failed(client, error)
+            errors_in_a_row = 0 if is_refusal(error) else errors_in_a_row + 1
+            if errors_in_a_row > _ERRORS_IN_A_ROW_MAX:
+                raise
+            await asyncio.sleep(0 if is_refusal(error) else _AFTER_ERROR_S)
+        else:
+            load.succeeded(client)
+            errors_in_a_row = 0
+        turn += 1
+
+
+async def run(kind: str, load: Load, *, drain_s_max: float = DRAIN_S_MAX) -> None:
+    """Work until SIGTERM, then let the requests end. Raises: what the load raised of itself."""
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    async with asking(kind, load) as asks:
+        load.heard_ns = [monotonic_ns()] * load.clients
+        tasks = [asyncio.ensure_future(work(load, n, ask)) for n, ask in enumerate(asks)]
+        stopping = asyncio.ensure_future(stop.wait())
         print("ready", flush=True)
-        await asyncio.gather(*(work(one, turn) for turn, one in enumerate(connections)))
+        await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        load.is_stopping = True
+        _, stuck = await asyncio.wait(tasks, timeout=drain_s_max)
+        load.stuck = len(stuck)
+        load.unknown += len(stuck)
+        for task in (stopping, *stuck):
+            task.cancel()
+        for error in [task.exception() for task in tasks if task not in stuck]:
+            if error is not None:
+                raise error
 
 
-async def run(kind: str, load: Load) -> None:
-    """Work until SIGTERM. Raises: what the load raised of itself."""
-    task = asyncio.ensure_future(KINDS[kind](load))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
-
-
-def main() -> None:
+def main() -> int:
     """Work, and print JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("kind", choices=KINDS)
@@ -238,9 +280,14 @@ def main() -> None:
     arguments = parser.parse_args()
     os.nice(_NICE_MOST)
     load = Load(arguments)
-    uvloop.run(run(arguments.kind, load))
-    print(json.dumps({"done": sorted(load.done.items()), "errors": load.errors}))
+    failed = ""
+    try:
+        uvloop.run(run(arguments.kind, load))
+    except Exception as error:
+        failed = describe(error)
+    print(json.dumps({**load.as_dict(), "failed": failed}))
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,6 +1,6 @@
 """`make bench-noisy`: the scenarios of `plan` on every system, in one run.
 
-    python -m bench.noisy.main [--quick] [--only NAME]... [--system SYSTEM]... [--rounds N]
+    python -m bench.noisy.main [--quick] [--only NAME[,NAME]…]… [--system SYSTEM]… [--rounds N]
 
 NAME is a letter from a to f, `many`, `lone` or the name of a share. Writes `report.md`,
 `report.json` and a picture for each scenario; the report also goes to standard output.
@@ -33,7 +33,7 @@ Measure = Callable[[System, NoisyPlan, int, NoisyReport], None]
 
 def run(
     plan: NoisyPlan,
-    names: Sequence[str],
+    scenarios: Sequence[str],
     say: Callable[[str], None],
     system_names: Sequence[str] = SYSTEMS,
 ) -> NoisyReport:
@@ -42,7 +42,7 @@ def run(
     with running_systems(frozenset(system_names)) as systems:
         report = NoisyReport({**describe_machine(), "systems": ", ".join(s.name for s in systems)})
         for turn in range(plan.rounds):
-            for name in names:
+            for name in scenarios:
                 for system in systems:
                     say(f"round {turn + 1}: {name}, {system.name}")
                     try:
@@ -99,11 +99,25 @@ def write(report: NoisyReport, plan: NoisyPlan, folder: Path) -> None:
         plot(scenario, by_system, plan.beside_s, folder / f"latency-{scenario}.png")
 
 
+def names(text: str) -> list[str]:
+    """Return the scenarios that a list names. Raises: ArgumentTypeError.
+
+    >>> names("a,b")
+    ['a', 'b']
+    """
+    found = [word.strip() for word in text.split(",")]
+    for word in found:
+        if word not in NAMES:
+            known = ", ".join(NAMES)
+            raise argparse.ArgumentTypeError(f"there is no scenario {word!r}; there are {known}")
+    return found
+
+
 def main() -> int:
     """Measure, print and write; exit 1 if a scenario could not run. Promises may be broken."""
     parser = argparse.ArgumentParser(prog="python -m bench.noisy.main", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round, rough numbers")
-    parser.add_argument("--only", action="append", choices=NAMES, metavar="NAME")
+    parser.add_argument("--only", action="extend", type=names, metavar="NAME[,NAME]...")
     parser.add_argument("--system", action="append", choices=SYSTEMS, metavar="SYSTEM")
     parser.add_argument("--rounds", type=int, help="of which the median counts")
     parser.add_argument("--out", type=Path, default=OUT_DIR, help="folder of the report")

@@ -11,20 +11,27 @@ from typing import IO, Any, Final
 from bench.programs import ROOT, BenchFailed, own_environment
 
 _READY_S_MAX: Final = 120.0
-_STOP_S_MAX: Final = 60.0
+_STOP_S_MAX: Final = 100.0  # with the last request of each client
 
 
 class Client:
     """A running process of `bench.noisy`; `result` is what it printed, after the block."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", name: str) -> None:
         self._process = process
+        self.name = name
         self.result: Any = None
 
-    def check(self) -> None:
-        """Make sure that it still runs. Raises: BenchFailed."""
-        if self._process.poll() is not None:
-            raise BenchFailed(f"{self._process.args!r} ended by itself")
+    def stop(self) -> None:
+        """Let it end; take what it printed. Raises: BenchFailed."""
+        ended_itself = self._process.poll() is not None
+        self._process.terminate()
+        output, _ = self._process.communicate(timeout=_STOP_S_MAX)
+        result = json.loads(output) if output else {}
+        if ended_itself or self._process.returncode != 0:
+            reason = result.get("failed") or f"ended with {self._process.returncode}"
+            raise BenchFailed(f"{self.name}: {reason}")
+        self.result = result
 
 
 @contextlib.contextmanager
@@ -35,16 +42,12 @@ def running(module: str, *arguments: str) -> Iterator[Client]:
         command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=own_environment()
     )
     assert process.stdout is not None
-    client = Client(process)
+    words = [word for word in arguments[:1] if not word.startswith("-")]
+    client = Client(process, " ".join(["client", module, *words]))
     try:
-        _wait_ready(process.stdout)
+        _wait_ready(client, process.stdout)
         yield client
-        client.check()
-        process.terminate()
-        output, _ = process.communicate(timeout=_STOP_S_MAX)
-        if process.returncode != 0:
-            raise BenchFailed(f"{module} ended with {process.returncode}")
-        client.result = json.loads(output)
+        client.stop()
     finally:
         if process.poll() is None:
             process.kill()
@@ -52,7 +55,11 @@ def running(module: str, *arguments: str) -> Iterator[Client]:
         process.stdout.close()
 
 
-def _wait_ready(stdout: IO[str]) -> None:
+def _wait_ready(client: Client, stdout: IO[str]) -> None:
     readable, _, _ = select.select([stdout], [], [], _READY_S_MAX)
-    if not readable or stdout.readline().strip() != "ready":
-        raise BenchFailed("a client did not get ready")
+    if not readable:
+        raise BenchFailed(f"{client.name} did not get ready in {_READY_S_MAX:.0f} s")
+    line = stdout.readline()
+    if line.strip() != "ready":
+        reason = json.loads(line).get("failed", "") if line else "it ended"
+        raise BenchFailed(f"{client.name} did not get ready: {reason}")

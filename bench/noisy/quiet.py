@@ -4,8 +4,11 @@
 
 **Model.** Two connections for each URL, one for either kind; requests are due at fixed times and a
 latency runs from when its request was due (open loop), so that a stall counts for all that came
-into it. Says `ready` on a line, and in the end JSON: kind → [[due_ns, took_ns], …], in times of
-CLOCK_MONOTONIC, which other processes share.
+into it. When it is told to stop it waits for the answers to what was due.
+
+Says `ready` on a line, and in the end JSON: `taken`: kind → [[due_ns, took_ns], …], in times of
+CLOCK_MONOTONIC, which other processes share; `acknowledged` commits, `unknown` ones, which failed
+and may have happened all the same; `unanswered` requests; `errors`: [[due_ns, message], …].
 """
 
 import argparse
@@ -20,11 +23,16 @@ from typing import Any, Final
 import asyncpg
 import uvloop
 
+from bench.noisy.failures import describe, may_have_happened
 from bench.ticker import Ticker
 
-KINDS: Final = ("read", "commit")
+WRITING: Final = "commit"
+KINDS: Final = ("read", WRITING)
 ROW_COUNT: Final = 1000
 _TICK_S: Final = 0.0005
+_WARM_S: Final = 0.5  # for the first request of each connection
+_ERRORS_MAX: Final = 100  # of one connection
+_DRAIN_S_MAX: Final = 60.0
 _STATEMENTS: Final = {
     "read": "select v from quiet where id = $1",
     "commit": "update quiet set v = v + 1 where id = $1 returning v",
@@ -48,20 +56,40 @@ class _Client:
     """One connection that does one kind of request, one at a time, in the order of their times."""
 
     def __init__(self, kind: str, statement: Any, taken: Taken) -> None:
+        self.kind = kind
         self._statement = statement
         self._taken = taken
         self._seed = random.Random(kind)
-        self.due: asyncio.Queue[int] = asyncio.Queue()
+        self.due: asyncio.Queue[int | None] = asyncio.Queue()
+        self.asked = self.acknowledged = self.unknown = 0
+        self.errors: list[tuple[int, str]] = []
+
+    def issue(self, due_ns: int) -> None:
+        """Let a request be due."""
+        self.asked += 1
+        self.due.put_nowait(due_ns)
 
     async def run(self) -> None:
-        while True:
-            due_ns = await self.due.get()
+        """Ask until None is due."""
+        while (due_ns := await self.due.get()) is not None:
+            await self.ask(due_ns)
+
+    async def ask(self, due_ns: int) -> None:
+        """Ask once. Raises: what made the connection useless, or one error too many."""
+        try:
             await self._statement.fetchval(self._seed.randint(1, ROW_COUNT))
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            self.unknown += may_have_happened(error)
+            self.errors.append((due_ns, f"{self.kind}: {describe(error)}"))
+            if len(self.errors) >= _ERRORS_MAX or not isinstance(error, asyncpg.PostgresError):
+                raise
+        else:
+            self.acknowledged += 1
             self._taken.append((due_ns, monotonic_ns() - due_ns))
 
 
-async def run(urls: list[str], rate_per_s: float) -> dict[str, Taken]:
-    """Ask until SIGTERM; return what each request took."""
+async def run(urls: list[str], rate_per_s: float) -> dict[str, Any]:
+    """Ask until SIGTERM, and until what was due then is answered; return what came of it."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     taken: dict[str, Taken] = {kind: [] for kind in KINDS}
@@ -69,18 +97,27 @@ async def run(urls: list[str], rate_per_s: float) -> dict[str, Taken]:
     for url in urls:
         for kind in KINDS:
             connection = await asyncpg.connect(url)
-            statement = await connection.prepare(_STATEMENTS[kind])
-            await statement.fetchval(1)
-            clients.append(_Client(kind, statement, taken[kind]))
+            client = _Client(kind, await connection.prepare(_STATEMENTS[kind]), taken[kind])
+            client.issue(monotonic_ns())
+            clients.append(client)
     tasks = [asyncio.ensure_future(client.run()) for client in clients]
+    await asyncio.sleep(_WARM_S)
     print("ready", flush=True)
     await _schedule(clients, rate_per_s, stop.is_set)
-    for task in tasks:
-        if task.done():
-            task.result()  # a request that failed; the measurement counts for nothing
+    for client in clients:
+        client.due.put_nowait(None)
+    _, stuck = await asyncio.wait(tasks, timeout=_DRAIN_S_MAX)
+    for task in stuck:
         task.cancel()
-    await asyncio.wait(tasks)
-    return taken
+    await asyncio.gather(*tasks, return_exceptions=True)
+    writers = [client for client in clients if client.kind == WRITING]
+    return {
+        "taken": taken,
+        "acknowledged": sum(client.acknowledged for client in writers),
+        "unknown": sum(client.unknown for client in writers) + len(stuck),
+        "unanswered": sum(client.asked - client.acknowledged for client in clients),
+        "errors": [error for client in clients for error in client.errors],
+    }
 
 
 Stopped = Callable[[], bool]
@@ -95,7 +132,7 @@ async def _schedule(clients: list[_Client], rate_per_s: float, stopped: Stopped)
             await ticker.wait()
             now_ns = monotonic_ns()
             while (at_ns := start_ns + int(turn * gap_ns)) <= now_ns:
-                clients[turn % len(clients)].due.put_nowait(at_ns)
+                clients[turn % len(clients)].issue(at_ns)
                 turn += 1
 
 

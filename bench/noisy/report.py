@@ -1,7 +1,7 @@
 """The report: what each scenario showed, the median of its rounds, and what was promised."""
 
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
@@ -75,7 +75,7 @@ class NoisyReport:
             ]
             for system, rounds in by_system.items():
                 lines += [_beside_line(system, rounds, kind) for kind in quiet.KINDS]
-            yield "\n".join(lines)
+            yield "\n".join(lines) + _errors(by_system)
 
     def _shares(self) -> Iterator[str]:
         lines = [
@@ -149,10 +149,21 @@ def _beside_line(system: str, rounds: Sequence[Beside], kind: str) -> str:
         f"{number(got['p50_ms'])} / {number(got['p99_ms'])} ms",
         f"{got['p50_ratio']:.2f}×",
         f"{got['p99_ratio']:.2f}×",
-        f"{noise}/s" + (f", {errors} refused" if errors else ""),
+        f"{noise}/s" + (f", {errors} errors" if errors else ""),
         _node(rounds),
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _errors(by_system: Mapping[str, Sequence[Beside]]) -> str:
+    """Return what the noisy clients were told."""
+    lines = []
+    for system, rounds in by_system.items():
+        counts: Counter[str] = Counter()
+        for one in rounds:
+            counts.update(one.noise_errors)
+        lines += [f"- {system}: {count} × {text}" for text, count in counts.most_common()]
+    return "\n\nErrors of the noisy clients:\n\n" + "\n".join(lines) if lines else ""
 
 
 def _node(rounds: Sequence[Beside]) -> str:
