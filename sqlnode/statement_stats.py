@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from kvapi.latency import BUCKETS, bucket_of
+from kvapi.latency import BUCKETS, bucket_of_fine, fine_bucket_of
 from sqlnode.parse.normalize import normalize
 from sqlnode.statements import Statement
 
@@ -35,6 +35,7 @@ class Entry:
 
     __slots__ = (
         "calls",
+        "exec_counts",
         "exec_s",
         "exec_s_max",
         "exec_s_min",
@@ -57,6 +58,7 @@ class Entry:
         self.calls = self.row_count = self.ru_micro = 0
         self.exec_s = self.exec_s_max = self.exec_s_squares = 0.0
         self.exec_s_min = math.inf
+        self.exec_counts: dict[int, int] = {}  # by fine bucket of kvapi/latency.py
         self.new_calls = self.new_rows = self.new_micro_ru = 0
         self.new_exec_s = 0.0
 
@@ -104,7 +106,10 @@ class StatementStats:
             entry.exec_s_max = exec_s
         if exec_s < entry.exec_s_min:
             entry.exec_s_min = exec_s
-        self._latencies[bucket_of(exec_s)] += 1
+        bucket = fine_bucket_of(exec_s)
+        counts = entry.exec_counts
+        counts[bucket] = counts.get(bucket, 0) + 1
+        self._latencies[bucket_of_fine(bucket)] += 1
         entry.new_calls += 1
         entry.new_rows += row_count
         entry.new_exec_s += exec_s

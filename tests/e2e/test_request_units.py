@@ -62,6 +62,11 @@ def test_statements_are_told_apart_and_added_up(stack):
         assert selects[:2] == (10, 10)
         assert inserts[2] > selects[2] > 0
         assert selects[3] > 0
+        latencies = connection.execute(
+            "select sum(calls), min(shorter_than_ms) > 0 from pg_insula.statement_latencies"
+            " where query = 'select b from t where a = $1'"
+        )
+        assert latencies.fetchone() == (10, True)
         connection.execute("select pg_stat_statements_reset()")
         left = connection.execute("select query from pg_stat_statements").fetchall()
         assert ("insert into t values ($1, $2)",) not in left

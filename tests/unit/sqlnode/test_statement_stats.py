@@ -1,5 +1,6 @@
 """Kinds of statements, what they cost, and whose CPU time it is."""
 
+from kvapi.latency import fine_bound_s
 from sqlnode.cpu_shares import CpuShares
 from sqlnode.statement_stats import ENTRIES_MAX, StatementStats, shown_text
 from sqlnode.statements import read_statements
@@ -41,6 +42,19 @@ def test_memory_is_bounded_and_the_bill_is_not_touched():
     while batch := stats.unreported(100):
         reported += batch
     assert sum(entry.new_micro_ru for entry in reported) == 6 * ENTRIES_MAX
+
+
+def test_every_call_is_in_one_bucket_of_its_entry():
+    """A tenant's p99 would be of some of its statements."""
+    stats = StatementStats()
+    entry = stats.entry("select")
+    times_s = [0.0, 0.00009, 0.0001, 0.0031, 0.0031, 0.5, 1e6]
+    for exec_s in times_s:
+        stats.called(entry, exec_s=exec_s, row_count=1)
+    assert sum(entry.exec_counts.values()) == entry.calls == sum(stats.take_latencies())
+    in_ms = {bucket: fine_bound_s(bucket) * 1e3 for bucket in entry.exec_counts}
+    assert [entry.exec_counts[bucket] for bucket in sorted(in_ms)] == [2, 1, 2, 1, 1]
+    assert 3.1 < sorted(in_ms.values())[2] < 3.1 * 1.1
 
 
 def test_a_reset_shows_nothing_and_still_bills():
