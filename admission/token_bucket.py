@@ -27,6 +27,8 @@ _SHARING_PERIODS: Final = 5.0  # without a word: then others get its part
 _REMEMBERED_S: Final = 3600.0  # so long a request may be repeated without being counted again
 _RATE_PART_MIN: Final = 0.05  # of the refill, however deep the debt
 _FALLBACK_BALANCE_S: Final = 3600.0  # the balance is spread over an hour of absence
+_SPILL_LIFE_S: Final = 60.0  # what nobody has claimed by then is forgotten by half
+_SPILL_S_MAX: Final = 3600.0  # of refill
 _WAITER_PART: Final = 0.25  # of the refill: what one waiting statement adds to the demand
 _CLIENTS_MAX: Final = 200
 
@@ -80,7 +82,7 @@ class BucketRecord:
     burst_ru_max: float
     balance_ru: float
     updated_s: float
-    spilled_ru: float = 0.0  # refill beyond the burst: pays for what was borrowed meanwhile
+    spilled_ru: float = 0.0  # refill beyond the burst lately: pays for what was borrowed meanwhile
     consumed_ru: float = 0.0  # in all, for the bill
     throttled_s: float = 0.0  # statements have waited in all
     clients: dict[int, ClientRecord] = field(default_factory=dict)
@@ -122,7 +124,9 @@ class TokenBucket:
             return answered
         record = self.record
         self._refill(now_s)
-        unused_ru = min(request.borrowed_ru, record.spilled_ru)
+        # A new process borrowed what it started with, and not because nobody answered.
+        is_known = request.client_id in record.clients
+        unused_ru = min(request.borrowed_ru, record.spilled_ru) if is_known else 0.0
         record.spilled_ru -= unused_ru
         record.balance_ru -= request.borrowed_ru - unused_ru
         record.consumed_ru += request.consumed_ru
@@ -153,8 +157,12 @@ class TokenBucket:
 
     def _refill(self, now_s: float) -> None:
         record = self.record
-        filled = record.balance_ru + record.rate_ru_per_s * max(0.0, now_s - record.updated_s)
-        record.spilled_ru += max(0.0, filled - record.burst_ru_max)
+        elapsed_s = max(0.0, now_s - record.updated_s)
+        filled = record.balance_ru + record.rate_ru_per_s * elapsed_s
+        # Processes report within seconds what they borrowed; what is left then was just not used.
+        spilled_ru = record.spilled_ru * 0.5 ** (elapsed_s / _SPILL_LIFE_S)
+        spilled_ru += max(0.0, filled - record.burst_ru_max)
+        record.spilled_ru = min(spilled_ru, _SPILL_S_MAX * record.rate_ru_per_s)
         record.balance_ru = min(filled, record.burst_ru_max)
         record.updated_s = now_s
 
