@@ -15,7 +15,12 @@ async def set_limits(
     core: Core, tenant: Tenant, request: admin_pb2.SetLimitsRequest
 ) -> admin_pb2.TenantLimits:
     """Change what the request names. Raises: LimitsInvalid, KvError."""
-    old = Limits() if tenant.bucket is None else tenant.bucket.limits
+    await core.buckets.change_limits(tenant, lambda old: _changed(old, request))
+    return describe_limits(core, tenant)
+
+
+def _changed(old: Limits, request: admin_pb2.SetLimitsRequest) -> Limits:
+    """Return what the limits shall be. Raises: LimitsInvalid."""
     rate = _chosen(request, "rate_ru_per_s", old.rate_ru_per_s)
     burst = _chosen(request, "burst_ru_max", old.burst_ru_max, none=0.0)
     if rate is None and not request.HasField("burst_ru_max"):
@@ -23,9 +28,7 @@ async def set_limits(
     if rate is not None and burst is None:
         burst = _BURST_S * rate
     month = _chosen(request, "month_ru_max", old.month_ru_max)
-    limits = Limits(rate_ru_per_s=rate, burst_ru_max=burst, month_ru_max=month)
-    await core.buckets.set_limits(tenant, limits)
-    return describe_limits(core, tenant)
+    return Limits(rate_ru_per_s=rate, burst_ru_max=burst, month_ru_max=month)
 
 
 def describe_limits(core: Core, tenant: Tenant) -> admin_pb2.TenantLimits:

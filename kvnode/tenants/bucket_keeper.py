@@ -4,7 +4,8 @@
 SQL process was told. A tenant without limits has no bucket, no row and no write.
 
 **Concurrency.** Owner: the event loop. A bucket changes at once; its row follows through group
-commit, in the order of the changes.
+commit, in the order of the changes. The limits of a tenant are changed one after the other: a
+change that cannot be stored is taken back before the next begins.
 """
 
 import asyncio
@@ -54,8 +55,22 @@ class BucketKeeper:
             bucket.was_used_up = is_used_up
             self._announce(tenant)
 
-    async def set_limits(self, tenant: Tenant, limits: Limits) -> None:
-        """Set a tenant's limits, durably, and tell its SQL processes. Raises: KvError."""
+    async def change_limits(self, tenant: Tenant, change: Callable[[Limits], Limits]) -> None:
+        """Change a tenant's limits, durably, and tell its SQL processes.
+
+        It goes on if the caller is cancelled. Raises: KvError, what `change` raises.
+        """
+        await asyncio.shield(self._change_in_turn(tenant, change))
+
+    async def _change_in_turn(self, tenant: Tenant, change: Callable[[Limits], Limits]) -> None:
+        tenant.bucket_writes += 1  # it stays loaded while this waits
+        try:
+            async with tenant.changing_limits:
+                await self._set_limits(tenant, change(tenant.limits))
+        finally:
+            tenant.bucket_writes -= 1
+
+    async def _set_limits(self, tenant: Tenant, limits: Limits) -> None:
         before, now_s = tenant.bucket, self._now_s()
         if limits.is_none:
             tenant.bucket = None
@@ -66,12 +81,13 @@ class BucketKeeper:
         done: asyncio.Future[KvError | None] = asyncio.get_running_loop().create_future()
 
         def stored(error: KvError | None) -> None:
-            if not done.done():  # whoever waited may have been cancelled
+            if not done.done():  # the node may be ending
                 done.set_result(error)
 
         self._store(tenant, stored)
         if (failure := await done) is not None:
             tenant.bucket = self._as_before(before, tenant.bucket)
+            self._store(tenant, lambda _: None)  # a grant may have stored what failed here
             raise failure
         fields = {"tenant_id": tenant.id, "rate_ru_per_s": limits.rate_ru_per_s}
         _log.info("limits_changed", extra={**fields, "month_ru_max": limits.month_ru_max})

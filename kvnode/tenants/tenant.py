@@ -3,12 +3,14 @@
 **Concurrency.** Owner: the event loop.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvapi.errors import KvError, SnapshotTooOld, TenantSuspended, TenantUnknown
 from kvnode.admission.lane import Room
 from kvnode.ranges.range_map import RangeMap
+from kvnode.tenants.bucket_row import Limits
 from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import Keyspace
 from kvnode.tenants.protections import Protections
@@ -47,6 +49,7 @@ class Tenant:
     close_streams: dict[object, Callable[[KvError], None]] = field(default_factory=dict)
     bucket: TenantBucket | None = None  # of a limited tenant
     bucket_writes: int = 0  # of it that are not durable yet
+    changing_limits: asyncio.Lock = field(default_factory=asyncio.Lock)
     on_limits: dict[object, Callable[[], None]] = field(default_factory=dict)  # stream → tell it
 
     @property
@@ -58,6 +61,11 @@ class Tenant:
     def prefix(self) -> bytes:
         """What all its keys start with."""
         return self.keyspace.prefix
+
+    @property
+    def limits(self) -> Limits:
+        """What the operator allows it."""
+        return Limits() if self.bucket is None else self.bucket.limits
 
     @property
     def is_in_use(self) -> bool:

@@ -126,7 +126,7 @@ class World:
         return self
 
     async def limit(self, **limits):
-        await self.node.core.buckets.set_limits(self.tenant, Limits(**limits))
+        await self.node.core.buckets.change_limits(self.tenant, lambda _: Limits(**limits))
 
     @property
     def tenant(self):

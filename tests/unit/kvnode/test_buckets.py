@@ -129,12 +129,14 @@ async def test_a_forgotten_tenant_comes_back_with_its_bucket(node, tenant_id):
 
 
 class FullEngine(MemoryEngine):
-    """Refuses to write while it is full."""
+    """Refuses to write while it is full, or so many times."""
 
     is_full = False
+    refusals = 0
 
     def write(self):
-        if self.is_full:
+        if self.is_full or self.refusals:
+            self.refusals = max(0, self.refusals - 1)
             raise DiskFull("no space left on device")
         return super().write()
 
@@ -153,6 +155,36 @@ def test_limits_that_could_not_be_stored_are_not_in_force():
                 await set_some(node, tenant_id, **limits)
             found = describe_limits(node.core, node.core.load_tenant(tenant_id))
             assert found.rate_ru_per_s == 100
+
+    run_virtual(body)
+
+
+@pytest.mark.parametrize("is_cancelled", [False, True])
+def test_two_changes_at_once_of_which_one_fails(is_cancelled):
+    """A change that the operator was told has failed would stay in force, or undo the other."""
+
+    async def body(loop):
+        engine = FullEngine()
+        node = SimNode(loop, engine=engine)
+        tenant_id = await node.create("acme")
+        await set_some(node, tenant_id, rate_ru_per_s=100)
+        engine.refusals = 1
+        first = asyncio.ensure_future(set_some(node, tenant_id, rate_ru_per_s=5))
+        second = asyncio.ensure_future(set_some(node, tenant_id, month_ru_max=900))
+        await asyncio.sleep(0)
+        (first.cancel if is_cancelled else first.done)()
+        await asyncio.wait([first])
+        await second
+        found = describe_limits(node.core, node.core.load_tenant(tenant_id))
+        assert (found.rate_ru_per_s, found.month_ru_max) == (100, 900)
+        engine.is_full = True
+        for change in (set_some(node, tenant_id, rate_ru_per_s=n) for n in (7, 8)):
+            with pytest.raises(DiskFull):
+                await change
+        node.crash()
+        await asyncio.sleep(0)
+        found = describe_limits(node.core, node.core.load_tenant(tenant_id))
+        assert (found.rate_ru_per_s, found.month_ru_max) == (100, 900)
 
     run_virtual(body)
 
