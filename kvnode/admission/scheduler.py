@@ -80,7 +80,7 @@ class Scheduler:
         self.elastic = FairQueue(QueueConfig())
         self.tokens = CpuTokens(CpuConfig(cores=cores))
         self.elastic_tokens = ElasticCpu(ElasticConfig(cores=cores), now_s=now_s)
-        self._blocked: list[Task] = []
+        self._blocked: dict[Task, None] = {}  # in order
         self._uses: defaultdict[int, float] = defaultdict(
             float
         )  # tenant → wall seconds at once, not charged yet
@@ -171,7 +171,8 @@ class Scheduler:
         self._schedule()
 
     def withdraw(self, task: Task) -> None:
-        """Take a task out of the queue; one that runs or is blocked finds out by itself."""
+        """Take a task out of where it waits; one that runs finds out by itself."""
+        self._blocked.pop(task, None)
         if task.work is not None:
             self._queue_of(task).cancel(task.work)
             task.work = None
@@ -183,7 +184,7 @@ class Scheduler:
 
     def unblock(self) -> None:
         """Look at the blocked tasks again: some client reads its answers."""
-        blocked, self._blocked = self._blocked, []
+        blocked, self._blocked = self._blocked, {}
         for task in blocked:
             self.submit(task)
 
@@ -275,7 +276,7 @@ class Scheduler:
         assert isinstance(task, Task), "only tasks are queued"
         task.work = None
         if task.is_blocked():
-            self._blocked.append(task)
+            self._blocked[task] = None
             self._charge(task, work, 0.0, now_s)
             return
         if task.wait_kind:

@@ -305,6 +305,22 @@ def test_a_task_that_holds_the_loop_is_noticed():
     run_virtual(body)
 
 
+@on_shared_node
+async def test_blocked_reads_are_forgotten_with_their_stream(node, one, two):
+    """Clients that ask, read nothing and go away would fill the node's memory."""
+    puts = {"put_keys": [b"k%04d" % n for n in range(4000)], "put_values": [b"v"] * 4000}
+    await one.request(commit=kv_pb2.Commit(writes=kv_pb2.Writes(**puts)))
+    for _ in range(3):
+        one.request(scan=kv_pb2.Scan())
+    while len(one.session.outstanding) < 3:
+        await asyncio.sleep(0)
+    one.session.pause()
+    await asyncio.sleep(0.1)
+    assert len(node.core.scheduler) == 3
+    one.break_off()
+    assert not len(node.core.scheduler)
+
+
 # --- over a real socket ---------------------------------------------------------------------------
 
 
