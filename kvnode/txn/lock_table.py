@@ -22,12 +22,14 @@ the caller has the timers and the answers.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 
 from kvapi.errors import Deadlock, KvError, LockNotAvailable, LockTimeout
 from kvnode.txn.lock_modes import Mode, conflict, strongest
 from kvnode.txn.lock_queue import LockQueue, LockRequest, LockSession, Owner, QueueView, Wait
 from kvnode.txn.lock_report import describe_circle
+
+_ASKED_FIRST: Final = 16  # keys whose intents are looked for at once; then twice as many each time
 
 
 @dataclass(slots=True)
@@ -202,8 +204,13 @@ class LockTable:
 
     def _advance(self, request: LockRequest) -> None:
         """Take keys until one has to be waited for, all are taken, or the request fails."""
-        owners = self._intent_owners(request)
+        owners: Mapping[bytes, Owner] = {}
+        asked, ask_count = request.next_index, _ASKED_FIRST
         while request.next_index < len(request.keys):
+            if request.next_index == asked and self.intents is not None:
+                # Not of all the rest: a request that waits at many keys would come here as often.
+                owners = self._intent_owners(request.keys[asked : asked + ask_count])
+                asked, ask_count = asked + ask_count, 2 * ask_count
             key = request.waits_at
             if not self._try_take(request, key, owners):
                 if request.wait is Wait.SKIP:
@@ -216,12 +223,10 @@ class LockTable:
             request.next_index += 1
         return self._settle(request, None)
 
-    def _intent_owners(self, request: LockRequest) -> Mapping[bytes, Owner]:
-        """Return whose intents are on the keys still to be taken that have no entry here."""
-        if self.intents is None:
-            return {}
-        keys = [key for key in request.keys[request.next_index :] if key not in self._keys]
-        return self.intents.owners_of(keys) if keys else {}
+    def _intent_owners(self, keys: Sequence[bytes]) -> Mapping[bytes, Owner]:
+        """Return whose intents are on those of `keys` that have no entry here."""
+        missing = [key for key in keys if key not in self._keys]
+        return self.intents.owners_of(missing) if missing and self.intents is not None else {}
 
     def _try_take(
         self, request: LockRequest, key: bytes, intent_owners: Mapping[bytes, Owner]
