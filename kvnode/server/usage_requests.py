@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from kvapi.errors import BadRequest, KvError
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 STATEMENTS_PER_REPORT_MAX: Final = 200  # one quantum of the writer
 TEXT_CHARS_MAX: Final = 4_096
 _COUNT_MAX: Final = 1e15  # of one report
+_COUNTER_MAX: Final = 10**18  # of one report: a million million request units
 _SEQUENCE_MAX: Final = (1 << 63) - 1
 
 
@@ -73,6 +75,12 @@ class UsageRequests:
             session.respond(request_id).done.SetInParent()
 
 
+def _counters(message: kv_pb2.ReportUsage) -> Iterator[int]:
+    yield message.free_micro_ru
+    for one in message.statements:
+        yield max(one.calls, one.row_count, one.exec_us, one.micro_ru)
+
+
 def _parse(message: kv_pb2.ReportUsage) -> UsageReport:
     if len(message.reporter) != REPORTER_BYTES or not 0 < message.sequence <= _SEQUENCE_MAX:
         raise BadRequest("a report needs its reporter and a sequence")
@@ -82,6 +90,8 @@ def _parse(message: kv_pb2.ReportUsage) -> UsageReport:
     used = {field.name: count for field, count in message.used.ListFields()}
     if not all(0 <= count <= _COUNT_MAX for count in used.values()):  # NaN is refused as well
         raise BadRequest(f"what was used must be from 0 to {_COUNT_MAX:g}")
+    if any(count > _COUNTER_MAX for count in _counters(message)):
+        raise BadRequest(f"counters must be from 0 to {_COUNTER_MAX:g}")
     return UsageReport(
         reporter=message.reporter,
         sequence=message.sequence,

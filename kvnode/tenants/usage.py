@@ -12,7 +12,8 @@ over its statements, exactly: RU are whole millionths.
 
 **Invariants.** A report is counted once: one whose sequence is not above the reporter's last one
 changes nothing. STATEMENTS_MAX rows of statements for each day; what is beyond them is added to the
-row of query_id 0. Rows are dropped after DAYS_MAX and STATEMENT_DAYS_MAX days.
+row of query_id 0. Counters stop at COUNTER_MAX, which honest reports do not reach in a day. Rows
+are dropped after DAYS_MAX and STATEMENT_DAYS_MAX days.
 """
 
 import struct
@@ -28,6 +29,7 @@ STATEMENTS_MAX: Final = 1_000
 DAYS_MAX: Final = 400
 STATEMENT_DAYS_MAX: Final = 32
 REPORTER_BYTES: Final = 8
+COUNTER_MAX: Final = (1 << 63) - 1  # what was stored beyond would not fit its message, or JSON
 OTHERS: Final = "<other statements>"
 DAY_S: Final = 86_400
 _AREA: Final = b"u"
@@ -50,10 +52,10 @@ class StatementUsage(msgspec.Struct, kw_only=True):
 
     def add(self, other: "StatementUsage") -> None:
         """Add what it cost besides."""
-        self.calls += other.calls
-        self.row_count += other.row_count
-        self.exec_us += other.exec_us
-        self.micro_ru += other.micro_ru
+        self.calls = _sum(self.calls, other.calls)
+        self.row_count = _sum(self.row_count, other.row_count)
+        self.exec_us = _sum(self.exec_us, other.exec_us)
+        self.micro_ru = _sum(self.micro_ru, other.micro_ru)
 
 
 class DayUsage(msgspec.Struct, kw_only=True):
@@ -113,9 +115,9 @@ def record_usage(txn: WriteTxn, tenant: bytes, day: int, report: UsageReport) ->
         total = _decoded_day(stored)
     for statement in report.statements:
         _add_statement(txn, tenant, day, total, statement)
-        total.micro_ru += statement.micro_ru
-        total.calls += statement.calls
-    total.free_micro_ru += report.free_micro_ru
+        total.micro_ru = _sum(total.micro_ru, statement.micro_ru)
+        total.calls = _sum(total.calls, statement.calls)
+    total.free_micro_ru = _sum(total.free_micro_ru, report.free_micro_ru)
     for name, count in report.used.items():
         total.used[name] = total.used.get(name, 0) + count
     txn.put(Table.SYSTEM, _day_key(tenant, day), _encode(total))
@@ -153,6 +155,10 @@ def _drop_old(txn: WriteTxn, tenant: bytes, day: int) -> None:
             keys.append(key)
     for key in keys[:_DROPPED_AT_ONCE]:
         txn.delete(Table.SYSTEM, key)
+
+
+def _sum(one: int, other: int) -> int:
+    return min(one + other, COUNTER_MAX)
 
 
 def _keys(view: Snapshot, start: bytes, end: bytes) -> list[bytes]:

@@ -312,7 +312,9 @@ async def test_blocked_reads_are_forgotten_with_their_stream(node, one, two):
     await one.request(commit=kv_pb2.Commit(writes=kv_pb2.Writes(**puts)))
     for _ in range(3):
         one.request(scan=kv_pb2.Scan())
-    while len(one.session.outstanding) < 3:
+    turns = 0
+    while len(one.session.outstanding) < 3 and turns < 100:
+        turns += 1
         await asyncio.sleep(0)
     one.session.pause()
     await asyncio.sleep(0.1)

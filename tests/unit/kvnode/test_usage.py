@@ -6,9 +6,11 @@ import pytest
 
 from kvapi.errors import BadRequest
 from kvapi.pb import kv_pb2
+from kvnode.admin.usage_rows import usage_rows
 from kvnode.storage.engine import Table
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.tenants.usage import (
+    COUNTER_MAX,
     DAYS_MAX,
     OTHERS,
     STATEMENT_DAYS_MAX,
@@ -118,6 +120,23 @@ async def test_numbers_that_are_none_are_refused(node, stream, tenant_id):
         message = kv_pb2.ReportUsage(reporter=b"reporter", sequence=1, used=used)
         with pytest.raises(BadRequest):
             await stream.request(report_usage=message)
+
+
+@simulated
+async def test_counters_end_where_a_row_cannot_hold_more(node, stream, tenant_id):
+    """A SQL process that reports nonsense would leave a bill that nobody can add to, or read."""
+    for counter in (2**63, 2**64 - 1):
+        with pytest.raises(BadRequest):
+            await stream.request(report_usage=usage_message(1, counter))
+        with pytest.raises(BadRequest):
+            await stream.request(report_usage=usage_message(1, 1, free_micro_ru=counter))
+    for sequence in range(1, 22):
+        answer = await stream.request(report_usage=usage_message(sequence, 10**18))
+        assert answer.HasField("done")
+    tenant = node.core.load_tenant(tenant_id)
+    for by_statement in (False, True):
+        (row,) = usage_rows(node.core, tenant, 1, by_statement=by_statement).rows
+        assert (row.micro_ru, row.calls) == (COUNTER_MAX, 21)
 
 
 @simulated
