@@ -44,6 +44,7 @@ class NodeConfig:
     lane_requests_tenant_max: int = 10_000  # waiting requests of one tenant; then reads: Throttled
     recent_keys_max: int = 200_000  # of one tenant, for validation in memory
     recent_s: float = 120.0
+    footprint_parts_max: int = 16_384  # keys and spans of one Commit or Refresh
     validate_rows_max: int = 2_000  # looked at in one turn, of what memory has forgotten
     txn_record_life_s: float = 600.0
     gc_ttl_s: float = 600.0  # default of a new tenant

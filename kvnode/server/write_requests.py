@@ -282,6 +282,9 @@ class WriteRequests:
         self._core.sequencer.status(session.tenant, txn_id, answer, until_s=until_s)
 
     def _footprint(self, message: kv_pb2.Footprint) -> Footprint:
+        limit = self._core.config.footprint_parts_max
+        if len(message.keys) + len(message.spans) > limit:
+            raise RequestTooLarge("the footprint has too many keys and spans", number=limit)
         keyspace = self._session.tenant.keyspace
         spans: list[Span] = []
         for span in message.spans:

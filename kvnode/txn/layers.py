@@ -25,7 +25,7 @@ from kvapi.errors import KvError
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.spans import Span, merged
 from kvnode.mvcc.overlay import Layer as SeenLayer
-from kvnode.mvcc.overlay import find_intents, first_intent
+from kvnode.mvcc.overlay import find_intents
 from kvnode.mvcc.point_read import Version
 from kvnode.storage.engine import Snapshot
 from kvnode.txn.lock_queue import LockRequest, Owner
@@ -235,26 +235,6 @@ class TenantLayers:
     def lowest_first(self) -> list[SeenLayer]:
         """Return all committed layers in the order in which they are moved."""
         return self.overlay(NEVER)[::-1] if self.committed else []
-
-    def changed_key(
-        self, snapshot: Snapshot, footprint: Footprint, *, since_ts: int
-    ) -> bytes | None:
-        """Return a key of the footprint in a layer that committed after `since_ts`, or None.
-
-        What has been moved already is not looked at: see `moved_parts`.
-        """
-        for txn in self.committed:
-            if txn.commit_ts <= since_ts:
-                continue
-            kept = txn.kept_layers()
-            seen = [layer.seen(0) for layer in kept]
-            if found := find_intents(snapshot, seen, footprint.keys):
-                return next(iter(found))
-            prefixes = [layer.prefix for layer in kept]
-            for span in merged(list(footprint.spans)):
-                if (key := first_intent(snapshot, prefixes, span)) is not None:
-                    return key
-        return None
 
     def moved_parts(self, footprint: Footprint, *, since_ts: int) -> Footprint:
         """Return the parts of a footprint that intents moved after `since_ts` may have changed.

@@ -28,6 +28,7 @@ from kvapi.errors import InternalError
 from kvapi.footprint import Footprint
 from kvapi.spans import merged
 from kvnode.storage.engine import Snapshot
+from kvnode.txn.layer_look import LayerLook
 from kvnode.txn.layers import TenantLayers
 from kvnode.txn.recent_writes import RecentWrites
 from kvnode.txn.store_walk import StoreWalk
@@ -55,6 +56,7 @@ class Validation:
     __slots__ = (
         "_changed",
         "_footprint",
+        "_layer_look",
         "_layers",
         "_log_ts",
         "_recent",
@@ -85,6 +87,7 @@ class Validation:
         spans = footprint.spans
         self._footprint = Footprint(footprint.keys, merged(list(spans)) if spans else ())
         self._rows_per_look = rows_per_look
+        self._layer_look: LayerLook | None = None
         self._since_ts = read_ts  # everything up to here has been looked at
         self._log_ts = read_ts  # and the recent writes up to here
         self._walk: StoreWalk | None = None
@@ -126,7 +129,11 @@ class Validation:
             if self._log_ts < recent.newest_ts:
                 return False
         if layers.committed:
-            self._changed = layers.changed_key(snapshot, footprint, since_ts=self._since_ts)
+            look = self._layer_look = self._layer_look or LayerLook(footprint)
+            rows_max = self._rows_per_look
+            if not look.step(snapshot, layers, since_ts=self._since_ts, rows_max=rows_max):
+                return False
+            self._changed = look.changed
         if has_forgotten:
             # Nothing is forgotten before it is durable.
             self._begin_walk(footprint, until=max(durable_ts, recent.low_water))
