@@ -24,7 +24,6 @@ from sqlnode.catalog.past import PastCatalogs
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import id_allocator, load_catalog
 from sqlnode.catalog_use import CatalogUse
-from sqlnode.cpu_shares import CpuShares
 from sqlnode.garbage import GarbageCollector
 from sqlnode.jobs.handle import JobConfig
 from sqlnode.jobs.runner import JobRunner
@@ -34,6 +33,7 @@ from sqlnode.planner import Plan, make_plan
 from sqlnode.ru_meter import RuMeter
 from sqlnode.sequences import CounterCache
 from sqlnode.snapshot_keeper import PROTECT_AFTER_S, SnapshotKeeper
+from sqlnode.statement_cpu import StatementCpu
 from sqlnode.statement_stats import StatementStats
 from sqlnode.statements import Statement, read_statements
 from sqlnode.throttle import Throttle
@@ -68,7 +68,7 @@ class Engine:
         self.clock = clock
         self.meter = RuMeter()  # what the tenant pays for: each session has a part of it
         self.background = RuMeter()  # what Insula does for itself: free
-        self.cpu = CpuShares(cpu_clock.process_s)
+        self.cpu = StatementCpu(cpu_clock.process_s)
         self.stats = StatementStats()
         self.counters = CounterCache(kv)
         self.allocate_id = id_allocator(kv)

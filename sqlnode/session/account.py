@@ -11,10 +11,10 @@ charged to the entry `<session>`.
 
 from typing import Final
 
-from sqlnode.cpu_shares import CpuShares
 from sqlnode.planner import Plan
 from sqlnode.ru_meter import RuMeter
 from sqlnode.session.output import Output
+from sqlnode.statement_cpu import StatementCpu
 from sqlnode.statement_stats import MICRO, Entry, StatementStats
 from sqlnode.statements import Statement
 
@@ -26,7 +26,9 @@ class Account:
 
     __slots__ = ("_cpu", "_cpu_mark", "_mark", "_out", "_sent_bytes", "_stats", "is_awake", "meter")
 
-    def __init__(self, meter: RuMeter, stats: StatementStats, cpu: CpuShares, out: Output) -> None:
+    def __init__(
+        self, meter: RuMeter, stats: StatementStats, cpu: StatementCpu, out: Output
+    ) -> None:
         self.meter = meter
         self.is_awake = False
         self._stats = stats

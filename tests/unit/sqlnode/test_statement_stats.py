@@ -1,7 +1,7 @@
 """Kinds of statements, what they cost, and whose CPU time it is."""
 
 from kvapi.latency import fine_bound_s
-from sqlnode.cpu_shares import CpuShares
+from sqlnode.statement_cpu import StatementCpu
 from sqlnode.statement_stats import ENTRIES_MAX, StatementStats, shown_text
 from sqlnode.statements import read_statements
 
@@ -80,7 +80,7 @@ class FakeClock:
 def test_cpu_time_is_shared_among_those_that_run():
     """Time that nobody or everybody is charged makes the bill wrong."""
     clock = FakeClock()
-    cpu = CpuShares(clock)
+    cpu = StatementCpu(clock)
     clock.now_s = 1.0
     first = cpu.begin()
     clock.now_s = 3.0

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from sqlnode.cpu_shares import CpuShares
 from sqlnode.planner import Plan, PlanKind
 from sqlnode.ru_meter import RuMeter
 from sqlnode.session.account import Account
+from sqlnode.statement_cpu import StatementCpu
 from sqlnode.statement_stats import MICRO, StatementStats
 from sqlnode.statements import Statement
 
@@ -25,7 +25,7 @@ class Process:
         self.cpu_s = 0.0
         self.root = RuMeter()
         self.stats = StatementStats()
-        cpu = CpuShares(lambda: self.cpu_s)
+        cpu = StatementCpu(lambda: self.cpu_s)
         self.outs = [FakeOutput(), FakeOutput()]
         self.accounts = [Account(self.root.part(), self.stats, cpu, out) for out in self.outs]
 

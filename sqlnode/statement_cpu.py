@@ -16,7 +16,7 @@ part by the time it ran, also while it waited; their sum is exact.
 from collections.abc import Callable
 
 
-class CpuShares:
+class StatementCpu:
     """`clock_s` returns the CPU time of the process."""
 
     def __init__(self, clock_s: Callable[[], float]) -> None:
