@@ -48,6 +48,20 @@ class KvnodeMetrics(Collector):
             buckets, sum_s = self._core.scheduler.waits.buckets(kind)
             waits.add_metric([kind], buckets=buckets, sum_value=sum_s)
         yield waits
+        yield from self._stalls()
+
+    def _stalls(self) -> Iterator[Metric]:
+        watchdog = self._core.watchdog
+        for name, text, stalls in (
+            ("held", "Stretches over 5 ms of CPU time on the loop.", watchdog.stalls),
+            ("late", "How late the loop's timer came, if over 5 ms.", watchdog.delays),
+        ):
+            yield HistogramMetricFamily(
+                f"insula_kvnode_loop_{name}_seconds",
+                text,
+                buckets=stalls.buckets(),
+                sum_value=stalls.sum_s,
+            )
 
     def _counters(self) -> list[tuple[str, str, float]]:
         core = self._core

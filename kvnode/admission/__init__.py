@@ -6,4 +6,5 @@ elastic.py     turns for background work
 waits.py       how long what waited
 io_gate.py     bulk writes wait while the disk is slow
 watchdog.py    what holds the loop up
+stalls.py      how often it did, in buckets
 """

@@ -2,9 +2,10 @@
 
 **Model.** A timer that comes late shows a stall, whoever caused it; the scheduler tells of single
 chunks and tasks besides, and knows whose they were. A loop that did not get a CPU looks the same
-from outside, so only CPU time of the thread counts as *held*; the lateness itself is the scheduling
-latency by which elastic work is steered. The timer ticks every few milliseconds while there is
-work, and four times a second when there is none.
+from outside, so only CPU time of the thread counts as *held*; the lateness itself, by the clock on
+the wall, is the scheduling latency by which elastic work is steered. The timer ticks every TICK_S
+while there is work, and four times a second when there is none: a stall may be longer by TICK_S
+than what the timer saw of it.
 """
 
 import asyncio
@@ -13,10 +14,11 @@ from collections import deque
 from typing import Final
 
 from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.stalls import Stalls
 from runtime.clock import CpuClock
 
 _log = logging.getLogger(__name__)
-_TICK_S: Final = 0.005
+TICK_S: Final = 0.005
 _TICK_IDLE_S: Final = 0.25
 HELD_S: Final = 0.005
 _SAID_S: Final = 0.020
@@ -36,6 +38,9 @@ class Watchdog:
         self._due_s = self._cpu_s = 0.0
         self._seen = -1
         self._timer: asyncio.TimerHandle | None = None
+        self.stalls = Stalls()  # by CPU time
+        self.delays = Stalls()  # of the timer
+        self._told_s = 0.0  # longest since the last tick
         self.held_s_max = 0.0
         self.held_count = 0  # longer than HELD_S
         self.said_count = 0  # longer than what is logged
@@ -44,7 +49,7 @@ class Watchdog:
     def start(self) -> None:
         """Begin to watch."""
         self._cpu_s = self._cpu.thread_s()
-        self._again(_TICK_S)
+        self._again(TICK_S)
 
     def stop(self) -> None:
         """End it."""
@@ -69,19 +74,23 @@ class Watchdog:
         self._lateness.append(late_s)
         held_s = min(late_s, cpu_s - self._cpu_s)
         self._cpu_s = cpu_s
-        if held_s > HELD_S:
+        self.delays.observe(late_s)
+        if held_s > max(HELD_S, self._told_s):
             self._held("loop", 0, held_s)
+        self._told_s = 0.0
         tokens = self._scheduler.elastic_tokens
         if tokens.is_adjustment_due(self._scheduler.now()):
             latency_s = self.latency_p99_s()
             tokens.adjust(now_s=self._scheduler.now(), latency_p99_s=latency_s)
         is_busy = self._scheduler.activity_count != self._seen
         self._seen = self._scheduler.activity_count
-        self._again(_TICK_S if is_busy else _TICK_IDLE_S)
+        self._again(TICK_S if is_busy else _TICK_IDLE_S)
 
     def _held(self, what: str, tenant_id: int, held_s: float) -> None:
         self.held_s_max = max(self.held_s_max, held_s)
         self.held_count += 1
+        self.stalls.observe(held_s)
+        self._told_s = max(self._told_s, held_s)
         if held_s > _SAID_S:
             self.said_count += 1
             fields = {"what": what, "tenant_id": tenant_id, "held_ms": round(held_s * 1e3, 1)}

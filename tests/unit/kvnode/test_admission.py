@@ -300,6 +300,8 @@ def test_a_task_that_holds_the_loop_is_noticed():
         watchdog = node.core.watchdog
         assert watchdog.held_s_max == pytest.approx(0.03, abs=0.001)
         assert watchdog.said_count >= 1
+        stalls = dict(watchdog.stalls.buckets())
+        assert (stalls["0.02"], stalls["0.05"], watchdog.held_count) == (0, 1, 1)
         watchdog.stop()
 
     run_virtual(body)
