@@ -30,6 +30,7 @@ from typing import Any, Final
 import msgspec
 
 from cli.child_process import Child, ChildSpec
+from cli.cpu_groups import cpu_groups
 from cli.errors import CommandFailed
 from cli.restart_policy import RestartPolicy
 from cli.stack_config import SupervisorConfig
@@ -102,6 +103,7 @@ class Supervisor:
             self._open_lifeline(stack)
             self._catch_signals(stack)
             become_subreaper()
+            self._cpu_groups = stack.enter_context(cpu_groups(self._config.cgroup))
             self._children = self._make_children()
             stack.callback(self._stop_all)
             for child in self._children:
@@ -178,6 +180,8 @@ class Supervisor:
             listeners = ["--pg", f"fd:{self._pg.fileno()}", "--http", f"fd:{self._http.fileno()}"]
             listeners += ["--pg-unix", f"fd:{self._pg_unix.fileno()}"]
             where = ["--data-dir", str(self._data_dir), "--run-dir", str(self._run_dir)]
+            if self._cpu_groups is not None:
+                where += ["--cpu-groups", str(self._cpu_groups)]
             return [*listeners, *where, "--drain-s", str(self._config.drain_s), *config]
 
         sockets = (self._pg.fileno(), self._http.fileno(), self._pg_unix.fileno())

@@ -7,6 +7,9 @@ changed are touched. From `_BATCH_STEPS` on a process also gives up preempting o
 Raising a priority again takes CAP_SYS_NICE or a limit (`LimitNICE=` of systemd, `ulimit -e`).
 Without it nice values stay as they are, for a process could never come back, and only SCHED_BATCH
 is used, which is free; the log says so once.
+
+Where the supervisor was delegated a cgroup, the processes of a tenant share one group, whose weight
+follows the tenant's weight and steps: nice values count only within a group.
 """
 
 import asyncio
@@ -15,9 +18,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.cpu_shares import CpuShares, ProcessUse
+from gateway.cpu_shares import CpuShares, ProcessUse, cpu_weight
 from gateway.metrics import GatewayMetrics
 from runtime import os_priority
+from runtime.cgroup import TenantGroups
 from runtime.clock import Clock
 
 _log = logging.getLogger(__name__)
@@ -39,8 +43,11 @@ class AssignedProcess:
 class CpuPriority:
     """The steps that each process stands at. Owner: the event loop."""
 
-    def __init__(self, clock: Clock, metrics: GatewayMetrics) -> None:
+    def __init__(
+        self, clock: Clock, metrics: GatewayMetrics, groups: TenantGroups | None = None
+    ) -> None:
         self._clock = clock
+        self._groups = groups
         self._metrics = metrics
         self._shares = CpuShares(_MEMORY_S)
         self._steps: dict[int, int] = {}  # of processes that have been looked at
@@ -64,7 +71,23 @@ class CpuPriority:
             steps = self._steps[process.pid] = self._shares.steps(process.tenant_id)
             if steps != former.get(process.pid):  # the first time too: who knows how it was left
                 self._move(process, steps)
+        if self._groups is not None:
+            self._regroup(self._groups, used, weights)
         self._metrics.lowered.set(sum(1 for steps in self._steps.values() if steps))
+
+    def _regroup(
+        self, groups: TenantGroups, used: Mapping[int, ProcessUse], weights: Mapping[int, float]
+    ) -> None:
+        owners = {pid: use.tenant_id for pid, use in used.items()}
+        group_weights = {
+            tenant_id: cpu_weight(weights.get(tenant_id, 1.0), self._shares.steps(tenant_id))
+            for tenant_id in owners.values()
+        }
+        try:
+            groups.keep(owners, group_weights)
+        except OSError as error:
+            self._groups = None
+            _log.info("cpu_groups_off", extra={"reason": str(error)})
 
     def _move(self, process: AssignedProcess, steps: int) -> None:
         try:

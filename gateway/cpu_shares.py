@@ -22,6 +22,7 @@ from typing import Final
 
 STEPS_MAX: Final = 12
 _STEPS_PER_DOUBLING: Final = 3
+_STEP: Final = 1.25
 _FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
 _SLACK: Final = 0.75  # of a step
 
@@ -83,6 +84,15 @@ class CpuShares:
         """Return how many steps of niceness a tenant's processes stand back."""
         tenant = self._tenants.get(tenant_id)
         return 0 if tenant is None else tenant.steps
+
+
+def cpu_weight(weight: float, steps: int) -> int:
+    """Return the `cpu.weight` of a tenant's cgroup: as much less as the nice values say.
+
+    >>> cpu_weight(1.0, 0), cpu_weight(4.0, 3), cpu_weight(0.01, 12), cpu_weight(200.0, 0)
+    (100, 205, 1, 10000)
+    """
+    return max(1, min(round(100 * weight / _STEP**steps), 10_000))
 
 
 def _steps(tenant: _Tenant, weight: float) -> int:

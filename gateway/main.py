@@ -28,6 +28,7 @@ from gateway.login_directory import LoginDirectory
 from gateway.metrics import GatewayMetrics
 from gateway.pool_manager import PoolManager, control_path
 from runtime.address import bound_address, open_listener
+from runtime.cgroup import TenantGroups
 from runtime.clock import SystemClock
 from runtime.config import load_config
 from runtime.lifecycle import stop_event
@@ -47,6 +48,7 @@ class Options:
     data_dir: Path
     run_dir: Path
     ready_fd: int | None
+    cpu_groups: Path | None = None
 
 
 async def run_gateway(options: Options, config: Config) -> None:
@@ -78,7 +80,8 @@ async def _serving(
         on_tenant_gone=pool.tenant_gone,
         on_watch_begun=pool.check_tenants,
     )
-    priority = CpuPriority(clock, metrics)
+    groups = None if options.cpu_groups is None else TenantGroups(options.cpu_groups)
+    priority = CpuPriority(clock, metrics, groups)
     intake = ClientIntake(
         config.gateway,
         clock,
@@ -135,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--drain-s", type=float)
+    parser.add_argument("--cpu-groups", type=Path, help="folder of cgroup v2 for those of tenants")
     parser.add_argument("--config", type=Path)
     given = parser.parse_args(arguments)
     config = load_config(
@@ -153,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         data_dir=given.data_dir,
         run_dir=given.run_dir,
         ready_fd=given.ready_fd,
+        cpu_groups=given.cpu_groups,
     )
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run_gateway(options, config))

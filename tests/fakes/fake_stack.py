@@ -15,7 +15,12 @@ if __name__ == "__main__":
     data_dir, ready_file = (Path(text) for text in sys.argv[1:3])
     process, module = sys.argv[3:] or ("zygote", "tests.fakes.echo_zygote")
     anywhere = SupervisorConfig(
-        pg="127.0.0.1:0", http="127.0.0.1:0", kv="127.0.0.1:0", admin="127.0.0.1:0", drain_s=2.0
+        pg="127.0.0.1:0",
+        http="127.0.0.1:0",
+        kv="127.0.0.1:0",
+        admin="127.0.0.1:0",
+        drain_s=2.0,
+        cgroup="off",
     )
     supervisor = Supervisor(
         data_dir, anywhere, ready_file=ready_file, modules={**MODULES, process: module}
