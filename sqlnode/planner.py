@@ -4,7 +4,7 @@
 rowexec where the plan has an OLTP shape, vecexec otherwise. Any number of sessions may run a plan.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -30,7 +30,7 @@ from sqlnode.plan.env import BindSession
 from sqlnode.plan.literals import at_position, literal_datum
 from sqlnode.plan.logical import Columns, OutColumn, Scan
 from sqlnode.plan.rewrite import every_node
-from sqlnode.plan.statement import Bound, Query, Utility
+from sqlnode.plan.statement import Bound, Delete, Insert, Query, Update, Utility
 from sqlnode.plan_cache import PlanEnv
 from sqlnode.rowexec.dml import compile_dml
 from sqlnode.rowexec.not_row_shape import NotRowShape
@@ -176,7 +176,7 @@ def compile_plan(
         bound.columns,
         param_types,
         change,
-        relations=_tables(bound) | _tied_by_keys(bound.table.id, catalog),
+        relations=_tables(bound) | tied_by_keys(bound.table.id, catalog),
     )
 
 
@@ -187,13 +187,25 @@ def _tables(bound: Bound) -> frozenset[int]:
         roots = [bound.plan]
     elif not isinstance(bound, Utility):
         found.add(bound.table.id)
-        roots = [bound.source, *(scalar for _, scalar in getattr(bound, "assignments", ()))]
+        roots = [bound.source, *_scalars(bound)]
     for root in roots:
         found |= {node.table.id for node in every_node(root) if isinstance(node, Scan)}
     return frozenset(found)
 
 
-def _tied_by_keys(table_id: int, catalog: Catalog) -> frozenset[int]:
+def _scalars(bound: Insert | Update | Delete) -> Iterator[Any]:
+    """Yield what a change computes beside its source; any of it may have subqueries."""
+    if bound.returning is not None:
+        yield from bound.returning.scalars
+    conflict = bound.on_conflict if isinstance(bound, Insert) else None
+    if conflict is not None and conflict.where is not None:
+        yield conflict.where
+    assigned = bound.assignments if isinstance(bound, Update) else ()
+    for _, scalar in (*assigned, *(() if conflict is None else conflict.assignments)):
+        yield scalar
+
+
+def tied_by_keys(table_id: int, catalog: Catalog) -> frozenset[int]:
     """Return the tables that foreign keys tie to a table, directly or through others."""
     found, pending = {table_id}, [table_id]
     while pending:

@@ -13,10 +13,11 @@ constraints only (`newest`); READ COMMITTED takes a new snapshot for each statem
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, Literal, NamedTuple
 
+from kvapi.client.catalog_calls import SchemaChange
 from kvapi.client.kv_client import KvClient
 from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import FOUND, SKIPPED, MultiGot
@@ -39,6 +40,7 @@ from sqlnode.savepoints import Savepoints
 from sqlnode.throttle import Pace
 from sqlnode.txn_locks import LocksMark, LockWish, TxnLocks
 from sqlnode.txn_reads import TransactionReads
+from sqlnode.used_relations import UsedRelations
 
 Isolation = Literal["serializable", "repeatable read", "read committed"]
 TXN_ID_BYTES: Final = 16
@@ -71,7 +73,8 @@ class Transaction(TransactionReads):
         self.catalog_version = catalog_version
         self.isolation: Isolation = isolation
         self.read_only = read_only
-        self.schema_changed = False  # set by DDL: the commit raises the catalog version
+        self.used = UsedRelations()
+        self.changed: Collection[int] | None = None  # by DDL: the commit makes a newer catalog
         self.keeps_previous = False  # what was planned against the one before stays valid
         self.pace: Pace | None = None  # of the session; without one it never waits for tokens
         self.statement = ""  # for the detail of a deadlock report
@@ -82,7 +85,7 @@ class Transaction(TransactionReads):
         self._reads = ReadFootprint()
         self._checks = CommitChecks()
         self.deferred = DeferredKeys()
-        self.locks = TxnLocks(client, txn_id)
+        self.locks = TxnLocks(client, txn_id, self.used)
         self._is_fixed = False  # REPEATABLE READ: an earlier statement took the snapshot
         self.lock_mark = self.locks.mark
         self.savepoints = Savepoints(self)
@@ -324,10 +327,11 @@ class Transaction(TransactionReads):
         in any case.
         """
         self.is_finished = True
-        if not self._own and not self.schema_changed:
+        if not self._own and self.changed is None:
             self.locks.free()
             return self.read_ts
         is_validated = self.isolation == "serializable" and self._is_tracking
+        change = None if self.changed is None else SchemaChange(self.keeps_previous, self.changed)
         try:
             with _limits():
                 if self.locks.has_any:
@@ -336,11 +340,11 @@ class Transaction(TransactionReads):
                     txn_id=self.txn_id,
                     read_ts=self.read_ts if is_validated else self._checks.read_ts,
                     catalog_version=self.catalog_version,
+                    relations=self.used.named,
                     footprint=(self._reads if is_validated else self._checks).footprint(),
                     writes=self._own.buffer.writes,
                     absent_keys=self._own.buffer.absent_keys,
-                    schema_change=self.schema_changed,
-                    keeps_previous=self.keeps_previous,
+                    schema_change=change,
                 )
         except BaseException:
             self.locks.has_any = True  # part of it may be staged

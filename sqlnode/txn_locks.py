@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 from kvapi.client.kv_client import KvClient
 from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import ABSENT, SKIPPED, MultiGot
-from kvapi.errors import RequestTooLarge
+from kvapi.errors import RequestTooLarge, SchemaChanged
 from sqlnode.held_modes import HeldModes
 from sqlnode.locked_rows import halves
+from sqlnode.used_relations import UsedRelations
 
 KEYS_PER_REQUEST: Final = 1000  # of one multi_get or unlock request
 _LOCKED_TOGETHER: Final = 250  # the KV node takes, reads and answers them in one turn of its loop
@@ -39,11 +40,12 @@ class LocksMark(NamedTuple):
 class TxnLocks:
     """Belongs to one transaction."""
 
-    def __init__(self, client: KvClient, txn_id: bytes) -> None:
+    def __init__(self, client: KvClient, txn_id: bytes, used: UsedRelations) -> None:
         self.session = b""  # locks of one session never exclude each other
         self.has_any = False
         self._client = client
         self._txn_id = txn_id
+        self._used = used
         self._rows = HeldModes()
         self._advisory = HeldModes()
         self.covers = self._rows.covers
@@ -67,10 +69,19 @@ class TxnLocks:
         parts.reverse()
         while parts:
             part = parts.pop()
+            told = self._used.told
             try:
                 got = await self._client.lock(
-                    part, txn_id=self._txn_id, session=self.session, **wish._asdict()
+                    part,
+                    txn_id=self._txn_id,
+                    session=self.session,
+                    relations=told,
+                    **wish._asdict(),
                 )
+            except SchemaChanged:
+                if not self._used.tell(told):
+                    raise
+                parts.append(part)
             except RequestTooLarge:
                 if len(part) == 1:
                     raise

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
 from kvapi.client.results import Block
-from kvapi.errors import RequestTooLarge
+from kvapi.errors import RequestTooLarge, SchemaChanged
 from kvapi.spans import Span
 from sqlnode.locked_rows import halves
 from sqlnode.own_writes import NO_LAYERS, Scope
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlnode.read_footprint import ReadFootprint
     from sqlnode.throttle import Pace
     from sqlnode.txn_locks import TxnLocks
+    from sqlnode.used_relations import UsedRelations
 
 
 class TransactionReads:
@@ -35,6 +36,7 @@ class TransactionReads:
     _visible: "Visible"
     _reads: "ReadFootprint"
     locks: "TxnLocks"
+    used: "UsedRelations"
     _is_tracking: bool
     isolation: str
     pace: "Pace | None"
@@ -58,10 +60,21 @@ class TransactionReads:
             await self._visible.dropped()
         if not self._snapshot.read_ts:
             await self._snapshot.begin()
+        used = self.used
         try:
-            got = await self._client.get(
-                key, read_ts=self._snapshot.read_ts, catalog_version=self.catalog_version, **scope
-            )
+            while True:
+                try:
+                    got = await self._client.get(
+                        key,
+                        read_ts=self._snapshot.read_ts,
+                        catalog_version=self.catalog_version,
+                        relations=(told := used.told),
+                        **scope,
+                    )
+                    break
+                except SchemaChanged:
+                    if not used.tell(told):
+                        raise
         finally:
             self._snapshot.end()
         self._at(got.read_ts)
@@ -104,10 +117,21 @@ class TransactionReads:
             await self._visible.dropped()
         if not self._snapshot.read_ts:
             await self._snapshot.begin()
+        used = self.used
         try:
-            got = await self._client.multi_get(
-                keys, read_ts=self._snapshot.read_ts, catalog_version=self.catalog_version, **scope
-            )
+            while True:
+                try:
+                    got = await self._client.multi_get(
+                        keys,
+                        read_ts=self._snapshot.read_ts,
+                        catalog_version=self.catalog_version,
+                        relations=(told := used.told),
+                        **scope,
+                    )
+                    break
+                except SchemaChanged:
+                    if not used.tell(told):
+                        raise
         finally:
             self._snapshot.end()
         self._at(got.read_ts)
@@ -168,11 +192,16 @@ class TransactionReads:
                     span,
                     read_ts=read_ts or self.read_ts,
                     catalog_version=self.catalog_version,
+                    relations=(told := self.used.told),
                     reverse=reverse,
                     limit_rows=limit_rows,
                     keys_only=keys_only,
                     **scope,
                 )
+            except SchemaChanged:
+                if not self.used.tell(told):
+                    raise
+                continue
             finally:
                 self._snapshot.end()
             self._at(block.read_ts)
@@ -187,11 +216,9 @@ class TransactionReads:
         """Return until when `span` is as at `read_ts` (0: unknown); it counts as read now."""
         if not self.read_ts:
             await self._snapshot.begin()
-        since, version = min(read_ts, self.read_ts or read_ts), self.catalog_version
+        since = min(read_ts, self.read_ts or read_ts)
         try:
-            until = await valid_until(
-                self._client, span, txn_id=self.txn_id, read_ts=since, catalog_version=version
-            )
+            until = await valid_until(self._client, span, self, read_ts=since)
         finally:
             self._snapshot.end()
         self._at(until)

@@ -1,9 +1,21 @@
 """CatalogUse: which catalog versions this client still uses, and which anybody does."""
 
 import asyncio
+from collections.abc import Collection
+from typing import NamedTuple
 
 from kvapi.client import operations as ops
 from kvapi.client.request_stream import RequestStream
+
+Relations = Collection[int]
+"""Ids of relations, as the SQL process numbers them."""
+
+
+class SchemaChange(NamedTuple):
+    """What a commit says that changes the schema; it makes a newer catalog version."""
+
+    keeps_previous: bool = False  # what was planned against the version before stays valid
+    relations: Relations = ()  # whom it concerns; none: it may concern any
 
 
 class CatalogCalls:

@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from kvapi.client import operations as ops
-from kvapi.client.catalog_calls import CatalogCalls
+from kvapi.client.catalog_calls import CatalogCalls, Relations, SchemaChange
 from kvapi.client.commit_resolver import CommitResolver
 from kvapi.client.config import ClientConfig
 from kvapi.client.connection import Connection
@@ -22,8 +22,9 @@ from kvapi.client.counter_calls import CounterCalls
 from kvapi.client.lock_calls import LockCalls
 from kvapi.client.repeats import Repeats
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
-from kvapi.client.results import Block, Got, Hello, MultiGot, RangeInfo, TxnState
+from kvapi.client.results import Block, Got, Hello, MultiGot
 from kvapi.client.router import Router
+from kvapi.client.small_calls import SmallCalls
 from kvapi.client.staging import Staging
 from kvapi.client.transport import MakeTransport, MonotonicClock, make_transport
 from kvapi.client.txn_ties import TxnTies, broken_error
@@ -37,7 +38,7 @@ Future = asyncio.Future
 Writes = Mapping[bytes, bytes | None]  # None deletes
 
 
-class KvClient(CounterCalls):
+class KvClient(CounterCalls, SmallCalls):
     """Streams to the KV nodes of a tenant's ranges (`router.py`). Belongs to one event loop."""
 
     def __init__(
@@ -142,7 +143,8 @@ class KvClient(CounterCalls):
 
     # --- reads --------------------------------------------------------------------------------
 
-    # With `txn_id` a read sees what the transaction has staged, up to its layer `layer_max`.
+    # With `txn_id` a read sees what the transaction has staged, up to its layer `layer_max`. With
+    # `relations`, all that the transaction uses, a `catalog_version` that is older may do.
 
     def get(
         self,
@@ -150,6 +152,7 @@ class KvClient(CounterCalls):
         *,
         read_ts: int = 0,
         catalog_version: int = 0,
+        relations: Relations = (),
         txn_id: bytes = b"",
         layer_max: int = 0,
     ) -> Future[Got]:
@@ -164,6 +167,8 @@ class KvClient(CounterCalls):
             request.read_ts = read_ts
         if catalog_version:
             request.catalog_version = catalog_version
+            if relations:
+                request.relations.extend(relations)
         return future
 
     def multi_get(
@@ -172,6 +177,7 @@ class KvClient(CounterCalls):
         *,
         read_ts: int = 0,
         catalog_version: int = 0,
+        relations: Relations = (),
         txn_id: bytes = b"",
         layer_max: int = 0,
     ) -> Future[MultiGot]:
@@ -184,6 +190,7 @@ class KvClient(CounterCalls):
             request = self._request(ops.MULTI_GET, future, ops.keys_bytes(keys))
         request.read_ts = read_ts
         request.catalog_version = catalog_version
+        request.relations.extend(relations)
         request.multi_get.keys.extend(keys)
         return future
 
@@ -193,6 +200,7 @@ class KvClient(CounterCalls):
         *,
         read_ts: int = 0,
         catalog_version: int = 0,
+        relations: Relations = (),
         reverse: bool = False,
         limit_rows: int = 0,
         limit_bytes: int = 0,
@@ -211,6 +219,7 @@ class KvClient(CounterCalls):
             request.txn_id, request.layer_max = txn_id, layer_max
         request.read_ts = read_ts
         request.catalog_version = catalog_version
+        request.relations.extend(relations)
         request.priority = priority
         scan = request.scan
         scan.start, scan.end = span
@@ -224,7 +233,13 @@ class KvClient(CounterCalls):
     # --- transactions -------------------------------------------------------------------------
 
     def refresh(
-        self, *, txn_id: bytes, read_ts: int, footprint: Footprint, catalog_version: int = 0
+        self,
+        *,
+        txn_id: bytes,
+        read_ts: int,
+        footprint: Footprint,
+        catalog_version: int = 0,
+        relations: Relations = (),
     ) -> Future[int]:
         """Validate a footprint now; the result is the new read_ts. Fails with WriteConflict."""
         if self._ties.is_broken(txn_id):
@@ -233,6 +248,7 @@ class KvClient(CounterCalls):
         request.txn_id = txn_id
         request.read_ts = read_ts
         request.catalog_version = catalog_version
+        request.relations.extend(relations)
         request.refresh.SetInParent()
         ops.fill_footprint(request.refresh.footprint, footprint)
         return future
@@ -263,11 +279,11 @@ class KvClient(CounterCalls):
         txn_id: bytes,
         read_ts: int,
         catalog_version: int,
+        relations: Relations = (),
         footprint: Footprint = EMPTY_FOOTPRINT,
         writes: Writes,
         absent_keys: Sequence[bytes] = (),
-        schema_change: bool = False,
-        keeps_previous: bool = False,
+        schema_change: SchemaChange | None = None,
         priority: int = 0,
     ) -> Future[int]:
         """Validate and write, all or nothing; the result is the commit_ts.
@@ -278,14 +294,14 @@ class KvClient(CounterCalls):
         """
         if not txn_id:
             return self._failed(BadRequest("a commit needs a transaction id"))
-        if schema_change:  # so that the catalog's version as of any time can be told
+        if schema_change is not None:  # so that the catalog's version as of any time can be told
             writes = {**writes, CATALOG_CHANGED_KEY: b""}
         heads = ops.footprint_bytes(footprint) + ops.keys_bytes(absent_keys)
 
         def send(rest: Writes, absent: Sequence[bytes]) -> Future[int]:
             return self._commit(
                 txn_id,
-                (read_ts, catalog_version, schema_change, keeps_previous, priority),
+                (read_ts, catalog_version, relations, schema_change, priority),
                 (footprint, rest, absent),
                 heads + ops.writes_bytes(rest),
             )
@@ -307,32 +323,6 @@ class KvClient(CounterCalls):
         request = self._request(ops.ROLLBACK, future, 0)
         request.txn_id = txn_id
         request.rollback.SetInParent()
-        return future
-
-    def protect(self, *, txn_id: bytes, read_ts: int) -> Future[None]:
-        """Keep what a snapshot sees until the transaction or the connection ends; 0 gives it up.
-
-        Fails with SnapshotTooOld if it is gone already, ConnectionLost.
-        """
-        future = self._create_future()
-        request = self._request(ops.PROTECT, future, len(txn_id))
-        request.txn_id = txn_id
-        request.protect.read_ts = read_ts
-        return future
-
-    def txn_status(self, txn_id: bytes) -> Future[TxnState]:
-        """Ask for the outcome of a transaction."""
-        future = self._create_future()
-        request = self._request(ops.TXN_STATUS, future, len(txn_id))
-        request.txn_status.txn_id = txn_id
-        return future
-
-    def ranges(self, start: bytes = b"", *, limit: int = 0) -> Future[list[RangeInfo]]:
-        """Ask which ranges the tenant has, from the one that holds `start` on."""
-        future = self._create_future()
-        request = self._request(ops.RANGES, future, len(start))
-        request.ranges.start = start
-        request.ranges.limit = limit
         return future
 
     # --- inside -------------------------------------------------------------------------------
@@ -359,7 +349,7 @@ class KvClient(CounterCalls):
     def _commit(
         self,
         txn_id: bytes,
-        terms: tuple[int, int, bool, bool, int],
+        terms: tuple[int, int, Relations, SchemaChange | None, int],
         content: tuple[Footprint, Writes, Sequence[bytes]],
         size: int,
     ) -> Future[int]:
@@ -370,10 +360,13 @@ class KvClient(CounterCalls):
         future = self._create_future()
         request = self._request(ops.COMMIT, future, size)
         request.txn_id = txn_id
-        request.read_ts, request.catalog_version, *flags, request.priority = terms
+        request.read_ts, request.catalog_version, relations, change, request.priority = terms
+        request.relations.extend(relations)
         footprint, writes, absent_keys = content
         commit = request.commit
-        commit.schema_change, commit.keeps_previous = flags
+        if change is not None:
+            commit.schema_change, commit.keeps_previous = True, change.keeps_previous
+            commit.changed.extend(change.relations)
         commit.absent_keys.extend(absent_keys)
         ops.fill_footprint(commit.footprint, footprint)
         ops.fill_writes(commit.writes, writes.items())

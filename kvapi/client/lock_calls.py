@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Literal
 
 from kvapi.client import operations as ops
+from kvapi.client.catalog_calls import Relations
 from kvapi.client.request_stream import AnyFuture, RequestStream
 from kvapi.client.results import MultiGot
 from kvapi.client.txn_ties import TxnTies, broken_error
@@ -43,6 +44,7 @@ class LockCalls:
         *,
         txn_id: bytes,
         catalog_version: int = 0,
+        relations: Relations = (),
         mode: LockMode = "exclusive",
         wait: LockWait = "block",
         timeout_ms: int = 0,
@@ -62,6 +64,7 @@ class LockCalls:
         future, request = self._long(ops.LOCK, size)
         request.txn_id = txn_id
         request.catalog_version = catalog_version
+        request.relations.extend(relations)
         lock = request.lock
         lock.keys.extend(keys)
         lock.mode = _LOCK_MODES[mode]

@@ -96,13 +96,14 @@ class Hello(_message.Message):
     def __init__(self, protocol_version: _Optional[int] = ..., credential: _Optional[bytes] = ..., client_name: _Optional[str] = ...) -> None: ...
 
 class Request(_message.Message):
-    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges", "tokens", "report_usage")
+    __slots__ = ("id", "read_ts", "catalog_version", "txn_id", "priority", "layer_max", "relations", "get", "multi_get", "scan", "lock", "refresh", "stage", "commit", "rollback", "increment", "txn_status", "cancel", "unlock", "unstage", "heartbeat", "catalog_use", "protect", "ranges", "tokens", "report_usage")
     ID_FIELD_NUMBER: _ClassVar[int]
     READ_TS_FIELD_NUMBER: _ClassVar[int]
     CATALOG_VERSION_FIELD_NUMBER: _ClassVar[int]
     TXN_ID_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
     LAYER_MAX_FIELD_NUMBER: _ClassVar[int]
+    RELATIONS_FIELD_NUMBER: _ClassVar[int]
     GET_FIELD_NUMBER: _ClassVar[int]
     MULTI_GET_FIELD_NUMBER: _ClassVar[int]
     SCAN_FIELD_NUMBER: _ClassVar[int]
@@ -128,6 +129,7 @@ class Request(_message.Message):
     txn_id: bytes
     priority: int
     layer_max: int
+    relations: _containers.RepeatedScalarFieldContainer[int]
     get: Get
     multi_get: MultiGet
     scan: Scan
@@ -147,7 +149,7 @@ class Request(_message.Message):
     ranges: Ranges
     tokens: Tokens
     report_usage: ReportUsage
-    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., report_usage: _Optional[_Union[ReportUsage, _Mapping]] = ...) -> None: ...
+    def __init__(self, id: _Optional[int] = ..., read_ts: _Optional[int] = ..., catalog_version: _Optional[int] = ..., txn_id: _Optional[bytes] = ..., priority: _Optional[int] = ..., layer_max: _Optional[int] = ..., relations: _Optional[_Iterable[int]] = ..., get: _Optional[_Union[Get, _Mapping]] = ..., multi_get: _Optional[_Union[MultiGet, _Mapping]] = ..., scan: _Optional[_Union[Scan, _Mapping]] = ..., lock: _Optional[_Union[Lock, _Mapping]] = ..., refresh: _Optional[_Union[Refresh, _Mapping]] = ..., stage: _Optional[_Union[Stage, _Mapping]] = ..., commit: _Optional[_Union[Commit, _Mapping]] = ..., rollback: _Optional[_Union[Rollback, _Mapping]] = ..., increment: _Optional[_Union[Increment, _Mapping]] = ..., txn_status: _Optional[_Union[TxnStatus, _Mapping]] = ..., cancel: _Optional[_Union[Cancel, _Mapping]] = ..., unlock: _Optional[_Union[Unlock, _Mapping]] = ..., unstage: _Optional[_Union[Unstage, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., catalog_use: _Optional[_Union[CatalogUse, _Mapping]] = ..., protect: _Optional[_Union[Protect, _Mapping]] = ..., ranges: _Optional[_Union[Ranges, _Mapping]] = ..., tokens: _Optional[_Union[Tokens, _Mapping]] = ..., report_usage: _Optional[_Union[ReportUsage, _Mapping]] = ...) -> None: ...
 
 class Get(_message.Message):
     __slots__ = ("key",)
@@ -262,18 +264,20 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class Commit(_message.Message):
-    __slots__ = ("footprint", "writes", "absent_keys", "schema_change", "keeps_previous")
+    __slots__ = ("footprint", "writes", "absent_keys", "schema_change", "keeps_previous", "changed")
     FOOTPRINT_FIELD_NUMBER: _ClassVar[int]
     WRITES_FIELD_NUMBER: _ClassVar[int]
     ABSENT_KEYS_FIELD_NUMBER: _ClassVar[int]
     SCHEMA_CHANGE_FIELD_NUMBER: _ClassVar[int]
     KEEPS_PREVIOUS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
     footprint: Footprint
     writes: Writes
     absent_keys: _containers.RepeatedScalarFieldContainer[bytes]
     schema_change: bool
     keeps_previous: bool
-    def __init__(self, footprint: _Optional[_Union[Footprint, _Mapping]] = ..., writes: _Optional[_Union[Writes, _Mapping]] = ..., absent_keys: _Optional[_Iterable[bytes]] = ..., schema_change: _Optional[bool] = ..., keeps_previous: _Optional[bool] = ...) -> None: ...
+    changed: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, footprint: _Optional[_Union[Footprint, _Mapping]] = ..., writes: _Optional[_Union[Writes, _Mapping]] = ..., absent_keys: _Optional[_Iterable[bytes]] = ..., schema_change: _Optional[bool] = ..., keeps_previous: _Optional[bool] = ..., changed: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Rollback(_message.Message):
     __slots__ = ()

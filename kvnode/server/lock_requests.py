@@ -72,7 +72,7 @@ class LockRequests:
     def _lock(self, request: kv_pb2.Request) -> None:
         session, tenant = self._session, self._session.tenant
         if request.catalog_version:
-            tenant.check_catalog(request.catalog_version)
+            tenant.check_catalog(request)
         owner = self._owner(request)
         self._core.intents.find(tenant, owner)  # it is alive, or lapsed
         lock, table = request.lock, self._core.locks.table

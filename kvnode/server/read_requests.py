@@ -136,7 +136,7 @@ class ReadRequests:
     ) -> int:
         """Return the snapshot to read at, or 0 if `again` will be called when it is complete."""
         if request.catalog_version:
-            tenant.check_catalog(request.catalog_version)
+            tenant.check_catalog(request)
         timeline = self._timeline
         read_ts = request.read_ts
         if request.txn_id and (own := self._own(request)) is not None and not own.is_quiet:

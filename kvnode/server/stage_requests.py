@@ -60,7 +60,7 @@ class StageRequests:
     def _stage(self, request: kv_pb2.Request) -> None:
         session, core, tenant = self._session, self._core, self._session.tenant
         if request.catalog_version:
-            tenant.check_catalog(request.catalog_version)
+            tenant.check_catalog(request)
         owner, message, request_id = self._owner(request), request.stage, request.id
         written = parse_writes(session, message.writes, absent_count=len(message.absent_keys))
         size = written.size_bytes

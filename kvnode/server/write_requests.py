@@ -66,7 +66,7 @@ class WriteRequests:
     def _refresh(self, request: kv_pb2.Request) -> None:
         tenant, message = self._session.tenant, request.refresh.footprint
         if request.catalog_version:
-            tenant.check_catalog(request.catalog_version)
+            tenant.check_catalog(request)
         if not request.read_ts:
             raise BadRequest("a refresh needs the read_ts of its reads")
         tenant.check_readable(request.read_ts)
@@ -145,6 +145,8 @@ class WriteRequests:
                 absent_keys=absent_keys,
                 schema_change=message.schema_change,
                 keeps_previous=message.keeps_previous,
+                relations=tuple(request.relations),
+                changed=tuple(message.changed),
                 size_bytes=written.size_bytes,
                 staged=staged,
             )
@@ -202,7 +204,7 @@ class WriteRequests:
     def _increment(self, request: kv_pb2.Request) -> None:
         session, tenant, message = self._session, self._session.tenant, request.increment
         if request.catalog_version:
-            tenant.check_catalog(request.catalog_version)
+            tenant.check_catalog(request)
         (key,) = tenant.keyspace.written_keys([message.key])
         counters, request_id = self._core.counters, request.id
         if message.peek:

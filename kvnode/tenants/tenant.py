@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kvapi.errors import KvError, SnapshotTooOld, TenantSuspended, TenantUnknown
+from kvapi.pb import kv_pb2
 from kvnode.admission.lane import Room
 from kvnode.ranges.range_map import RangeMap
 from kvnode.tenants.bucket_row import Limits
@@ -95,10 +96,11 @@ class Tenant:
             message = "the snapshot is older than the garbage collection threshold"
             raise SnapshotTooOld(message, number=self.threshold)
 
-    def check_catalog(self, planned_version: int) -> None:
-        """Refuse what was planned against another catalog. Raises: SchemaChanged."""
+    def check_catalog(self, request: kv_pb2.Request) -> None:
+        """Refuse what was planned against a catalog that is not valid. Raises: SchemaChanged."""
+        planned_version = request.catalog_version
         if planned_version and planned_version != self.catalog_version:
-            self.catalog_use.check(planned_version, self.catalog_version)
+            self.catalog_use.check(planned_version, self.catalog_version, request.relations)
 
     def oldest_read(self, default: int) -> int:
         """Return the oldest snapshot that a running scan or a protection needs."""

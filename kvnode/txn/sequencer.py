@@ -58,6 +58,8 @@ class CommitRequest:
     absent_keys: Sequence[bytes] = ()
     schema_change: bool = False
     keeps_previous: bool = False
+    relations: Collection[int] = ()  # that it uses; none: unknown
+    changed: Collection[int] = ()  # by a schema change; none: any may have been
     size_bytes: int = 0
     staged: StagedTxn | None = None
     lock_request: LockRequest | None = field(default=None, init=False)
@@ -200,7 +202,12 @@ class Sequencer:
             tenant.counters.update(dict.fromkeys(request.deletes, (None, commit_ts)))
         if request.schema_change:
             before = tenant.sequenced_catalog_version
-            tenant.catalog_use.oldest_valid = before if request.keeps_previous else commit_ts
+            tenant.catalog_use.change(
+                commit_ts,
+                before,
+                keeps_previous=request.keeps_previous,
+                relations=request.changed,
+            )
             tenant.sequenced_catalog_version = commit_ts
         layers = self._sequence_layers(staged, commit_ts) if staged is not None else None
         self._group.submit(
@@ -244,7 +251,7 @@ class Sequencer:
         if planned and planned != version:
             if request.schema_change:  # made of the descriptors of that version
                 raise SchemaChanged("the catalog has changed", number=version)
-            tenant.catalog_use.check(planned, version)
+            tenant.catalog_use.check(planned, version, request.relations)
         footprint = request.footprint
         if footprint.keys or footprint.spans:
             if not request.read_ts:

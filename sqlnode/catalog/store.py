@@ -18,6 +18,7 @@ from kvapi.errors import SchemaChanged
 from kvapi.role_record import decode_role
 from kvapi.spans import Span
 from pgwire.errors import InsufficientPrivilege
+from sqlnode.catalog.changes import changed_relations
 from sqlnode.catalog.descriptors import (
     FIRST_USER_ID,
     DatabaseDesc,
@@ -122,9 +123,14 @@ class CatalogEditor:
 
     def __init__(self, txn: Transaction, catalog: Catalog, allocate_id: AllocateId) -> None:
         self.txn = txn
+        self.base = catalog
         self.catalog = catalog
         self.allocate_id = allocate_id
         self.is_changed = False
+
+    def changed(self) -> set[int]:
+        """Return the ids of what is changed, and of what that concerns."""
+        return changed_relations(self.base, self.catalog)
 
     def put(self, *descriptors: Descriptor) -> None:
         """Add or replace descriptors."""

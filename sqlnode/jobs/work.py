@@ -102,8 +102,8 @@ class JobWork:
             after = self.handle.stamped(self.handle.record, **changes)
             edit(editor)
             txn.put(key_of(after), encode_job(after))
-            txn.schema_changed = editor.is_changed
-            txn.keeps_previous = editor.is_changed and keeps_previous
+            if editor.is_changed:
+                txn.changed, txn.keeps_previous = editor.changed(), keeps_previous
             try:
                 await txn.commit()
             except (SchemaChanged, WriteConflict):

@@ -18,7 +18,9 @@ async def copy_to_client(session: Session, plan: Plan, options: CopyOptions) -> 
         plan.column_oids,
         session.parameters.settings,
     )
-    session.block.ensure().statement = plan.text
+    txn = session.block.ensure()
+    txn.used.add(plan.relations)
+    txn.statement = plan.text
     out.add(copy_out_response(len(plan.columns)))
     header = writer.header()
     if header:

@@ -33,10 +33,9 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     if isinstance(node, CreateIndex) and node.concurrently:
         forbid_block(session, "CREATE INDEX CONCURRENTLY")
     online = session.is_whole and _is_one_change(node)
-    if online:
-        block.begin_serializable()  # what the statement finds is still so when it commits
-    else:
-        block.ensure()
+    # Alone: what the statement finds is still so when it commits.
+    txn = block.begin_serializable() if online else block.ensure()
+    txn.used.forget()
     if block.is_read_only:
         word = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).upper()
         word = "TRUNCATE TABLE" if word == "TRUNCATE" else word

@@ -39,8 +39,7 @@ async def run_plan(
     if block.is_read_only and not plan.is_read_only:
         _refuse_write(plan)
     txn.statement = plan.text
-    if not is_whole:
-        block.touched |= plan.relations
+    txn.used.add(plan.relations)
     if plan.kind is PlanKind.QUERY:
         return await _run_query(session, plan, params, formats)
     context = session.context(params, commit_follows=is_whole)
@@ -84,7 +83,7 @@ async def take_rows(session: Session, portal: Portal) -> None:
     txn = session.block.ensure()
     session.block.has_queried = True
     txn.statement = plan.text
-    session.block.touched |= plan.relations
+    txn.used.add(plan.relations)
     if plan.kind is PlanKind.QUERY:
         batches = plan.executable.run(session.context(portal.params))
         source = RowSource(batches)

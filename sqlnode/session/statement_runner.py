@@ -44,6 +44,7 @@ async def run_statement(
     tries = 0
     while True:
         mark = block.statement_mark()
+        used = None if block.txn is None else block.txn.used.ids
         is_fresh = not block.statement_count and not block.has_savepoints
         try:
             tag = await attempt()
@@ -60,6 +61,8 @@ async def run_statement(
             if not (error.retryable and tries < ATTEMPTS_MAX and is_unseen):
                 raise
             if not is_fresh:
+                if block.txn is not None and used is not None:
+                    block.txn.used.undo_to(used)
                 await _go_on(session, error, mark)
             else:
                 await block.restart()
@@ -96,7 +99,7 @@ async def commit(session: Session) -> None:
     has_writes = block.txn is not None and block.txn.has_writes
     if has_writes and block.txn is not None:
         try:  # whatever fails here, the transaction is over afterwards
-            if block.statement_count and _is_outdated(session):
+            if not block.txn.used.is_known and block.statement_count and _is_outdated(session):
                 await follow_schema(session, None)
             if block.txn.deferred.pending:
                 await check_deferred(session.context(()))

@@ -95,7 +95,6 @@ class TransactionBlock:
         self.is_read_only = False
         self.statement_count = 0  # in this transaction, finished ones
         self.has_queried = False  # its modes are fixed
-        self.touched: set[int] = set()  # ids of the relations its statements used
         self._parameters = parameters
         self._begin = begin
         self._current_catalog = catalog
@@ -332,8 +331,8 @@ class TransactionBlock:
         if txn is None:
             self._finish(is_committed=True)
             return
-        if self.is_catalog_edited:
-            txn.schema_changed = True
+        if self.editor is not None and self.editor.is_changed:
+            txn.changed = self.editor.changed()
         try:
             await txn.commit()
         except BaseException:
@@ -365,8 +364,6 @@ class TransactionBlock:
         self._ended()
         self.statement_count = 0
         self.has_queried = False
-        if self.touched:
-            self.touched = set()
         if self._mark is not None:
             if is_committed:
                 self._parameters.end_transaction()

@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc.aio
 import pytest
 
+from kvapi.client.catalog_calls import SchemaChange
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
 from kvapi.client.results import FOUND, SKIPPED, TxnOutcome
@@ -136,7 +137,7 @@ async def test_validation(client):
     with pytest.raises(KeyExists) as exists:
         await commit(client, {b"a": b"3"}, absent_keys=[b"z", b"a"])
     assert exists.value.key == b"a"
-    version = await commit(client, {b"d": b""}, schema_change=True)
+    version = await commit(client, {b"d": b""}, schema_change=SchemaChange())
     assert client.catalog_version == version
     with pytest.raises(SchemaChanged):
         await client.get(b"a", catalog_version=version - 1)

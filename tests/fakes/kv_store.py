@@ -33,6 +33,7 @@ class FakeKvStore:
         self.newest_ts = 1000
         self.catalog_version = 1
         self.kept = (0, 0)  # the version that stays valid beside a newer one
+        self.changed = {}  # relation -> the oldest version that is right about it
         self.streams = []
         self.versions = defaultdict(list)  # key -> [(commit_ts, value or None)], oldest first
         self.counters = {}
@@ -47,6 +48,15 @@ class FakeKvStore:
         """The oldest catalog version that requests may name."""
         before, newest = self.kept
         return before if newest == self.catalog_version else self.catalog_version
+
+    def check_catalog(self, request):
+        """Refuse what was planned against another catalog; of relations, only if they changed."""
+        version = request.catalog_version
+        if not version or self.oldest_valid <= version <= self.catalog_version:
+            return
+        oldest = [self.changed.get(r, self.changed.get(None, 0)) for r in request.relations]
+        if not oldest or not max(oldest) <= version <= self.catalog_version:
+            raise SchemaChanged("planned before", number=self.catalog_version)
 
     def read(self, key, read_ts):
         for commit_ts, value in reversed(self.versions.get(key, ())):
@@ -93,6 +103,8 @@ class FakeKvStore:
         if commit.schema_change:
             before, self.catalog_version = self.catalog_version, self.newest_ts
             self.kept = (before, self.newest_ts) if commit.keeps_previous else (0, 0)
+            changed = commit.changed or [None, *self.changed]
+            self.changed.update(dict.fromkeys(changed, self.oldest_valid))
             for stream in self.streams:
                 stream.announce()
         return self.newest_ts
@@ -151,10 +163,7 @@ class FakeStream:
             self.store.request_counts[op] += 1
             response = kv_pb2.Response(id=request.id)
             try:
-                if request.catalog_version and not (
-                    self.store.oldest_valid <= request.catalog_version <= self.store.catalog_version
-                ):
-                    raise SchemaChanged("planned before", number=self.store.catalog_version)
+                self.store.check_catalog(request)
                 if getattr(self, f"_{op}")(request, response) is False:
                     continue
             except KvError as error:

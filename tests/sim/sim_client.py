@@ -163,6 +163,7 @@ class SimSession:
         env = PlanEnv(self.catalog, PATH, DEFAULT_SETTINGS, is_shared=True)
         plan = engine.plan(statement, env)
         self.txn.begin_statement()
+        self.txn.used.add(plan.relations)
         context = self.context(literal_params(statement, plan, env))
         if plan.kind is PlanKind.QUERY:
             return [row async for rows in plan.executable.run(context) for row in rows]
@@ -202,7 +203,7 @@ class SimSession:
                 if ddl.change is not None:
                     await wait_for_older(self.process.kv, self.txn, timeout_ms=0)
                 job_id = 0 if ddl.change is None else await self._begin_job(ddl.change, sql)
-                self.txn.schema_changed = True
+                self.txn.changed = editor.changed()
                 self.txn.keeps_previous = bool(job_id)
                 await self.commit()
             except (SchemaChanged, WriteConflict):

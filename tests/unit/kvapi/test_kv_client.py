@@ -5,6 +5,7 @@ import asyncio
 import pytest
 import uvloop
 
+from kvapi.client.catalog_calls import SchemaChange
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
 from kvapi.client.results import FOUND, SKIPPED, TxnOutcome
@@ -398,7 +399,11 @@ async def test_catalog_version_is_noticed(client):
     seen = []
     client.on_catalog_version = seen.append
     commit_ts = await client.commit(
-        txn_id=TXN, read_ts=0, catalog_version=0, writes={b"d": b""}, schema_change=True
+        txn_id=TXN,
+        read_ts=0,
+        catalog_version=0,
+        writes={b"d": b""},
+        schema_change=SchemaChange(),
     )
     assert (client.catalog_version, seen) == (commit_ts, [commit_ts])
 

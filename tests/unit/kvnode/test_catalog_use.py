@@ -6,6 +6,7 @@ import pytest
 
 from kvapi.errors import SchemaChanged
 from kvapi.pb import kv_pb2
+from kvnode.tenants.catalog_use import RELATIONS_MAX
 from tests.unit.kvnode.test_streams import commit, simulated, value
 
 
@@ -14,13 +15,14 @@ async def use(stream, version=0):
     return response.catalog_use.oldest_version
 
 
-async def step(stream, version, *, keeps=True):
+async def step(stream, version, *, keeps=True, changed=()):
     done = await commit(
         stream,
         {b"descriptor": b"%d" % version},
         catalog_version=version,
         schema_change=True,
         keeps_previous=keeps,
+        changed=changed,
     )
     return done.commit.commit_ts
 
@@ -123,3 +125,72 @@ async def test_every_stream_hears_of_a_change_unasked(node, stream, tenant_id):
     await asyncio.sleep(0)
     assert idle.frames[-1].catalog_version == second
     assert not idle.frames[-1].responses
+
+
+@simulated
+async def test_only_a_change_of_what_it_uses_ends_a_transaction(node, stream, tenant_id):
+    """CREATE TABLE would end every COPY of the tenant that is under way."""
+    first = newest(node, tenant_id)
+    second = await step(stream, first, keeps=False, changed=[7])
+    third = await step(stream, second, keeps=False, changed=[8, 9])
+    await commit(stream, {b"k": b"1"}, catalog_version=first, relations=[5, 6])
+    assert await value(stream, b"k", catalog_version=first, relations=[6]) == b"1"
+    await commit(stream, {b"k": b"2"}, catalog_version=second, relations=[5, 7])
+    for old, relations in ((first, [5, 7]), (second, [9]), (first, [])):
+        with pytest.raises(SchemaChanged):
+            await commit(stream, {b"k": b"3"}, catalog_version=old, relations=relations)
+        with pytest.raises(SchemaChanged):
+            await value(stream, b"k", catalog_version=old, relations=relations)
+    await commit(stream, {b"k": b"3"}, catalog_version=third, relations=[5, 7, 8, 9])
+
+
+@simulated
+async def test_two_states_of_a_relation_live_whatever_else_changes(node, stream, tenant_id):
+    """A writer of an index that is built would fail when somebody creates another table, or go on
+    two steps behind.
+    """
+    first = newest(node, tenant_id)
+    second = await step(stream, first, changed=[5])
+    third = await step(stream, second, keeps=False, changed=[7])
+    await commit(stream, {b"k": b"1"}, catalog_version=first, relations=[5])
+    fourth = await step(stream, third, changed=[5])
+    with pytest.raises(SchemaChanged):
+        await commit(stream, {b"k": b"2"}, catalog_version=first, relations=[5])
+    await commit(stream, {b"k": b"2"}, catalog_version=second, relations=[5])
+    await commit(stream, {b"k": b"3"}, catalog_version=fourth, relations=[5])
+
+
+@simulated
+async def test_the_fence_holds_for_whoever_names_relations(node, stream, tenant_id):
+    """A backfill would begin while a transaction that it has waited for still writes."""
+    other = node.stream(tenant_id)
+    first = newest(node, tenant_id)
+    second = await step(stream, first, keeps=False, changed=[7])
+    assert await use(stream, second) == first, "the other stream may go on with it"
+    await commit(other, {b"k": b"1"}, catalog_version=first, relations=[5])
+    assert await use(other, second) == second
+    with pytest.raises(SchemaChanged):
+        await commit(other, {b"k": b"2"}, catalog_version=first, relations=[5])
+
+
+@simulated
+async def test_a_change_of_anything_ends_all_that_is_older(node, stream, tenant_id):
+    """A change that does not say what it concerns would be taken for one that concerns nothing."""
+    first = newest(node, tenant_id)
+    second = await step(stream, first, keeps=False)
+    with pytest.raises(SchemaChanged):
+        await commit(stream, {b"k": b"1"}, catalog_version=first, relations=[5])
+    await commit(stream, {b"k": b"1"}, catalog_version=second, relations=[5])
+
+
+@simulated
+async def test_what_is_remembered_of_changes_is_bounded(node, stream, tenant_id):
+    """A tenant that creates tables for ever would fill the KV node's memory."""
+    first = newest(node, tenant_id)
+    second = await step(stream, first, keeps=False, changed=range(1, RELATIONS_MAX))
+    third = await step(stream, second, keeps=False, changed=[RELATIONS_MAX + 5])
+    await commit(stream, {b"k": b"1"}, catalog_version=second, relations=[5])
+    fourth = await step(stream, third, keeps=False, changed=range(RELATIONS_MAX, RELATIONS_MAX + 9))
+    with pytest.raises(SchemaChanged):
+        await commit(stream, {b"k": b"2"}, catalog_version=second, relations=[5])
+    await commit(stream, {b"k": b"2"}, catalog_version=fourth, relations=[5])

@@ -46,13 +46,12 @@ def simulated(test):
     return run
 
 
-def commit(stream, puts=None, deletes=(), txn_id=b"", read_ts=0, catalog_version=0, **fields):
+def commit(stream, puts=None, deletes=(), txn_id=b"", read_ts=0, **fields):
     puts = puts or {}
+    planned = {name: fields.pop(name) for name in {"catalog_version", "relations"} & fields.keys()}
     writes = kv_pb2.Writes(put_keys=list(puts), put_values=list(puts.values()), delete_keys=deletes)
     message = kv_pb2.Commit(writes=writes, **fields)
-    return stream.request(
-        txn_id=txn_id, read_ts=read_ts, catalog_version=catalog_version, commit=message
-    )
+    return stream.request(txn_id=txn_id, read_ts=read_ts, commit=message, **planned)
 
 
 async def value(stream, key, **fields):

@@ -1,0 +1,152 @@
+"""A schema change is nobody's affair but of those who use what it changes."""
+
+import threading
+import time
+
+import psycopg
+import pytest
+
+from tests.e2e.schema_load import SPREAD
+
+pytestmark = pytest.mark.e2e
+STACK_CONFIG = SPREAD
+CLIENTS = 8
+CHANGES = (
+    "create table other (id int primary key, a int)",
+    "create index other_a on other (a)",
+    "alter table other add column b text",
+    "alter table other rename to renamed",
+    "create view seen as select * from renamed",
+    "drop table renamed cascade",
+)
+
+
+@pytest.fixture
+def changing(stack):
+    """A session in whose hands the schema is."""
+    with stack.connect("acme") as connection:
+        yield connection
+
+
+@pytest.fixture
+def table(changing):
+    """A table to work with; `others` apart, there is no other."""
+    changing.execute("create table t (id int primary key, a int)")
+    changing.execute("insert into t select n, n from generate_series(1, 10) as n")
+    yield
+    changing.execute("drop table t")
+
+
+def count(connection, table="t"):
+    return connection.execute(f"select count(*) from {table}").fetchone()[0]
+
+
+def test_copy_goes_on_beside_changes_of_other_tables(stack, changing, table):
+    """Every load of a tenant would fail whenever any of its clients creates a table."""
+    with stack.connect("acme") as connection, connection.cursor() as cursor:
+        with cursor.copy("copy t from stdin") as copy:
+            for number, sql in enumerate(CHANGES):
+                rows = range(1000 * (number + 1), 1000 * (number + 2))
+                copy.write("".join(f"{n}\t{n}\n" for n in rows))
+                changing.execute(sql)
+        assert count(connection) == 10 + 1000 * len(CHANGES)
+
+
+def test_copy_of_a_table_that_changes_is_refused(stack, changing, table):
+    """Rows would be stored as a table that is gone wanted them."""
+    with stack.connect("acme") as connection, connection.cursor() as cursor:
+        with (
+            pytest.raises(psycopg.errors.SerializationFailure),
+            cursor.copy("copy t from stdin") as copy,
+        ):
+            copy.write("".join(f"{n}\t{n}\n" for n in range(1000, 5000)))
+            changing.execute("truncate t")
+            copy.write("".join(f"{n}\t{n}\n" for n in range(5000, 9000)))
+        assert count(connection) == 0
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read", "read committed"])
+def test_a_block_goes_on_beside_changes_of_other_tables(stack, changing, table, isolation):
+    """Long transactions would never end in a tenant that creates tables all the time."""
+    with stack.connect("acme") as connection:
+        connection.execute(f"begin isolation level {isolation}")
+        for number, sql in enumerate(CHANGES, start=1):
+            connection.execute("update t set a = a + 100 where id = %s", (number,))
+            changing.execute("update t set a = 0 where id = 9")
+            changing.execute(sql)
+            connection.execute("insert into t values (%s, 0)", (100 + number,))
+            if isolation != "read committed":
+                row = connection.execute("select a from t where id = 10").fetchone()
+                assert row == (10,), "it is the same snapshot"
+        connection.execute("commit")
+        assert count(connection) == 10 + len(CHANGES)
+
+
+def test_a_cursor_goes_on_beside_changes_of_other_tables(stack, changing, table):
+    """A report that is fetched in pieces would break off."""
+    with stack.connect("acme", autocommit=False) as connection:
+        changing.execute("insert into t select n, n from generate_series(100, 20000) as n")
+        cursor = connection.cursor("report")
+        cursor.execute("select * from t order by id")
+        assert len(cursor.fetchmany(10)) == 10
+        for sql in CHANGES:
+            changing.execute(sql)
+            assert len(cursor.fetchmany(1000)) == 1000
+        assert len(cursor.fetchall()) == 19911 - 10 - 1000 * len(CHANGES)
+
+
+def test_a_statement_on_a_table_that_changed_before_it_runs_on_the_new_one(stack, changing, table):
+    """A block that comes to a table after its change would fail for having begun before."""
+    with stack.connect("acme") as connection:
+        connection.execute("create table u (id int primary key)")
+        connection.execute("begin")
+        connection.execute("update t set a = 0 where id = 1")
+        changing.execute("alter table u add column b int default 7")
+        connection.execute("insert into u values (1)")
+        connection.execute("commit")
+        assert connection.execute("select * from u").fetchall() == [(1, 7)]
+        connection.execute("drop table u")
+
+
+class Client(threading.Thread):
+    """Creates, loads, changes and drops a table of its own, again and again."""
+
+    def __init__(self, stack, number, until_s):
+        super().__init__(name=f"client-{number}")
+        self.stack, self.number, self.until_s = stack, number, until_s
+        self.rounds, self.errors = 0, []
+
+    def run(self):
+        with self.stack.connect("acme") as connection:
+            while time.monotonic() < self.until_s:
+                try:
+                    self.once(connection)
+                    self.rounds += 1
+                except Exception as error:
+                    self.errors.append(error)
+                    return
+
+    def once(self, connection):
+        name = f"own_{self.number}_{self.rounds}"
+        connection.execute(f"create table {name} (id int primary key, a text)")
+        with connection.cursor() as cursor, cursor.copy(f"copy {name} from stdin") as copy:
+            copy.write("".join(f"{n}\tr{n}\n" for n in range(1500)))
+        connection.execute(f"insert into {name} select n, 'i' from generate_series(2000, 2099) n")
+        connection.execute(f"update {name} set a = 'u' where id < 10")
+        assert count(connection, name) == 1600
+        connection.execute(f"drop table {name}")
+
+
+def test_many_clients_with_tables_of_their_own_never_meet(stack):
+    """Tests of an application that run in parallel would fail at random."""
+    until_s = time.monotonic() + 6
+    clients = [Client(stack, number, until_s) for number in range(CLIENTS)]
+    for client in clients:
+        client.start()
+    for client in clients:
+        client.join(60)
+    assert not [error for client in clients for error in client.errors]
+    assert len(stack.sql_pids("acme")) >= 2
+    rounds = [client.rounds for client in clients]
+    print(f"\nrounds {rounds}")
+    assert min(rounds) >= 1, rounds
