@@ -4,8 +4,8 @@
 PostgreSQL stacks them. Locks of the session belong to an owner that outlives transactions, locks of
 the transaction to the transaction; both are one session, so they never exclude each other.
 
-Keys: database, zero byte, then 1 and a bigint, 2 and two integers, or 3 and a table's id (LOCK
-TABLE).
+Keys: database, zero byte, then 1 and a bigint, 2 and two integers, 3 and a table's id (LOCK
+TABLE), or 4: the turn to change the schema (session/schema_turn.py).
 
 Source: PostgreSQL docs, "Advisory Lock Functions"; src/backend/utils/adt/lockfuncs.c.
 """
@@ -21,6 +21,7 @@ from sqlnode.txn_locks import LockWish
 _BIGINT: Final = b"\x01"
 _INTS: Final = b"\x02"
 _TABLE: Final = b"\x03"
+SCHEMA_TURN_KEY: Final = b"\0\x04"
 
 
 def advisory_key(database: str, *numbers: int) -> bytes:

@@ -78,7 +78,8 @@ class Transaction(TransactionReads):
         self.keeps_previous = False  # what was planned against the one before stays valid
         self.pace: Pace | None = None  # of the session; without one it never waits for tokens
         self.statement = ""  # for the detail of a deadlock report
-        self.is_finished = False
+        self.is_finished = False  # its commit or rollback has begun
+        self.is_over = False  # nothing more of it will reach the KV node
         self._client = client
         self._own = OwnWrites(client, txn_id, stage_bytes)
         self._visible: Visible = self._own
@@ -329,6 +330,7 @@ class Transaction(TransactionReads):
         self.is_finished = True
         if not self._own and self.changed is None:
             self.locks.free()
+            self.is_over = True
             return self.read_ts
         is_validated = self.isolation == "serializable" and self._is_tracking
         change = None if self.changed is None else SchemaChange(self.keeps_previous, self.changed)
@@ -350,12 +352,14 @@ class Transaction(TransactionReads):
             self.locks.has_any = True  # part of it may be staged
             self._free()
             raise
+        finally:
+            self.is_over = True
         self.locks.has_any = False  # freed with the commit
         return commit_ts
 
     async def rollback(self) -> None:
         """Give up: locks and what is staged have to be freed. Safe to call twice."""
-        self.is_finished = True
+        self.is_finished = self.is_over = True
         self._free()
 
     def _free(self) -> None:

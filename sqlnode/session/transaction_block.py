@@ -129,7 +129,7 @@ class TransactionBlock:
 
         A failed block has given its transaction up: it needs none, however long it stays open.
         """
-        return 0 if self.txn is None or self.txn.is_finished else self.txn.catalog_version
+        return 0 if self.txn is None or self.txn.is_over else self.txn.catalog_version
 
     @property
     def is_catalog_edited(self) -> bool:

@@ -54,14 +54,16 @@ def test_copy_goes_on_beside_changes_of_other_tables(stack, changing, table):
 
 def test_copy_of_a_table_that_changes_is_refused(stack, changing, table):
     """Rows would be stored as a table that is gone wanted them."""
-    with stack.connect("acme") as connection, connection.cursor() as cursor:
-        with (
-            pytest.raises(psycopg.errors.SerializationFailure),
-            cursor.copy("copy t from stdin") as copy,
-        ):
+
+    def load():
+        with cursor.copy("copy t from stdin") as copy:
             copy.write("".join(f"{n}\t{n}\n" for n in range(1000, 5000)))
             changing.execute("truncate t")
             copy.write("".join(f"{n}\t{n}\n" for n in range(5000, 9000)))
+
+    with stack.connect("acme") as connection, connection.cursor() as cursor:
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            load()
         assert count(connection) == 0
 
 
@@ -86,13 +88,13 @@ def test_a_cursor_goes_on_beside_changes_of_other_tables(stack, changing, table)
     """A report that is fetched in pieces would break off."""
     with stack.connect("acme", autocommit=False) as connection:
         changing.execute("insert into t select n, n from generate_series(100, 20000) as n")
-        cursor = connection.cursor("report")
-        cursor.execute("select * from t order by id")
-        assert len(cursor.fetchmany(10)) == 10
-        for sql in CHANGES:
-            changing.execute(sql)
-            assert len(cursor.fetchmany(1000)) == 1000
-        assert len(cursor.fetchall()) == 19911 - 10 - 1000 * len(CHANGES)
+        with connection.cursor("report") as cursor:
+            cursor.execute("select * from t order by id")
+            assert len(cursor.fetchmany(10)) == 10
+            for sql in CHANGES:
+                changing.execute(sql)
+                assert len(cursor.fetchmany(1000)) == 1000
+            assert len(cursor.fetchall()) == 19911 - 10 - 1000 * len(CHANGES)
 
 
 def test_a_statement_on_a_table_that_changed_before_it_runs_on_the_new_one(stack, changing, table):
