@@ -2,5 +2,7 @@
 
 `main` runs the scenarios of `plan` against the `systems`: Insula with admission control, without
 it, and PostgreSQL. `quiet` and `loads` are the clients' processes. `beside` measures what the quiet
-tenant pays, `shares` who gets how much; `report` and `plots` write it down.
+tenant pays: it looks at the server through `watch` (latencies as the server has them, memory and
+stalls of the KV node, `node`), and `kept` counts whether what was acknowledged is there. `shares`
+measures who gets how much. `promises` says what holds; `report` and `plots` write it down.
 """

@@ -11,8 +11,8 @@ over the limit are refused, which is no failure of the flood.
 
 Says `ready` on a line, and in the end JSON: `done` (per tenth of a second of CLOCK_MONOTONIC),
 `errors`, `acknowledged`, `unknown` (requests that failed and may have happened all the same),
-`stuck`, `heard_ns` (when each client last had an answer before SIGTERM), and `failed`, the reason
-why it could not go on at all.
+`stuck`, `idle_s` (how long the client that waited longest had waited at SIGTERM), and `failed`, the
+reason why it could not go on at all.
 """
 
 import argparse
@@ -72,7 +72,8 @@ class Load:
         self.done: Counter[int] = Counter()
         self.errors: Counter[str] = Counter()
         self.acknowledged = self.unknown = self.stuck = 0
-        self.heard_ns = [0] * self.clients
+        self.idle_s = 0.0
+        self._heard_ns = [0] * self.clients
 
     def succeeded(self, client: int) -> None:
         """Take note of something done now."""
@@ -91,8 +92,16 @@ class Load:
     def _heard(self, client: int) -> None:
         now_ns = monotonic_ns()
         self.done[now_ns // BUCKET_NS] += 1
-        if not self.is_stopping:
-            self.heard_ns[client] = now_ns
+        self._heard_ns[client] = now_ns
+
+    def begin(self) -> None:
+        """Take note that all clients begin now."""
+        self._heard_ns = [monotonic_ns()] * self.clients
+
+    def stop(self) -> None:
+        """Let the clients end, and take note of how long they have waited."""
+        self.is_stopping = True
+        self.idle_s = (monotonic_ns() - min(self._heard_ns)) / 1e9
 
     def as_dict(self) -> dict[str, Any]:
         """Return what came of it."""
@@ -102,7 +111,7 @@ class Load:
             "acknowledged": self.acknowledged,
             "unknown": self.unknown,
             "stuck": self.stuck,
-            "heard_ns": self.heard_ns,
+            "idle_s": self.idle_s,
         }
 
 
@@ -131,7 +140,7 @@ def copy_table(client: int) -> str:
 async def _reads(load: Load, connection: Any, client: int) -> Ask:
     """Point reads as fast as they go."""
     statement = await connection.prepare("select v from big where id = $1")
-    return lambda turn: statement.fetchval((client + turn) * 7919 % load.rows + 1)
+    return lambda turn: statement.fetch((client + turn) * 7919 % load.rows + 1)
 
 
 async def _scans(load: Load, connection: Any, client: int) -> Ask:
@@ -252,12 +261,12 @@ async def run(kind: str, load: Load, *, drain_s_max: float = DRAIN_S_MAX) -> Non
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with asking(kind, load) as asks:
-        load.heard_ns = [monotonic_ns()] * load.clients
+        load.begin()
         tasks = [asyncio.ensure_future(work(load, n, ask)) for n, ask in enumerate(asks)]
         stopping = asyncio.ensure_future(stop.wait())
         print("ready", flush=True)
         await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        load.is_stopping = True
+        load.stop()
         _, stuck = await asyncio.wait(tasks, timeout=drain_s_max)
         load.stuck = len(stuck)
         load.unknown += len(stuck)

@@ -10,14 +10,14 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench.machine import describe_machine
 from bench.noisy import plan as plans
-from bench.noisy.beside import measure_beside, measure_many
+from bench.noisy.beside import Chain, measure_beside, measure_many
 from bench.noisy.plan import FULL, LONE, MANY, NOISES, QUICK, SHARES, NoisyPlan
 from bench.noisy.plots import plot
 from bench.noisy.report import NoisyReport
@@ -42,32 +42,37 @@ def run(
     with running_systems(frozenset(system_names)) as systems:
         report = NoisyReport({**describe_machine(), "systems": ", ".join(s.name for s in systems)})
         for turn in range(plan.rounds):
-            for name in scenarios:
+            for name, measure in _measures(scenarios):
                 for system in systems:
                     say(f"round {turn + 1}: {name}, {system.name}")
                     try:
-                        _measures()[name](system, plan, turn, report)
+                        measure(system, plan, turn, report)
                     except Exception as error:
-                        report.failures[f"{name}, {system.name}"] = (
-                            f"{type(error).__name__}: {error}"
-                        )
-                        say(f"failed: {error}")
-    report.settings["duration"] = f"{time.monotonic() - start_s:.0f} s, {plan.rounds} rounds"
+                        reason = f"{type(error).__name__}: {error}"
+                        report.failures[f"{name}, {system.name}, round {turn + 1}"] = reason
+                        say(f"failed: {reason}")
+    report.settings["plan"] = plan.describe()
+    report.settings["duration"] = f"{time.monotonic() - start_s:.0f} s"
     return report
 
 
-def _measures() -> dict[str, Measure]:
-    found: dict[str, Measure] = {MANY: _many, LONE: _lone}
-    for noise in NOISES:
-        found[noise.letter] = _beside(noise)
+def _measures(scenarios: Sequence[str]) -> Iterator[tuple[str, Measure]]:
+    """Yield what to measure: the noises (a) to (f) in one chain, the others one by one."""
+    noises = [noise for noise in NOISES if noise.letter in scenarios]
+    if noises:
+        yield "".join(noise.letter for noise in noises), _beside(noises)
+    if MANY in scenarios:
+        yield MANY, _many
     for share in SHARES:
-        found[share.name] = _share(share)
-    return found
+        if share.name in scenarios:
+            yield share.name, _share(share)
+    if LONE in scenarios:
+        yield LONE, _lone
 
 
-def _beside(noise: plans.Noise) -> Measure:
+def _beside(noises: Sequence[plans.Noise]) -> Measure:
     def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-        report.beside.append(measure_beside(system, noise, plan, turn))
+        _add(report, system, turn, measure_beside(system, noises, plan, turn))
 
     return measure
 
@@ -82,11 +87,17 @@ def _share(share: plans.Share) -> Measure:
 
 
 def _many(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-    report.beside.append(measure_many(system, plan, turn))
+    _add(report, system, turn, measure_many(system, plan, turn))
 
 
 def _lone(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
     report.shares += measure_lone(system, plan, turn)
+
+
+def _add(report: NoisyReport, system: System, turn: int, chain: Chain) -> None:
+    report.beside += chain.measured
+    for scenario, reason in chain.failures.items():
+        report.failures[f"{scenario}, {system.name}, round {turn + 1}"] = reason
 
 
 def write(report: NoisyReport, plan: NoisyPlan, folder: Path) -> None:

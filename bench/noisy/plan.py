@@ -12,6 +12,8 @@ class Noise:
     kind: str
     clients: int
     what: str
+    answer_s: float  # the longest that a client may be without an answer
+    is_worse_without: bool = False  # that admission control helps is to be seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,23 @@ class NoisyPlan:
     bulk_rows: int = 1_000_000
     quiet_tenants: int = 50
 
+    def describe(self) -> str:
+        """Return it in words."""
+        return (
+            f"{self.rounds} rounds; {self.alone_s:g} s alone before and after each noise,"
+            f" {self.beside_s:g} s beside it; tables of {self.table_rows:,} rows, large"
+            f" transactions of {self.bulk_rows:,}; {self.quiet_tenants} quiet tenants in"
+            f" “many”; {self.share_s:g} s for each share"
+        )
+
 
 NOISES: Final = (
-    Noise("a", "reads", 64, "64 connections of point reads"),
-    Noise("b", "scans", 4, "full-table scans and aggregates in a loop"),
-    Noise("c", "copy", 2, "bulk COPY"),
-    Noise("d", "hot", 32, "one hot row from 32 connections"),
-    Noise("e", "large", 1, "transactions of 1,000,000 rows"),
-    Noise("f", "connects", 32, "a flood of connections"),
+    Noise("a", "reads", 64, "64 connections of point reads", 1.0, is_worse_without=True),
+    Noise("b", "scans", 4, "full-table scans and aggregates in a loop", 5.0, is_worse_without=True),
+    Noise("c", "copy", 2, "bulk COPY", 5.0),
+    Noise("d", "hot", 32, "one hot row from 32 connections", 1.0),
+    Noise("e", "large", 1, "large transactions", 60.0, is_worse_without=True),
+    Noise("f", "connects", 32, "a flood of connections", 1.0),
 )
 SHARES: Final = (
     Share("equal", "4 equal tenants", (16,) * 4, (1,) * 4, True, 0.10),

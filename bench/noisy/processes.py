@@ -26,7 +26,10 @@ class Client:
         """Let it end; take what it printed. Raises: BenchFailed."""
         ended_itself = self._process.poll() is not None
         self._process.terminate()
-        output, _ = self._process.communicate(timeout=_STOP_S_MAX)
+        try:
+            output, _ = self._process.communicate(timeout=_STOP_S_MAX)
+        except subprocess.TimeoutExpired as error:
+            raise BenchFailed(f"{self.name} did not end in {_STOP_S_MAX:.0f} s") from error
         result = json.loads(output) if output else {}
         if ended_itself or self._process.returncode != 0:
             reason = result.get("failed") or f"ended with {self._process.returncode}"

@@ -33,7 +33,7 @@ _TICK_S: Final = 0.0005
 _WARM_S: Final = 0.5  # for the first request of each connection
 _ERRORS_MAX: Final = 100  # of one connection
 _DRAIN_S_MAX: Final = 60.0
-_STATEMENTS: Final = {
+STATEMENTS: Final = {
     "read": "select v from quiet where id = $1",
     "commit": "update quiet set v = v + 1 where id = $1 returning v",
 }
@@ -77,7 +77,7 @@ class _Client:
     async def ask(self, due_ns: int) -> None:
         """Ask once. Raises: what made the connection useless, or one error too many."""
         try:
-            await self._statement.fetchval(self._seed.randint(1, ROW_COUNT))
+            await self._statement.fetch(self._seed.randint(1, ROW_COUNT))
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self.unknown += may_have_happened(error)
             self.errors.append((due_ns, f"{self.kind}: {describe(error)}"))
@@ -97,7 +97,7 @@ async def run(urls: list[str], rate_per_s: float) -> dict[str, Any]:
     for url in urls:
         for kind in KINDS:
             connection = await asyncpg.connect(url)
-            client = _Client(kind, await connection.prepare(_STATEMENTS[kind]), taken[kind])
+            client = _Client(kind, await connection.prepare(STATEMENTS[kind]), taken[kind])
             client.issue(monotonic_ns())
             clients.append(client)
     tasks = [asyncio.ensure_future(client.run()) for client in clients]

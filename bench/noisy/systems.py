@@ -8,15 +8,17 @@ import base64
 import contextlib
 import re
 from collections.abc import Iterator, Set
-from pathlib import Path
 from typing import Final, Protocol
 
 import psycopg
 from psycopg import sql
 
 from bench.kv_client import Admin
+from bench.noisy.node import NodeSpan, Stalls, memory_bound, node_span, private_bytes, read_stalls
+from bench.noisy.watch import Watched
 from bench.servers import Postgres, Stack, insula_stack, postgres_server
 from cli.admin_client import AdminClient
+from kvnode.node_config import NodeConfig
 
 ON: Final = "Insula"
 OFF: Final = "Insula, admission off"
@@ -26,16 +28,13 @@ _SETTINGS: Final = {ON: "true", OFF: "false"}
 NAMES: Final = (ON, OFF, POSTGRES)
 
 
-class System(Protocol):
+class System(Watched, Protocol):
     """A server with many tenants."""
 
     name: str
 
     def create(self, tenant: str) -> str:
         """Create a tenant, or a database; return its URL."""
-
-    def peak_bytes(self) -> int | None:
-        """Return the most memory that the KV node had; None if there is none."""
 
     def metric(self, name: str) -> float | None:
         """Return a metric of the KV node; None if there is none."""
@@ -44,9 +43,13 @@ class System(Protocol):
 class Insula:
     """A stack with or without admission control."""
 
+    tells_latencies = True
+
     def __init__(self, name: str, stack: Stack) -> None:
         self.name = name
         self._stack = stack
+        self._node_pid = stack.kvnode_pid()
+        self._idle_bytes = private_bytes(self._node_pid)
 
     @property
     def kv_socket(self) -> str:
@@ -67,10 +70,18 @@ class Insula:
             client.close()
         return base64.b64encode(credential).decode()
 
-    def peak_bytes(self) -> int | None:
-        status = Path(f"/proc/{self._stack.kvnode_pid()}/status").read_text()
-        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
-        return None if found is None else int(found[1]) << 10
+    def stalls(self) -> Stalls | None:
+        return read_stalls(self._stack.http("/metrics"))
+
+    def node_bytes(self) -> int:
+        return private_bytes(self._node_pid)
+
+    def node_span(
+        self, before: Stalls, after: Stalls, *, peak_bytes: int, tenants: int
+    ) -> NodeSpan:
+        # The stack runs with the default bounds.
+        bound = memory_bound(NodeConfig(), idle_bytes=self._idle_bytes, tenants=tenants)
+        return node_span(before, after, peak_bytes=peak_bytes, bound_bytes=bound)
 
     def metric(self, name: str) -> float | None:
         found = re.search(rf"^{name}(?:_total)? (\S+)$", self._stack.http("/metrics"), re.MULTILINE)
@@ -81,6 +92,7 @@ class Databases:
     """PostgreSQL, a database for each tenant."""
 
     name = POSTGRES
+    tells_latencies = False
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
@@ -90,8 +102,16 @@ class Databases:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(tenant)))
         return self._postgres.url(tenant)
 
-    def peak_bytes(self) -> int | None:
+    def stalls(self) -> Stalls | None:
         return None
+
+    def node_bytes(self) -> int:
+        raise AssertionError("PostgreSQL has no KV node")
+
+    def node_span(
+        self, before: Stalls, after: Stalls, *, peak_bytes: int, tenants: int
+    ) -> NodeSpan:
+        raise AssertionError("PostgreSQL has no KV node")
 
     def metric(self, name: str) -> float | None:
         return None
