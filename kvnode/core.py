@@ -15,6 +15,7 @@ from kvnode.admission.io_gate import IoGate
 from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
+from kvnode.admission.write_account import WriteAccount
 from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.bucket_keeper import BucketKeeper
@@ -103,7 +104,11 @@ class Core:
         timeline, locks, group = self.timeline, self.locks, self.group
         self.intents = Intents(timeline, locks, group, mover, config=config, loop=loop)
         self.validations = Validations(
-            timeline, scheduler, rows_per_look=config.validate_rows_max, find_conflict=find_conflict
+            timeline,
+            scheduler,
+            rows_per_look=config.validate_rows_max,
+            cpu=self.cpu,
+            find_conflict=find_conflict,
         )
         self.sequencer = Sequencer(timeline, locks, group, self.intents, self.validations)
         is_staged = config.range_commit == STAGED
@@ -125,7 +130,7 @@ class Core:
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
             take_snapshot=self.timeline.snapshot,
-            gate=self.io,
+            gate=WriteAccount(self.io, self.scheduler),
         )
 
     @property

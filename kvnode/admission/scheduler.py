@@ -84,6 +84,7 @@ class Scheduler:
         self._uses: defaultdict[int, float] = defaultdict(
             float
         )  # tenant → wall seconds at once, not charged yet
+        self._elsewhere: dict[int, float] = {}  # tenant → CPU of other threads, not charged yet
         self._began_s = self._settled_s = now_s
         self._cpu_s = 0.0  # thread time when last looked at
         self._is_scheduled = False
@@ -127,6 +128,18 @@ class Scheduler:
                 used_s = min(now_s - self._began_s, self._cpu.thread_s() - self._cpu_s)
                 self.on_held("chunk", tenant_id, used_s)
             self._settle(now_s)
+
+    def used(self, tenant_id: int, wall_s: float) -> None:
+        """Note what the loop did for a tenant outside of chunks and tasks; charged in time."""
+        if self.is_enabled:
+            self._uses[tenant_id] += wall_s
+
+    def used_elsewhere(self, tenant_id: int, cpu_s: float, *, is_elastic: bool) -> None:
+        """Note CPU time that another thread took for a tenant; charged in time."""
+        if is_elastic:
+            self.elastic.charge(tenant_id, cpu_s, now_s=self.now())
+        elif self.is_enabled:
+            self._elsewhere[tenant_id] = self._elsewhere.get(tenant_id, 0.0) + cpu_s
 
     def is_over(self) -> bool:
         """Tell whether what runs should give way: not if it was only kept from the CPU."""
@@ -319,6 +332,11 @@ class Scheduler:
                 self.queue.charge(tenant_id, used_s * part, now_s=now_s)
                 self._seen(tenant_id, now_s)
             self.tokens.take(wall_s * part)
+        if self._elsewhere:
+            elsewhere, self._elsewhere = self._elsewhere, {}
+            for tenant_id, cpu_s in elsewhere.items():
+                self.queue.charge(tenant_id, cpu_s, now_s=now_s)
+            self.tokens.take(sum(elsewhere.values()))
         due = self.tokens.is_refit_due(now_s)
         self.tokens.tick(
             now_s=now_s,

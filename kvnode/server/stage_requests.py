@@ -72,7 +72,7 @@ class StageRequests:
         def answer(error: KvError | None) -> None:
             self._bytes -= size
             core.staged_bytes -= size
-            self._answer(request_id, error)
+            self._answer(request_id, chunk.cpu_s, error)
 
         chunk = StageRequest(
             tenant=tenant,
@@ -95,7 +95,7 @@ class StageRequests:
         except KvError as error:
             answer(error)
 
-    def _answer(self, request_id: int, error: KvError | None) -> None:
+    def _answer(self, request_id: int, cpu_s: float, error: KvError | None) -> None:
         session = self._session
         session.outstanding.pop(request_id)
         if session.is_closed:
@@ -103,7 +103,9 @@ class StageRequests:
         if error is not None:
             session.answer_error(request_id, error)
             return
-        session.respond(request_id).done.SetInParent()
+        response = session.respond(request_id)
+        response.done.SetInParent()
+        response.cpu_us = int(cpu_s * 1e6)
 
     def _unstage(self, request: kv_pb2.Request) -> None:
         session, request_id = self._session, request.id

@@ -22,7 +22,7 @@ stream ends with a fatal error. Every request but Cancel is answered once. What 
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from google.protobuf.message import DecodeError
 
@@ -41,6 +41,7 @@ from kvnode.admission.lane import ELASTIC, Lane
 from kvnode.core import Core
 from kvnode.server.catalog_requests import CatalogRequests
 from kvnode.server.hello import authenticate, limits_news, welcome
+from kvnode.server.outlet import Outlet
 from kvnode.server.outstanding import Cancel, Outstanding
 from kvnode.server.protect_requests import ProtectRequests
 from kvnode.server.range_gate import READS, WRITES, pass_gate
@@ -58,18 +59,6 @@ _FRAME_SOFT_BYTES: Final = 1 << 20  # an answering frame of this size leaves at 
 _GETS: Final = 8  # so many at once: a look at the clock is not free
 HELLO_BYTES_MAX: Final = 4096
 _CLIENT_NAME_MAX: Final = 64
-
-
-class Outlet(Protocol):
-    """The sending half of a transport."""
-
-    def send(self, body: bytes) -> None:
-        """Send one frame's body."""
-        ...
-
-    def close(self) -> None:
-        """Close the stream after what was sent."""
-        ...
 
 
 class StreamSession:
@@ -231,7 +220,7 @@ class StreamSession:
     def respond(self, request_id: int) -> kv_pb2.Response:
         """Return a response to fill in, in the frame that leaves next."""
         if not self._is_receiving and self._flush_handle is None:
-            self._flush_handle = self.core.loop.call_soon(self.flush)
+            self._flush_handle = self.core.loop.call_soon(self._flush_late)
         response = self._frame.responses.add()
         response.id = request_id
         return response
@@ -280,7 +269,14 @@ class StreamSession:
         """Tell the client of its credit and the newest catalog soon, whether or not it asks."""
         self._has_news = True
         if not self._is_receiving and self._flush_handle is None:
-            self._flush_handle = self.core.loop.call_soon(self.flush)
+            self._flush_handle = self.core.loop.call_soon(self._flush_late)
+
+    def _flush_late(self) -> None:
+        """Send what was gathered outside of chunks and tasks, at the tenant's cost."""
+        began_s = self._scheduler.now()
+        self.flush()
+        if self._tenant is not None:
+            self._scheduler.used(self._tenant.id, self._scheduler.now() - began_s)
 
     def fail(self, error: KvError) -> None:
         """End the stream with a fatal error."""

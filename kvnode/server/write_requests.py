@@ -112,6 +112,7 @@ class WriteRequests:
             raise conflict(session.tenant, validation, changed)
         response = session.respond(request_id)
         response.read_ts = max(self._core.timeline.durable_ts, validation.read_ts)
+        response.cpu_us = int(validation.cpu_s * 1e6)
         response.done.SetInParent()
 
     def _commit(self, request: kv_pb2.Request) -> None:
@@ -185,6 +186,9 @@ class WriteRequests:
         response = session.respond(request_id)
         response.read_ts = commit_ts
         response.commit.commit_ts = commit_ts
+        if commit is not None:
+            validated_s = commit.validation.cpu_s if commit.validation is not None else 0.0
+            response.cpu_us = int((commit.cpu_s + validated_s) * 1e6)
 
     def _give_up(self, owner: Owner) -> None:
         """End a transaction that did not come as far as the sequencer."""

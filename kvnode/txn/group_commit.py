@@ -31,6 +31,7 @@ from typing import Final, Protocol
 
 from kvapi.errors import DiskFull, InternalError, KvError, Throttled
 from kvnode.storage.engine import Engine, StoreNeedsGrowth, WriteTxn
+from runtime.thread_use import ThreadUse
 
 _log = logging.getLogger(__name__)
 _BATCH_OPERATIONS_MAX: Final = 10_000
@@ -40,7 +41,12 @@ _CALM_BATCHES: Final = 64  # of bulk, without an ordinary one between: some 100 
 
 
 class Operation(Protocol):
-    """Something to write. `apply` runs in the writer thread, the rest on the loop."""
+    """Something to write. `apply` runs in the writer thread, the rest on the loop.
+
+    `cpu_s` is set before `finish`: its part of what the writer's batch took.
+    """
+
+    cpu_s: float
 
     @property
     def tenant_id(self) -> int:
@@ -64,10 +70,16 @@ class Operation(Protocol):
 BatchOutcome = Sequence[Exception | None] | Exception
 
 
+class Report(Protocol):
+    """Takes the outcome of a batch, and what it took of the writer where that is known."""
+
+    def __call__(self, outcome: BatchOutcome, used: ThreadUse | None = None) -> None: ...
+
+
 class Writer(Protocol):
     """Runs one batch at a time and reports on the loop."""
 
-    def run(self, operations: Sequence[Operation], report: Callable[[BatchOutcome], None]) -> None:
+    def run(self, operations: Sequence[Operation], report: Report) -> None:
         """Write `operations` atomically; `report` gets one outcome each, or one for all."""
         ...
 
@@ -83,8 +95,12 @@ class Gate(Protocol):
         """Take note that a batch is on its way."""
         ...
 
-    def ended(self, operation_count: int, size_bytes: int) -> None:
-        """Take note that it is durable."""
+    def ended(self, batch: Sequence[Operation], used: ThreadUse | None) -> None:
+        """Take note that it is durable, and what it took; gives each operation its `cpu_s`."""
+        ...
+
+    def answered(self, batch: Sequence[Operation]) -> None:
+        """Take note that all have their outcome, in the turn of `ended`."""
         ...
 
 
@@ -201,7 +217,7 @@ class GroupCommit:
             size += batch[-1].size_bytes
         return batch
 
-    def _report(self, outcome: BatchOutcome) -> None:
+    def _report(self, outcome: BatchOutcome, used: ThreadUse | None = None) -> None:
         if isinstance(outcome, StoreNeedsGrowth):
             self._grow_and_run()
         elif isinstance(outcome, DiskFull):
@@ -210,7 +226,7 @@ class GroupCommit:
             _log.error("write_failed", exc_info=outcome)
             self._fail_everything(InternalError(f"the store failed: {outcome}"))
         else:
-            self._finish(outcome)
+            self._finish(outcome, used)
 
     def _grow_and_run(self) -> None:
         self._release_snapshots()
@@ -222,10 +238,10 @@ class GroupCommit:
         _log.info("store_grown", extra={"used_bytes": self._engine.used_bytes()})
         self._run()
 
-    def _finish(self, outcomes: Sequence[Exception | None]) -> None:
+    def _finish(self, outcomes: Sequence[Exception | None], used: ThreadUse | None) -> None:
         batch, self._batch = self._batch, []
         if self._gate is not None:
-            self._gate.ended(len(batch), sum(operation.size_bytes for operation in batch))
+            self._gate.ended(batch, used)
         self.batch_count += 1
         self.operation_count += len(batch)
         failed_tenants: set[int] = set()
@@ -260,6 +276,8 @@ class GroupCommit:
             operation.finish(error)
         for operation in stranded:
             operation.finish(InternalError("an earlier write of this tenant failed"))
+        if self._gate is not None:
+            self._gate.answered(batch)
 
     def _fail_everything(self, error: KvError) -> None:
         failed, kept = [*self._batch, *self._bulk], list[Operation]()
@@ -300,6 +318,7 @@ class _Marker:
 
     tenant_id = -1
     size_bytes = 0
+    cpu_s = 0.0
 
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback = callback

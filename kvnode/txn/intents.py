@@ -71,6 +71,7 @@ class Intents:
         self._config = config
         self._loop = loop
         self.mover = mover
+        self._scheduler = mover.scheduler  # told of the CPU
         self._holds = IntentHolds(timeline)
         self._lapsed: dict[Owner, None] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -150,7 +151,9 @@ class Intents:
 
     def _go_on(self, txn: StagedTxn) -> None:
         txn.is_scheduled = False
+        began_s = self._scheduler.now()
         self._advance(txn)
+        self._scheduler.used(txn.tenant.id, self._scheduler.now() - began_s)
 
     def _step(self, txn: StagedTxn, request: StageRequest) -> bool:
         """Bring the first chunk on; tell whether it is done with."""

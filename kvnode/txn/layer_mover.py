@@ -32,7 +32,7 @@ class LayerMover:
         self, group: GroupCommit, scheduler: Scheduler, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._group = group
-        self._scheduler = scheduler
+        self.scheduler = scheduler
         self._loop = loop
         self._stuck: set[Tenant] = set()
         self.moved_count = 0
@@ -67,7 +67,7 @@ class LayerMover:
             is_stacked=layer.no != txn.no,  # the lowest has the transaction's number
             on_finish=lambda operation, error: self._moved(txn, layer, operation, error),
         )
-        self._scheduler.submit(Turn(tenant.id, lambda: self._write(tenant, operation)))
+        self.scheduler.submit(Turn(tenant.id, lambda: self._write(tenant, operation)))
 
     def _write(self, tenant: Tenant, operation: MoveOperation) -> None:
         if tenant.layers.is_closed or self._is_stopped:  # in the meantime

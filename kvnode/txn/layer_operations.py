@@ -27,6 +27,7 @@ class StageOperation:
     layer_bytes: int
     size_bytes: int
     on_finish: Callable[[KvError | None], None]
+    cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:
         stage(
@@ -55,6 +56,7 @@ class MoveOperation:
     is_stacked: bool
     on_finish: Callable[["MoveOperation", KvError | None], None]
     moved: Moved = field(default_factory=Moved)
+    cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:
         if not self.move_ts:

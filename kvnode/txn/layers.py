@@ -76,6 +76,7 @@ class StageRequest:
     answer: Callable[[KvError | None], None]
     lock_request: LockRequest | None = None
     is_waiting: bool = False  # for commits on its absent keys
+    cpu_s: float = 0.0  # what writing it took
 
 
 class Staging(NamedTuple):

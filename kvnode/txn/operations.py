@@ -46,6 +46,7 @@ class CommitOperation:
     on_finish: Finish
     below: Sequence[Layer] = ()
     layers: LayersCommit | None = None
+    cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:
         if self.below or self.layers is not None:
@@ -89,6 +90,7 @@ class CounterOperation:
     is_called: bool
     on_finish: Finish
     below: Sequence[Layer] = ()
+    cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:
         if self.below:  # one of them may delete the counter that was here before
@@ -112,6 +114,7 @@ class SystemOperation:
     on_finish: Finish
     commit_ts: int = 0
     size_bytes: int = 1024
+    cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:
         self.work(txn)

@@ -124,6 +124,7 @@ class RangeCommits:
         if prewrite.missing:
             return
         del self._prewrites[request]
+        request.cpu_s = sum(chunk.cpu_s for chunk in prewrite.chunks)
         try:
             if prewrite.error is not None:
                 raise prewrite.error

@@ -62,6 +62,7 @@ class CommitRequest:
     changed: Collection[int] = ()  # by a schema change; none: any may have been
     size_bytes: int = 0
     staged: StagedTxn | None = None
+    cpu_s: float = 0.0  # what it took so far, where that is measured
     lock_request: LockRequest | None = field(default=None, init=False)
     validation: Validation | None = field(default=None, init=False)
 
@@ -210,21 +211,20 @@ class Sequencer:
             )
             tenant.sequenced_catalog_version = commit_ts
         layers = self._sequence_layers(staged, commit_ts) if staged is not None else None
-        self._group.submit(
-            CommitOperation(
-                tenant_id=tenant.id,
-                prefix=tenant.prefix,
-                commit_ts=commit_ts,
-                txn_id=request.txn_id,
-                puts=request.puts,
-                deletes=list(request.deletes),
-                schema_change=request.schema_change,
-                size_bytes=request.size_bytes if request.puts or request.deletes else 0,
-                on_finish=lambda error: self._written(request, commit_ts, error),
-                below=below,
-                layers=layers,
-            )
+        operation = CommitOperation(
+            tenant_id=tenant.id,
+            prefix=tenant.prefix,
+            commit_ts=commit_ts,
+            txn_id=request.txn_id,
+            puts=request.puts,
+            deletes=list(request.deletes),
+            schema_change=request.schema_change,
+            size_bytes=request.size_bytes if request.puts or request.deletes else 0,
+            on_finish=lambda error: self._written(request, operation, error),
+            below=below,
+            layers=layers,
         )
+        self._group.submit(operation)
 
     def _sequence_layers(self, staged: StagedTxn, commit_ts: int) -> LayersCommit:
         tenant = staged.tenant
@@ -286,8 +286,11 @@ class Sequencer:
     def _holds_locks(self, request: CommitRequest) -> bool:
         return request.staged is not None or self._locks.table.held_count(request.owner) > 0
 
-    def _written(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
-        tenant = request.tenant
+    def _written(
+        self, request: CommitRequest, operation: CommitOperation, error: KvError | None
+    ) -> None:
+        tenant, commit_ts = request.tenant, operation.commit_ts
+        request.cpu_s += operation.cpu_s
         for key in (*request.puts, *request.deletes):
             if (pending := tenant.pending.get(key)) is not None and pending[0] == commit_ts:
                 del tenant.pending[key]

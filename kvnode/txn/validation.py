@@ -65,6 +65,7 @@ class Validation:
         "_walk",
         "_walk_count",
         "_walk_until",
+        "cpu_s",
         "detail",
         "failure",
         "read_ts",
@@ -81,6 +82,7 @@ class Validation:
     ) -> None:
         self.read_ts = read_ts
         self.detail = ""  # of a conflict
+        self.cpu_s = 0.0  # of looks that had turns of their own
         self.failure: InternalError | None = None  # it cannot be decided any more
         self._recent = recent
         self._layers = layers

@@ -25,6 +25,7 @@ from kvnode.txn.validation import (
     Verdict,
     find_conflict,
 )
+from runtime.clock import CpuClock
 
 
 class Validations:
@@ -36,10 +37,12 @@ class Validations:
         scheduler: Scheduler,
         *,
         rows_per_look: int,
+        cpu: CpuClock,
         find_conflict: FindConflict = find_conflict,
     ) -> None:
         self.timeline = timeline
         self.scheduler = scheduler
+        self.cpu = cpu
         self._rows_per_look = rows_per_look
         self._find_conflict = find_conflict
         self._tasks: dict[Validation, _LongValidation] = {}
@@ -117,16 +120,19 @@ class _LongValidation(Task):
     def run(self, ends_s: float) -> bool:
         """Look until `ends_s`; after that it counts as young: others come first."""
         owner, validation = self._owner, self._validation
+        began_s = owner.cpu.thread_s()
         try:
             while owner.look(validation) is UNDECIDED:
                 if owner.scheduler.now() >= ends_s:
                     self.txn_start = owner.timeline.hlc.newest
+                    validation.cpu_s += owner.cpu.thread_s() - began_s
                     return False
         except Exception as error:  # whoever waits for it has to learn that there is no verdict
             validation.failure = InternalError(f"the validation failed: {type(error).__name__}")
             owner.end(validation)
             self._decided()
             raise
+        validation.cpu_s += owner.cpu.thread_s() - began_s
         owner.end(validation)
         self._decided()
         return True

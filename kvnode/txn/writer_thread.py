@@ -6,15 +6,23 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 from kvnode.storage.engine import Engine
-from kvnode.txn.group_commit import BatchOutcome, Operation, write_batch
+from kvnode.txn.group_commit import Operation, Report, write_batch
+from runtime.thread_use import ThreadUse, thread_use
 
-_Job = tuple[Sequence[Operation], Callable[[BatchOutcome], None]]
+_Job = tuple[Sequence[Operation], Report]
 
 
 class WriterThread:
     """A `Writer` over a thread: the sync blocks it, never the event loop."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        use: Callable[[], ThreadUse] = thread_use,
+    ) -> None:
+        self._use = use
         self._engine = engine
         self._loop = loop
         self._jobs: SimpleQueue[_Job | None] = (
@@ -23,7 +31,7 @@ class WriterThread:
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
         self._thread.start()
 
-    def run(self, operations: Sequence[Operation], report: Callable[[BatchOutcome], None]) -> None:
+    def run(self, operations: Sequence[Operation], report: Report) -> None:
         self._jobs.put((operations, report))
 
     def stop(self) -> None:
@@ -32,7 +40,9 @@ class WriterThread:
         self._thread.join()
 
     def _work(self) -> None:
+        seen = self._use()
         while (job := self._jobs.get()) is not None:
             operations, report = job
             outcome = write_batch(self._engine, operations)
-            self._loop.call_soon_threadsafe(report, outcome)
+            before, seen = seen, self._use()
+            self._loop.call_soon_threadsafe(report, outcome, seen.since(before))

@@ -3,8 +3,11 @@
 import pytest
 
 from kvnode.admission.io_gate import BULK_PAUSE_S_MAX, IoGate
+from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.write_account import WriteAccount
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.txn.group_commit import GroupCommit
+from runtime.clock import ManualClock, WallCpuClock
 from tests.unit.kvnode.test_group_commit import Put, StepWriter
 
 FULL_S = 0.05
@@ -68,14 +71,16 @@ def test_commits_pass_bulk_that_is_held():
     gate._call_later = lambda wait_s, callback: timers.append((wait_s, callback))
     gate.began(is_bulk=True)
     gate.ended(1, 1 << 30)
-    writer = StepWriter(engine)
+    writer, clock = StepWriter(engine), ManualClock()
+    cpu = WallCpuClock(clock)
+    scheduler = Scheduler(None, clock, cpu, cores=1, quantum_s=0.001, is_enabled=True)
     group = GroupCommit(
         engine,
         writer,
         on_durable=lambda _: None,
         release_snapshots=lambda: None,
         take_snapshot=lambda: None,
-        gate=gate,
+        gate=WriteAccount(gate, scheduler),
     )
     group.submit(BulkPut(outcomes, b"bulk"))
     assert not writer.jobs

@@ -1,0 +1,76 @@
+"""What writes took, charged to whoever wrote: of the writer thread's CPU, and of the loop's.
+
+**Model.** The writer thread looks at its CPU time once for each batch. That is split over the
+operations of the batch by size, handed to each of them (their answers report it) and charged to
+their tenants in the fair queue: a flood of writes is over its share like a flood of reads. What the
+loop does when a batch returns is split by the number of operations.
+
+    writer: batch ──► CPU of the batch ──► loop: ended ──► shares ──► tenants' use, operations
+
+**Concurrency.** Owner: the event loop.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from kvnode.admission.io_gate import IoGate
+from kvnode.admission.scheduler import Scheduler
+from runtime.thread_use import ThreadUse
+
+_OPERATION_BYTES: Final = 256  # what an operation takes beside its rows, in their CPU
+
+
+class Charged(Protocol):
+    """An operation of a batch."""
+
+    cpu_s: float
+
+    @property
+    def tenant_id(self) -> int:
+        """Whose it is; below 1: nobody's."""
+        ...
+
+    @property
+    def size_bytes(self) -> int:
+        """Roughly what it writes."""
+        ...
+
+
+class WriteAccount:
+    """Stands between the writer and what decides whose turn it is."""
+
+    def __init__(self, io: IoGate, scheduler: Scheduler) -> None:
+        self._io = io
+        self._scheduler = scheduler
+        self._began_s = 0.0
+        self._is_bulk = False
+
+    def try_bulk(self, again: Callable[[], None]) -> bool:
+        """Tell whether a batch of bulk may begin; if not, `again` is called in time, once."""
+        return self._io.try_bulk(again)
+
+    def began(self, *, is_bulk: bool) -> None:
+        """Take note that a batch is on its way."""
+        self._is_bulk = is_bulk
+        self._io.began(is_bulk=is_bulk)
+
+    def ended(self, batch: Sequence[Charged], used: ThreadUse | None) -> None:
+        """Charge the batch that is durable now; `answered` follows in the same turn."""
+        self._began_s = self._scheduler.now()
+        self._io.ended(len(batch), sum(operation.size_bytes for operation in batch))
+        if used is None:
+            return
+        weight = sum(operation.size_bytes for operation in batch) + _OPERATION_BYTES * len(batch)
+        for operation in batch:
+            part = (operation.size_bytes + _OPERATION_BYTES) / weight
+            operation.cpu_s = used.cpu_s * part
+            if (tenant_id := operation.tenant_id) > 0:
+                self._scheduler.used_elsewhere(tenant_id, operation.cpu_s, is_elastic=self._is_bulk)
+
+    def answered(self, batch: Sequence[Charged]) -> None:
+        """Charge what the loop did with it since it ended."""
+        scheduler = self._scheduler
+        each_s = (scheduler.now() - self._began_s) / len(batch)
+        for operation in batch:
+            if (tenant_id := operation.tenant_id) > 0:
+                scheduler.used(tenant_id, each_s)
