@@ -3,7 +3,7 @@
 **Model.** The writer thread looks at its CPU time once for each batch. That is split over the
 operations of the batch by size, handed to each of them (their answers report it) and charged to
 their tenants in the fair queue: a flood of writes is over its share like a flood of reads. What the
-loop does when a batch returns is split by the number of operations.
+loop does when a batch returns is split likewise.
 
     writer: batch ──► CPU of the batch ──► loop: ended ──► shares ──► tenants' use, operations
 
@@ -44,6 +44,7 @@ class WriteAccount:
         self._scheduler = scheduler
         self._began_s = 0.0
         self._is_bulk = False
+        self._uses: dict[int, float] = {}  # of the batch that ended: tenant → CPU
 
     def try_bulk(self, again: Callable[[], None]) -> bool:
         """Tell whether a batch of bulk may begin; if not, `again` is called in time, once."""
@@ -57,20 +58,25 @@ class WriteAccount:
     def ended(self, batch: Sequence[Charged], used: ThreadUse | None) -> None:
         """Charge the batch that is durable now; `answered` follows in the same turn."""
         self._began_s = self._scheduler.now()
-        self._io.ended(len(batch), sum(operation.size_bytes for operation in batch))
-        if used is None:
-            return
-        weight = sum(operation.size_bytes for operation in batch) + _OPERATION_BYTES * len(batch)
+        size = 0
         for operation in batch:
-            part = (operation.size_bytes + _OPERATION_BYTES) / weight
-            operation.cpu_s = used.cpu_s * part
-            if (tenant_id := operation.tenant_id) > 0:
-                self._scheduler.used_elsewhere(tenant_id, operation.cpu_s, is_elastic=self._is_bulk)
+            size += operation.size_bytes
+        self._io.ended(len(batch), size)
+        each_s = (used.cpu_s if used is not None else 0.0) / (size + _OPERATION_BYTES * len(batch))
+        uses: dict[int, float] = {}
+        for operation in batch:
+            cpu_s = operation.cpu_s = (operation.size_bytes + _OPERATION_BYTES) * each_s
+            tenant_id = operation.tenant_id
+            uses[tenant_id] = uses.get(tenant_id, 0.0) + cpu_s
+        self._uses = uses
+        if used is not None:
+            for tenant_id, cpu_s in uses.items():
+                if tenant_id > 0:
+                    self._scheduler.used_elsewhere(tenant_id, cpu_s, is_elastic=self._is_bulk)
 
-    def answered(self, batch: Sequence[Charged]) -> None:
-        """Charge what the loop did with it since it ended."""
-        scheduler = self._scheduler
-        each_s = (scheduler.now() - self._began_s) / len(batch)
-        for operation in batch:
-            if (tenant_id := operation.tenant_id) > 0:
-                scheduler.used(tenant_id, each_s)
+    def answered(self) -> None:
+        """Charge what the loop did with it since it ended, in the same proportion."""
+        took_s, all_s = self._scheduler.now() - self._began_s, sum(self._uses.values())
+        for tenant_id, cpu_s in self._uses.items():
+            if tenant_id > 0:
+                self._scheduler.used(tenant_id, took_s * cpu_s / all_s if all_s else 0.0)

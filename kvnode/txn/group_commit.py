@@ -99,7 +99,7 @@ class Gate(Protocol):
         """Take note that it is durable, and what it took; gives each operation its `cpu_s`."""
         ...
 
-    def answered(self, batch: Sequence[Operation]) -> None:
+    def answered(self) -> None:
         """Take note that all have their outcome, in the turn of `ended`."""
         ...
 
@@ -277,7 +277,7 @@ class GroupCommit:
         for operation in stranded:
             operation.finish(InternalError("an earlier write of this tenant failed"))
         if self._gate is not None:
-            self._gate.answered(batch)
+            self._gate.answered()
 
     def _fail_everything(self, error: KvError) -> None:
         failed, kept = [*self._batch, *self._bulk], list[Operation]()

@@ -26,7 +26,7 @@ class StageOperation:
     deletes: Sequence[bytes]
     layer_bytes: int
     size_bytes: int
-    on_finish: Callable[[KvError | None], None]
+    on_finish: Callable[["StageOperation", KvError | None], None]
     cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:
@@ -39,7 +39,7 @@ class StageOperation:
         )
 
     def finish(self, error: KvError | None) -> None:
-        self.on_finish(error)
+        self.on_finish(self, error)
 
 
 @dataclass(slots=True, eq=False, kw_only=True)

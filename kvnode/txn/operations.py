@@ -43,7 +43,7 @@ class CommitOperation:
     deletes: Sequence[bytes]
     schema_change: bool
     size_bytes: int
-    on_finish: Finish
+    on_finish: Callable[["CommitOperation", KvError | None], None]
     below: Sequence[Layer] = ()
     layers: LayersCommit | None = None
     cpu_s: float = 0.0
@@ -74,7 +74,7 @@ class CommitOperation:
             self.layers.apply(txn, self.prefix, self.commit_ts, keys)
 
     def finish(self, error: KvError | None) -> None:
-        self.on_finish(error)
+        self.on_finish(self, error)  # not closed over there: a cycle for each commit
 
 
 @dataclass(slots=True, eq=False)

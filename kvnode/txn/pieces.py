@@ -55,29 +55,27 @@ def stage_in_pieces(
     on_finish: Callable[[KvError | None], None],
 ) -> None:
     """Have a chunk written; `on_finish` gets the first error when all pieces have their outcome."""
-    missing, errors = 0, list[KvError]()
+    pieces = list(cut(request.puts, request.deletes, request.size_bytes))
+    missing, errors = len(pieces), list[KvError]()
 
-    def finish(error: KvError | None) -> None:
+    def finish(operation: StageOperation, error: KvError | None) -> None:
         nonlocal missing
         missing -= 1
+        request.cpu_s += operation.cpu_s
         if error is not None:
             errors.append(error)
         if not missing:
-            request.cpu_s = sum(operation.cpu_s for operation in operations)
             on_finish(errors[0] if errors else None)
 
-    operations = [
-        StageOperation(
-            tenant_id=request.tenant.id,
-            place=place,
-            puts=piece.puts,
-            deletes=piece.deletes,
-            layer_bytes=layer_bytes,
-            size_bytes=piece.size_bytes,
-            on_finish=finish,
+    for piece in pieces:
+        group.submit(
+            StageOperation(
+                tenant_id=request.tenant.id,
+                place=place,
+                puts=piece.puts,
+                deletes=piece.deletes,
+                layer_bytes=layer_bytes,
+                size_bytes=piece.size_bytes,
+                on_finish=finish,
+            )
         )
-        for piece in cut(request.puts, request.deletes, request.size_bytes)
-    ]
-    missing = len(operations)
-    for operation in operations:
-        group.submit(operation)

@@ -211,20 +211,21 @@ class Sequencer:
             )
             tenant.sequenced_catalog_version = commit_ts
         layers = self._sequence_layers(staged, commit_ts) if staged is not None else None
-        operation = CommitOperation(
-            tenant_id=tenant.id,
-            prefix=tenant.prefix,
-            commit_ts=commit_ts,
-            txn_id=request.txn_id,
-            puts=request.puts,
-            deletes=list(request.deletes),
-            schema_change=request.schema_change,
-            size_bytes=request.size_bytes if request.puts or request.deletes else 0,
-            on_finish=lambda error: self._written(request, operation, error),
-            below=below,
-            layers=layers,
+        self._group.submit(
+            CommitOperation(
+                tenant_id=tenant.id,
+                prefix=tenant.prefix,
+                commit_ts=commit_ts,
+                txn_id=request.txn_id,
+                puts=request.puts,
+                deletes=list(request.deletes),
+                schema_change=request.schema_change,
+                size_bytes=request.size_bytes if request.puts or request.deletes else 0,
+                on_finish=lambda operation, error: self._written(request, operation, error),
+                below=below,
+                layers=layers,
+            )
         )
-        self._group.submit(operation)
 
     def _sequence_layers(self, staged: StagedTxn, commit_ts: int) -> LayersCommit:
         tenant = staged.tenant

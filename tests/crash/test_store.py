@@ -277,7 +277,7 @@ def after_crash(tenant, commit_ts):
         deletes=[prefix + b"data.k2"],
         schema_change=False,
         size_bytes=100,
-        on_finish=lambda error: None,
+        on_finish=lambda operation, error: None,
     )
 
 
