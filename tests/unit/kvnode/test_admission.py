@@ -4,66 +4,16 @@ import asyncio
 
 import pytest
 
-from kvapi.client.config import ClientConfig
-from kvapi.client.kv_client import KvClient
-from kvapi.credential import sign
 from kvapi.errors import BadRequest, Cancelled, Throttled
 from kvapi.pb import kv_pb2
 from kvnode.admission.credit_window import WINDOW_MIN, CreditWindow
 from kvnode.admission.task import Task
-from kvnode.node_config import NodeConfig
-from kvnode.server.unix_server import UnixConnection
 from kvnode.tenants.lifecycle import NameInvalid
-from runtime.clock import SystemClock
-from tests.fakes.kv_nodes import IDENTITY, Node
-from tests.sim.busy_engine import BusyEngine
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
+from tests.unit.kvnode.shared_node import GET, ask, frame, on_shared_node, shared
 
-GET = kv_pb2.Get(key=b"k")
 TXN = b"t" * 16
-
-
-def frame(requests):
-    return kv_pb2.ClientFrame(requests=requests)
-
-
-def ask(stream, many):
-    """Send one frame of many requests (dicts of fields); return their futures."""
-    futures, requests = [], []
-    for fields in many:
-        stream.next_id += 1
-        future = stream.node.loop.create_future()
-        future.add_done_callback(lambda f: f.cancelled() or f.exception())
-        stream.waiting[stream.next_id] = future
-        futures.append(future)
-        requests.append(kv_pb2.Request(id=stream.next_id, **fields))
-    stream.receive(frame(requests))
-    return futures
-
-
-async def shared(loop, **config):
-    """Return a node that two tenants share, and a stream of each."""
-    node = SimNode(loop, config=NodeConfig(**config), engine=BusyEngine(loop))
-    streams = [node.stream(await node.create(name)) for name in ("one", "two")]
-    while not node.core.scheduler.is_shared and node.config.admission:
-        for stream in streams:
-            await asyncio.gather(*ask(stream, [{"get": GET}] * 50))
-        await asyncio.sleep(0)
-    return node, *streams
-
-
-def on_shared_node(test):
-    """Run an async test body with a shared node and a stream of each of its two tenants."""
-
-    def run():
-        async def body(loop):
-            await test(*await shared(loop))
-
-        run_virtual(body)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 @on_shared_node
@@ -323,112 +273,3 @@ async def test_blocked_reads_are_forgotten_with_their_stream(node, one, two):
     assert len(node.core.scheduler) == 3
     one.break_off()
     assert not len(node.core.scheduler)
-
-
-# --- over a real socket ---------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def node(tmp_path):
-    config = NodeConfig(lane_requests_tenant_max=50, quantum_s=0.0002)
-    node = Node(asyncio.get_running_loop(), tmp_path / "kv.sock", config)
-    await node.start()
-    yield node
-    node.stop()
-
-
-async def client_of(node, name, **config):
-    tenant = await node.lifecycle.create(name, "owner", "x")
-    config = ClientConfig(**config)
-    client = KvClient(node.address, config=config, clock=SystemClock())
-    expires = int(SystemClock().now_ns() / 1e9) + 60
-    await client.authenticate(
-        sign(
-            IDENTITY.secret,
-            cluster_id=IDENTITY.cluster_id,
-            tenant_id=tenant.id,
-            expires_unix_s=expires,
-            nonce=b"n" * 8,
-        )
-    )
-    return client
-
-
-async def test_clients_repeat_what_was_refused(node):
-    """An application sees an error because its neighbours, or it itself, were busy."""
-    one, two = await client_of(node, "one"), await client_of(node, "two")
-    refused = []
-    repeat = one.stream.on_throttled
-    one.stream.on_throttled = lambda *refusal: refused.append(refusal) or repeat(*refusal)
-    async with asyncio.timeout(30):
-        while not refused:
-            gets = [client.get(b"k") for client in (one, two) for _ in range(800)]
-            assert all(got.value is None for got in await asyncio.gather(*gets))
-    await one.close()
-    await two.close()
-
-
-async def test_a_refusal_that_lasts_is_told(node):
-    """A statement waits for ever."""
-    client = await client_of(node, "one", throttled_wait_s=0.05)
-    future = asyncio.get_running_loop().create_future()
-    error = Throttled("no room", number=20, detail=Throttled.REPEAT)
-    asked = []
-    client.stream.submit = lambda _, future, request: asked.append(future)
-    client.stream.on_throttled(None, future, kv_pb2.Request(), error)
-    async with asyncio.timeout(5):
-        while not asked:  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
-    client.stream.on_throttled(None, future, kv_pb2.Request(), error)
-    while not future.done():
-        client.stream.on_throttled(None, future, kv_pb2.Request(), error)
-    assert future.exception() is error
-    await client.close()
-
-
-class Pipe:
-    """A transport that remembers whether it is read from."""
-
-    def __init__(self):
-        self.is_reading = True
-        self.sent = []
-
-    def set_write_buffer_limits(self, high):
-        pass
-
-    def pause_reading(self):
-        assert self.is_reading
-        self.is_reading = False
-
-    def resume_reading(self):
-        assert not self.is_reading
-        self.is_reading = True
-
-    def write(self, data):
-        self.sent.append(data)
-
-    def close(self):
-        pass
-
-
-@on_shared_node
-async def test_a_full_lane_stops_reading_from_the_socket(sim, one, two):
-    """A client that sends on and on fills the node's memory before it is its turn."""
-    pipe, connection = Pipe(), UnixConnection(sim.core)
-    connection.connection_made(pipe)
-
-    def feed(message):
-        body = message.SerializeToString()
-        connection.data_received(len(body).to_bytes(4, "big") + body)
-
-    credential = sim.credential(one.session.tenant.id)
-    feed(kv_pb2.ClientFrame(hello=kv_pb2.Hello(protocol_version=1, credential=credential)))
-    fed = 0
-    while pipe.is_reading:
-        feed(frame([kv_pb2.Request(id=fed + n + 1, get=GET) for n in range(200)]))
-        fed += 200
-    assert 1000 <= fed <= 2000
-    await asyncio.sleep(1)
-    assert pipe.is_reading
-    assert sim.core.lane_room.requests == 0
-    connection.connection_lost(None)

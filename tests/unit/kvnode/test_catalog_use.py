@@ -7,7 +7,7 @@ import pytest
 from kvapi.errors import SchemaChanged
 from kvapi.pb import kv_pb2
 from kvnode.tenants.catalog_use import RELATIONS_MAX
-from tests.unit.kvnode.test_streams import commit, simulated, value
+from tests.unit.kvnode.stream_scene import commit, simulated, value
 
 
 async def use(stream, version=0):

@@ -11,7 +11,7 @@ from kvnode.mvcc.intents import Place, stage
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.txn.layer_look import LayerLook
 from kvnode.txn.layers import Layer, StagedTxn, TenantLayers
-from tests.unit.kvnode.test_streams import simulated
+from tests.unit.kvnode.stream_scene import simulated
 
 TENANT = b"\x00\x00\x00\x07"
 LAYERS, STEP = 3, 500

@@ -19,7 +19,7 @@ from kvnode.storage.engine import Table
 from tests.kv_blocks import block_rows
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
-from tests.unit.kvnode.test_streams import commit, simulated, value
+from tests.unit.kvnode.stream_scene import commit, simulated, value
 
 BULK, SMALL = b"b" * 16, b"s" * 16
 

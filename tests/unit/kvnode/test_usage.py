@@ -22,7 +22,7 @@ from kvnode.tenants.usage import (
     record_usage,
     usage_prefix,
 )
-from tests.unit.kvnode.test_streams import simulated
+from tests.unit.kvnode.stream_scene import simulated
 
 TENANT = b"\x00\x00\x00\x07"
 
