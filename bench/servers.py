@@ -161,7 +161,7 @@ def insula_stack(*, idle_s: float, settings: Mapping[str, str] | None = None) ->
 
 
 @contextlib.contextmanager
-def postgres_server() -> Iterator[Postgres | None]:
+def postgres_server(connections_max: int = 100) -> Iterator[Postgres | None]:
     """Run a PostgreSQL, as a user that is not root; yields None where none is installed."""
     binaries = find_server_folder()
     if binaries is None:
@@ -180,7 +180,7 @@ def postgres_server() -> Iterator[Postgres | None]:
         run_program(init, limit_s=60, cwd=folder, **options)
         command = [str(binaries / "postgres"), "-D", str(data_dir), "-k", str(folder)]
         command += ["-h", "127.0.0.1", "-p", str(port)]
-        for setting in POSTGRES_SETTINGS:
+        for setting in (*POSTGRES_SETTINGS, f"max_connections={connections_max}"):
             command += ["-c", setting]
         with _running(command, log_file, signal.SIGINT, cwd=folder, **options) as process:
             url = f"postgresql://{USER}:{PASSWORD}@127.0.0.1:{port}/postgres"

@@ -203,7 +203,7 @@ def _beside(system: str, part: _Part, result: dict[str, Any], kept: Kept) -> Bes
         system=system,
         latencies=latencies,
         server={kind: one for kind, one in server.items() if one is not None},
-        noise_per_s=sum(rate_within(one["done"], part.beside.span) for one in part.results),
+        noise_per_s=sum(noise_rate(one, part.beside.span) for one in part.results),
         noise_errors=errors,
         node=part.beside.node,
         kept=[kept, *_noise_kept(part)],
@@ -256,6 +256,14 @@ def _within(taken: quiet.Taken, span: Span) -> list[int]:
     if not found:
         raise BenchFailed("the quiet client had no answer")
     return found
+
+
+def noise_rate(result: Mapping[str, Any], span: Span) -> float:
+    """Return what a load did per second within a span; where no request ended in it, of all."""
+    rate = rate_within(result["done"], span)
+    if not rate and result["took_s"] > 0:
+        rate = result["acknowledged"] / result["took_s"]
+    return rate
 
 
 def rate_within(done: Sequence[tuple[int, int]], span: Span) -> float:

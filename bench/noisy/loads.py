@@ -1,7 +1,7 @@
 """A noisy tenant's client, at the lowest OS priority, until SIGTERM.
 
     python -m bench.noisy.loads KIND --url URL --clients N --rows N
-    python -m bench.noisy.loads raw --unix PATH --credential BASE64 --clients N
+    python -m bench.noisy.loads raw|counts --unix PATH --credential BASE64 --clients N
 
 **Model.** Each client asks one request after the other. The lowest priority, so that what is
 measured is the server and not who wins the client's CPU. At SIGTERM every client gets the answer to
@@ -11,8 +11,8 @@ over the limit are refused, which is no failure of the flood.
 
 Says `ready` on a line, and in the end JSON: `done` (per tenth of a second of CLOCK_MONOTONIC),
 `errors`, `acknowledged`, `unknown` (requests that failed and may have happened all the same),
-`stuck`, `idle_s` (how long the client that waited longest had waited at SIGTERM), and `failed`, the
-reason why it could not go on at all.
+`stuck`, `idle_s` (how long the client that waited longest had waited at SIGTERM), `took_s` (until
+the last answer), and `failed`, the reason why it could not go on at all.
 """
 
 import argparse
@@ -36,6 +36,7 @@ from bench.noisy.failures import describe, is_refusal, may_have_happened
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
 from kvapi.errors import KvError
+from kvapi.spans import Span
 from runtime.clock import SystemClock
 
 BUCKET_NS: Final = 100_000_000
@@ -44,6 +45,7 @@ COPY_CLIENTS_MAX: Final = 4
 DRAIN_S_MAX: Final = 60.0
 _COPY_CHUNK_ROWS: Final = 1_000
 _RAW_ROWS: Final = 1_000
+_COUNTED_ROWS: Final = 500
 _NICE_MOST: Final = 19
 _TEXTS_MAX: Final = 20  # different messages of one load
 _AFTER_ERROR_S: Final = 0.01
@@ -73,6 +75,7 @@ class Load:
         self.errors: Counter[str] = Counter()
         self.acknowledged = self.unknown = self.stuck = 0
         self.idle_s = 0.0
+        self._begun_ns = 0
         self._heard_ns = [0] * self.clients
 
     def succeeded(self, client: int) -> None:
@@ -96,7 +99,8 @@ class Load:
 
     def begin(self) -> None:
         """Take note that all clients begin now."""
-        self._heard_ns = [monotonic_ns()] * self.clients
+        self._begun_ns = monotonic_ns()
+        self._heard_ns = [self._begun_ns] * self.clients
 
     def stop(self) -> None:
         """Let the clients end, and take note of how long they have waited."""
@@ -112,6 +116,7 @@ class Load:
             "unknown": self.unknown,
             "stuck": self.stuck,
             "idle_s": self.idle_s,
+            "took_s": (max(self._heard_ns, default=0) - self._begun_ns) / 1e9,
         }
 
 
@@ -200,15 +205,32 @@ def _connects(load: Load) -> Ask:
 
 async def _raw(load: Load, client: KvClient) -> Ask:
     """Point reads straight at the KV node."""
+    keys = await _fill(load, client)
+    return lambda turn: client.get(keys[turn * 7919 % _RAW_ROWS])
+
+
+async def _counts(load: Load, client: KvClient) -> Ask:
+    """Count rows straight at the KV node: it costs the node more than its clients."""
+    keys = await _fill(load, client)
+    span = Span(keys[0], keys[_COUNTED_ROWS])
+    return lambda turn: client.scan(span, count_only=True)
+
+
+async def _fill(load: Load, client: KvClient) -> list[bytes]:
     await client.authenticate(load.credential)
     keys = [bench_key(n) for n in range(_RAW_ROWS)]
     writes: dict[bytes, bytes | None] = dict.fromkeys(keys, bytes(100))
     await client.commit(txn_id=os.urandom(16), read_ts=0, catalog_version=0, writes=writes)
-    return lambda turn: client.get(keys[turn * 7919 % _RAW_ROWS])
+    return keys
 
 
 CONNECTS: Final = "connects"
 RAW: Final = "raw"
+COUNTS: Final = "counts"
+_AT_THE_NODE: Final[dict[str, Callable[[Load, KvClient], Awaitable[Ask]]]] = {
+    RAW: _raw,
+    COUNTS: _counts,
+}
 _BY_CONNECTION: Final[dict[str, Callable[[Load, Any, int], Awaitable[Ask]]]] = {
     "reads": _reads,
     "scans": _scans,
@@ -216,7 +238,7 @@ _BY_CONNECTION: Final[dict[str, Callable[[Load, Any, int], Awaitable[Ask]]]] = {
     "hot": _hot,
     "large": _large,
 }
-KINDS: Final = (*_BY_CONNECTION, CONNECTS, RAW)
+KINDS: Final = (*_BY_CONNECTION, CONNECTS, *_AT_THE_NODE)
 
 
 @contextlib.asynccontextmanager
@@ -224,10 +246,10 @@ async def asking(kind: str, load: Load) -> AsyncIterator[list[Ask]]:
     """Yield what each client asks."""
     if kind == CONNECTS:
         yield [_connects(load)] * load.clients
-    elif kind == RAW:
+    elif kind in _AT_THE_NODE:
         config = ClientConfig(client_name="bench")
         client = KvClient(f"unix:{load.unix}", config=config, clock=SystemClock())
-        yield [await _raw(load, client)] * load.clients
+        yield [await _AT_THE_NODE[kind](load, client)] * load.clients
     else:
         with contextlib.ExitStack() as stack:
             asks = []

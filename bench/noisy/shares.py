@@ -19,6 +19,8 @@ from bench.noisy.systems import Insula, System
 _WARM_S: Final = 2.0  # shares follow the use of the last seconds
 _LONE_RAW: Final = 64
 _LONE_SQL: Final = 16
+_SQL: Final = "reads"
+_SQL_ROWS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +42,9 @@ def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> S
     prefix = f"{share.name}-{turn}"
     if share.is_raw and not isinstance(system, Insula):
         return None
+    kind = loads.COUNTS if share.is_raw else _SQL
     words = [
-        _words(system, share.is_raw, f"{prefix}-{number}", clients, weight, plan)
+        _words(system, kind, f"{prefix}-{number}", clients, weight, plan)
         for number, (clients, weight) in enumerate(zip(share.clients, share.weights, strict=True))
     ]
     return Shared(
@@ -52,25 +55,25 @@ def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> S
 def measure_lone(system: System, plan: NoisyPlan, turn: int) -> list[Shared]:
     """Measure a tenant without neighbours: at the KV node, and through SQL."""
     measured = []
-    for name, is_raw, clients in (("lone", True, _LONE_RAW), ("lone-sql", False, _LONE_SQL)):
+    for name, kind, clients in (("lone", loads.RAW, _LONE_RAW), ("lone-sql", _SQL, _LONE_SQL)):
         if isinstance(system, Insula):
-            words = _words(system, is_raw, f"{name}-{turn}", clients, 1, plan)
+            words = _words(system, kind, f"{name}-{turn}", clients, 1, plan)
             per_s = _rates(system, [words], plan.share_s)
             measured.append(Shared(scenario=name, system=system.name, per_s=per_s))
     return measured
 
 
 def _words(
-    system: System, is_raw: bool, tenant: str, clients: int, weight: float, plan: NoisyPlan
+    system: System, kind: str, tenant: str, clients: int, weight: float, plan: NoisyPlan
 ) -> list[str]:
     """Create a tenant; return the arguments of its load."""
-    if is_raw and isinstance(system, Insula):
+    if kind != _SQL and isinstance(system, Insula):
         credential = system.create_raw(tenant, weight)
-        words = ["raw", "--unix", system.kv_socket, "--credential", credential]
+        words = [kind, "--unix", system.kv_socket, "--credential", credential]
     else:
         url = system.create(tenant)
-        asyncio.run(loads.prepare(url, plan.table_rows))
-        words = ["reads", "--url", url, "--rows", str(plan.table_rows)]
+        asyncio.run(loads.prepare(url, _SQL_ROWS))
+        words = [_SQL, "--url", url, "--rows", str(_SQL_ROWS)]
     return [*words, "--clients", str(clients)]
 
 

@@ -24,6 +24,7 @@ ON: Final = "Insula"
 OFF: Final = "Insula, admission off"
 POSTGRES: Final = "PostgreSQL"
 _IDLE_S: Final = 60.0
+_CONNECTIONS_MAX: Final = 300  # of PostgreSQL: 50 quiet tenants have two each
 _SETTINGS: Final = {ON: "true", OFF: "false"}
 NAMES: Final = (ON, OFF, POSTGRES)
 
@@ -126,6 +127,8 @@ def running_systems(names: Set[str]) -> Iterator[list[System]]:
             settings = {"INSULA_KVNODE__ADMISSION": _SETTINGS[name]}
             started = stack.enter_context(insula_stack(idle_s=_IDLE_S, settings=settings))
             systems.append(Insula(name, started))
-        if POSTGRES in names and (postgres := stack.enter_context(postgres_server())) is not None:
-            systems.append(Databases(postgres))
+        if POSTGRES in names:
+            postgres = stack.enter_context(postgres_server(_CONNECTIONS_MAX))
+            if postgres is not None:
+                systems.append(Databases(postgres))
         yield systems

@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from bench.noisy.beside import Beside, Progress, rate_within
+from bench.noisy.beside import Beside, Progress, noise_rate, rate_within
 from bench.noisy.kept import Kept
 from bench.noisy.latency import Latency, client_latency, percentile_ms, server_latency
 from bench.noisy.node import NodeSpan, Stalls, memory_bound, node_span, read_stalls
@@ -155,3 +155,9 @@ def test_a_rate_is_of_whole_tenths():
     """What was done before or after the span would count."""
     done = [(bucket, 10) for bucket in range(100)]
     assert rate_within(done, (1_010 * MS, 3_090 * MS)) == 100
+
+
+def test_a_transaction_that_outlasts_the_span_has_a_rate():
+    """The report would say that the noise was none."""
+    span = (1_010 * MS, 3_090 * MS)
+    assert noise_rate({"done": [[40, 1]], "acknowledged": 1, "took_s": 4.0}, span) == 0.25
