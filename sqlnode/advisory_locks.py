@@ -5,7 +5,7 @@ PostgreSQL stacks them. Locks of the session belong to an owner that outlives tr
 the transaction to the transaction; both are one session, so they never exclude each other.
 
 Keys: database, zero byte, then 1 and a bigint, 2 and two integers, 3 and a table's id (LOCK
-TABLE), or 4: the turn to change the schema (session/schema_turn.py).
+TABLE), or 4: the turn to change the schema (jobs/schema_turn.py).
 
 Source: PostgreSQL docs, "Advisory Lock Functions"; src/backend/utils/adt/lockfuncs.c.
 """

@@ -26,6 +26,7 @@ from sqlnode.catalog.store import id_allocator, load_catalog
 from sqlnode.catalog_use import CatalogUse
 from sqlnode.garbage import GarbageCollector
 from sqlnode.jobs.handle import JobConfig
+from sqlnode.jobs.older_versions import OlderVersions
 from sqlnode.jobs.runner import JobRunner
 from sqlnode.own_writes import STAGE_BYTES
 from sqlnode.plan_cache import LruCache, PlanEnv
@@ -74,6 +75,7 @@ class Engine:
         self.allocate_id = id_allocator(kv)
         self.past = PastCatalogs(kv, lambda: self.catalog, self.reload)
         self.plans: LruCache[Plan] = LruCache()
+        self.older = OlderVersions(kv)
         self.garbage = GarbageCollector(kv)
         self.keeper = SnapshotKeeper(kv, after_s=protect_after_s)
         self._stage_bytes = stage_bytes

@@ -11,7 +11,6 @@ from typing import Any
 
 from pgwire.codecs.registry import REG_TYPES
 from pgwire.errors import SqlError, UndefinedObject
-from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.jobs.job_rows import JOB_COLUMNS
 from sqlnode.locking_first import LockingChange, LockingQuery, locks_inside
@@ -176,7 +175,7 @@ def compile_plan(
         bound.columns,
         param_types,
         change,
-        relations=_tables(bound) | tied_by_keys(bound.table.id, catalog),
+        relations=_tables(bound) | catalog.tied_by_keys(bound.table.id),
     )
 
 
@@ -203,21 +202,6 @@ def _scalars(bound: Insert | Update | Delete) -> Iterator[Any]:
     assigned = bound.assignments if isinstance(bound, Update) else ()
     for _, scalar in (*assigned, *(() if conflict is None else conflict.assignments)):
         yield scalar
-
-
-def tied_by_keys(table_id: int, catalog: Catalog) -> frozenset[int]:
-    """Return the tables that foreign keys tie to a table, directly or through others."""
-    found, pending = {table_id}, [table_id]
-    while pending:
-        table = catalog.by_id.get(pending.pop())
-        if not isinstance(table, TableDesc):
-            continue
-        targets = {key.target_table_id for key in table.foreign_keys}
-        sources = {child.id for child in catalog.referencing.get(table.id, ())}
-        fresh = (targets | sources) - found
-        found |= fresh
-        pending += fresh
-    return frozenset(found)
 
 
 def compile_rows(bound: Query, catalog: Catalog) -> Executable:

@@ -108,12 +108,6 @@ class TxnLocks:
         self._advisory.add(key, wish.mode)
         return True
 
-    def give_up_advisory(self, key: bytes, mode: LockMode) -> None:
-        """Give an advisory lock up that was taken by `lock_advisory`, if it was."""
-        if self._advisory.covers(key, mode):
-            self._advisory.drop([key], mode)
-            self._unlock([key], mode, is_advisory=True)
-
     def note(self, keys: Sequence[bytes], found: bytes, mode: LockMode) -> list[bytes]:
         """Note what was locked, skipped keys apart; return those absent and not held before."""
         absent = []

@@ -52,6 +52,20 @@ class Catalog:
                 return relation
         return None
 
+    def tied_by_keys(self, table_id: int) -> frozenset[int]:
+        """Return a table and those that foreign keys tie to it, directly or through others."""
+        found, pending = {table_id}, [table_id]
+        while pending:
+            table = self.by_id.get(pending.pop())
+            if not isinstance(table, TableDesc):
+                continue
+            targets = {key.target_table_id for key in table.foreign_keys}
+            sources = {child.id for child in self.referencing.get(table.id, ())}
+            fresh = (targets | sources) - found
+            found |= fresh
+            pending += fresh
+        return frozenset(found)
+
     def tables(self) -> list[TableDesc]:
         return [relation for relation in self.relations.values() if isinstance(relation, TableDesc)]
 

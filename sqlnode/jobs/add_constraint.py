@@ -162,9 +162,7 @@ class AddConstraint:
                 raise _orphan(table, parent, key, row, is_half_null=True)
         if not wanted:
             return
-        got = await self._work.kv.multi_get(
-            list(wanted), read_ts=chunk.read_ts, catalog_version=chunk.catalog_version
-        )
+        got = await self._work.kv.multi_get(list(wanted), read_ts=chunk.read_ts, **chunk.planned)
         for row, value in zip(wanted.values(), got.values, strict=True):
             if value is None:
                 raise _orphan(table, parent, key, row)

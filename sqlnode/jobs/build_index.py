@@ -136,7 +136,7 @@ class BuildIndex:
         await self._work.kv.commit(
             txn_id=txn_id,
             read_ts=chunk.read_ts,
-            catalog_version=chunk.catalog_version,
+            **chunk.planned,
             footprint=Footprint([*([] if chunk.is_locked else chunk.keys), *claims], []),
             writes=writes,
             priority=ELASTIC,
@@ -152,9 +152,7 @@ class BuildIndex:
         """Leave out entries that are there. Raises: UniqueViolation if they are another row's."""
         if not claims:
             return
-        got = await self._work.kv.multi_get(
-            list(claims), read_ts=chunk.read_ts, catalog_version=chunk.catalog_version
-        )
+        got = await self._work.kv.multi_get(list(claims), read_ts=chunk.read_ts, **chunk.planned)
         for (key, (owner, row)), value in zip(claims.items(), got.values, strict=True):
             if value is None:
                 continue

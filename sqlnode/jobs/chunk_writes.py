@@ -38,7 +38,7 @@ async def _write_locked(work: JobWork, chunk: Chunk, write: Write) -> None:
         got = await kv.lock(
             chunk.keys,
             txn_id=txn_id,
-            catalog_version=chunk.catalog_version,
+            **chunk.planned,
             timeout_ms=_LOCK_MS,
             statement=f"job {work.handle.record.id}",
         )

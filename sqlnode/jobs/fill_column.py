@@ -137,7 +137,7 @@ class FillColumn:
         await self._work.kv.commit(
             txn_id=txn_id,
             read_ts=chunk.read_ts,
-            catalog_version=chunk.catalog_version,
+            **chunk.planned,
             footprint=Footprint([] if chunk.is_locked else list(writes), []),
             writes=writes,
             priority=ELASTIC,

@@ -2,13 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from kvapi.client.kv_client import KvClient
 from kvapi.errors import KvError
 from runtime.clock import Clock
 from sqlnode.jobs.job_store import JobStore
@@ -98,21 +97,13 @@ class JobHandle:
                 await self.save(owner="", lease_until_ms=0)
 
 
-async def wait_for_versions(
-    handle: JobHandle, kv: KvClient, refresh: Callable[[], Any], loaded: Callable[[], int]
-) -> None:
-    """Wait until nobody uses a catalog older than the newest; it is loaded then.
+async def wait_for_versions(handle: JobHandle, look: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until `look` finds that nobody uses an older catalog; the record says so meanwhile.
 
     Raises: JobLost, JobCancelled, KvError.
     """
     pause_s = 0.002
-    while True:
-        await refresh()
-        version = loaded()
-        if await kv.catalog_use() == version == kv.catalog_version == loaded():
-            if handle.record.is_waiting:
-                await handle.save(is_waiting=False)
-            return
+    while not await look():
         if pause_s >= handle.config.wait_s_max and not handle.record.is_waiting:
             await handle.save(is_waiting=True)
         await handle.beat()
@@ -120,3 +111,5 @@ async def wait_for_versions(
             async with asyncio.timeout(pause_s):
                 await handle.nudged.wait()
         pause_s = min(pause_s * 2, handle.config.wait_s_max)
+    if handle.record.is_waiting:
+        await handle.save(is_waiting=False)

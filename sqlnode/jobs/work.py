@@ -1,8 +1,8 @@
 """What every kind of job is made of: steps of the schema, and walks over a table in chunks.
 
 **Model.** A *step* is one transaction: new descriptors, a newer catalog version that leaves the one
-before valid, and the job's record, all or nothing. It waits until nobody uses an older catalog than
-the newest: so at most two adjacent states of anything are ever in use at once.
+before valid, and the job's record, all or nothing. It waits until nobody uses a catalog from before
+the last change of the same relations: so at most two adjacent states of anything are ever in use.
 
 A *walk* reads a table in chunks, each at its own snapshot, and remembers from time to time where it
 is. It yields to everything else: one chunk at a time, elastic on the wire, with pauses.
@@ -23,8 +23,10 @@ from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.catalog.snapshot import Catalog
 from sqlnode.catalog.store import CatalogEditor
 from sqlnode.jobs.handle import JobHandle, JobLost, wait_for_versions
-from sqlnode.jobs.record import encode_job, key_of
+from sqlnode.jobs.record import JobRecord, encode_job, key_of
+from sqlnode.jobs.schema_turn import take_turn
 from sqlnode.rowexec.table_codec import TableCodec, codec_of
+from sqlnode.txn import Transaction
 
 if TYPE_CHECKING:
     from sqlnode.engine import Engine
@@ -42,11 +44,17 @@ class Chunk:
 
     codec: TableCodec
     catalog_version: int
+    relations: frozenset[int]  # that it depends on
     keys: list[bytes]
     rows: list[Row]
     read_ts: int
     next_start: bytes  # where the walk goes on; empty: this was the last
     is_locked: bool = False  # its one row is: nobody else changes it
+
+    @property
+    def planned(self) -> dict[str, Any]:
+        """What requests about it say of the catalog."""
+        return {"catalog_version": self.catalog_version, "relations": self.relations}
 
 
 class JobWork:
@@ -74,10 +82,12 @@ class JobWork:
             await self.engine.reload()
 
     async def wait(self) -> None:
-        """Wait until nobody uses an older catalog than the newest."""
-        await wait_for_versions(
-            self.handle, self.kv, self.refresh, lambda: self.engine.catalog.version
-        )
+        """Wait until nobody uses an older catalog than the one loaded now, the newest."""
+        await self.refresh()
+        await self._wait_for(self.catalog)
+
+    async def _wait_for(self, catalog: Catalog) -> None:
+        await wait_for_versions(self.handle, lambda: self.engine.older.look(catalog))
 
     async def step(
         self,
@@ -90,27 +100,43 @@ class JobWork:
 
         Without `keeps_previous` open transactions that used what is changed fail (40001).
         """
+        is_refused = False
         while True:
-            await self.wait()
+            await self.refresh()
             txn = self.engine.begin("serializable", False)
-            editor = CatalogEditor(txn, self.catalog, self.engine.allocate_id)
-            found = await self.handle.store.read_in(txn, self.handle.record.id)
-            if (found.step, found.status) != (self.handle.record.step, self.handle.record.status):
-                raise JobLost  # somebody else has made a step
-            self.handle.record = found
-            self.handle.check_cancel()
-            after = self.handle.stamped(self.handle.record, **changes)
-            edit(editor)
-            txn.put(key_of(after), encode_job(after))
-            if editor.is_changed:
-                txn.changed, txn.keeps_previous = editor.changed(), keeps_previous
             try:
+                if is_refused:
+                    await take_turn(self.engine, txn)
+                editor = CatalogEditor(txn, self.catalog, self.engine.allocate_id)
+                after = await self._stamped(txn, changes)
+                edit(editor)
+                if editor.is_changed and not self.engine.older.are_over(editor):
+                    await txn.rollback()
+                    await self._wait_for(editor.base)
+                    continue
+                txn.put(key_of(after), encode_job(after))
+                if editor.is_changed:
+                    txn.changed, txn.keeps_previous = editor.changed(), keeps_previous
                 await txn.commit()
             except (SchemaChanged, WriteConflict):
+                await txn.rollback()
+                is_refused = True
                 continue
+            except BaseException:
+                await txn.rollback()
+                raise
             self.handle.saved(after)
             self.engine.garbage.notify()
             return
+
+    async def _stamped(self, txn: Transaction, changes: dict[str, Any]) -> JobRecord:
+        """Return the job's record as it will be after a step. Raises: JobLost, JobCancelled."""
+        found = await self.handle.store.read_in(txn, self.handle.record.id)
+        if (found.step, found.status) != (self.handle.record.step, self.handle.record.status):
+            raise JobLost  # somebody else has made a step
+        self.handle.record = found
+        self.handle.check_cancel()
+        return self.handle.stamped(self.handle.record, **changes)
 
     async def walk(self, work: Callable[[Chunk], Awaitable[None]]) -> None:
         """Do `work` for every row, from where the record says. Raises: what `work` does.
@@ -159,9 +185,11 @@ class JobWork:
 
     async def _read(self, start: bytes, limit: int) -> Chunk:
         catalog, codec = self.catalog, codec_of(self.table())
+        relations = catalog.tied_by_keys(codec.table.id)
         block: Block = await self.kv.scan(
             Span(start, codec.span.end),
             catalog_version=catalog.version,
+            relations=relations,
             limit_rows=limit,
             limit_bytes=CHUNK_BYTES,
             priority=ELASTIC,
@@ -169,4 +197,4 @@ class JobWork:
         following = block.resume_span(codec.span).start if block.more else b""
         rows = [codec.decode_row(value) for value in block.values_list()]
         keys = block.keys_list() if block.row_count else []
-        return Chunk(codec, catalog.version, keys, rows, block.read_ts, following)
+        return Chunk(codec, catalog.version, relations, keys, rows, block.read_ts, following)

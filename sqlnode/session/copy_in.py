@@ -14,7 +14,6 @@ from pgwire.copy_options import CopyOptions
 from pgwire.errors import QueryCanceled
 from pgwire.messages import copy_in_response
 from sqlnode.plan.statement import Insert
-from sqlnode.planner import tied_by_keys
 from sqlnode.rowexec.bulk import BulkLoader
 from sqlnode.session.client_link import ClientGone
 from sqlnode.session.session import Session
@@ -27,7 +26,7 @@ async def copy_from_client(
 ) -> int:
     """Load what the client sends; return the row count. Raises: SqlError, KvError."""
     txn = session.block.ensure()
-    txn.used.add(tied_by_keys(bound.table.id, session.block.catalog))
+    txn.used.add(session.block.catalog.tied_by_keys(bound.table.id))
     txn.statement = f"COPY {bound.table.name} FROM STDIN"
     reader = CopyReader(options, bound.table.name, column_names)
     loader = BulkLoader(bound, session.context(()))

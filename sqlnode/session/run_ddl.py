@@ -21,9 +21,9 @@ from sqlnode.ddl.nodes import (
     SetType,
     ValidateConstraint,
 )
+from sqlnode.jobs.schema_turn import take_turn
 from sqlnode.session.inner_sql import EngineSql
 from sqlnode.session.run_job import run_job
-from sqlnode.session.schema_turn import end_turn, take_turn
 from sqlnode.session.session import Session
 from sqlnode.session.transaction_commands import forbid_block
 
@@ -42,7 +42,8 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         word = "TRUNCATE TABLE" if word == "TRUNCATE" else word
         raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
     if session.is_whole:
-        await take_turn(session, txn)
+        await take_turn(session.engine, txn)
+        block.follow(session.engine.catalog)
     editor = block.edit_catalog(session.engine.allocate_id)
     context = session.context(())
 
@@ -57,7 +58,6 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     ddl.has_rows = has_rows if online else None
     tag = await execute_ddl(ddl, node)
     if ddl.change is not None:
-        end_turn(txn)
         await run_job(session, ddl.change, text)
     return tag
 

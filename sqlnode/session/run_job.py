@@ -1,8 +1,8 @@
 """A statement that is a job: it begins the job, waits for it, and reports how it ended.
 
-**Model.** The beginning (the descriptor's first state and the job's record) is one transaction; it
-waits for those that still work with a catalog older than its own. A cancelled statement cancels its
-job; if only the client is gone, the job goes on.
+**Model.** The beginning (the descriptor's first state and the job's record) is one transaction; if
+others still work with an older state of what it changes, the statement waits for them and begins
+anew. A cancelled statement cancels its job; if only the client is gone, the job goes on.
 """
 
 import asyncio
@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from kvapi.errors import KvError
+from kvapi.errors import KvError, SchemaChanged
 from pgwire.errors import InsufficientPrivilege, QueryCanceled
 from pgwire.sql_error import SqlError
 from runtime.tasks import spawn
 from sqlnode.ddl.context import OnlineChange
 from sqlnode.engine import Engine
 from sqlnode.jobs.job_rows import job_fields
-from sqlnode.jobs.older_versions import wait_for_older
 from sqlnode.jobs.record import JobRecord, JobStatus, encode_job, key_of
 from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.parse import utility as u
@@ -30,9 +29,15 @@ _log = logging.getLogger(__name__)
 
 async def run_job(session: Session, change: OnlineChange, text: str) -> None:
     """Commit the beginning of a change and wait for its end. Raises: SqlError, KvError."""
-    engine, txn = session.engine, session.block.txn
+    engine, block, txn = session.engine, session.block, session.block.txn
     assert txn is not None, "the change was begun in a transaction"
-    await wait_for_older(engine.kv, txn, timeout_ms=lock_timeout_ms(session.context(())))
+    assert block.editor is not None, "by changing the catalog"
+    base = block.editor.base
+    if not engine.older.are_over(block.editor) and not await engine.older.look(base):
+        timeout_ms = lock_timeout_ms(session.context(()))
+        await block.restart()  # others who wait must not wait for this one
+        await engine.older.wait(base, timeout_ms=timeout_ms)
+        raise SchemaChanged("the catalog may have changed meanwhile: the statement begins anew")
     now_ms = engine.clock.now_ns() // 1_000_000
     record = JobRecord(
         id=await engine.allocate_id(),

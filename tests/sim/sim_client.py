@@ -16,7 +16,6 @@ from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.execute import execute_ddl
 from sqlnode.engine import Engine
 from sqlnode.jobs.handle import JobConfig
-from sqlnode.jobs.older_versions import wait_for_older
 from sqlnode.jobs.record import JobRecord, encode_job, key_of
 from sqlnode.jobs.runner import JobRunner
 from sqlnode.kv_errors import sql_error
@@ -200,8 +199,10 @@ class SimSession:
             ddl.has_rows = self.has_rows if online else None
             try:
                 await execute_ddl(ddl, statement.parsed.tree)
-                if ddl.change is not None:
-                    await wait_for_older(self.process.kv, self.txn, timeout_ms=0)
+                if ddl.change is not None and not engine.older.are_over(editor):
+                    await self.rollback()
+                    await engine.older.wait(editor.base, timeout_ms=0)
+                    continue
                 job_id = 0 if ddl.change is None else await self._begin_job(ddl.change, sql)
                 self.txn.changed = editor.changed()
                 self.txn.keeps_previous = bool(job_id)
