@@ -135,6 +135,8 @@ class Client(threading.Thread):
             copy.write("".join(f"{n}\tr{n}\n" for n in range(1500)))
         connection.execute(f"insert into {name} select n, 'i' from generate_series(2000, 2099) n")
         connection.execute(f"update {name} set a = 'u' where id < 10")
+        if not self.number:
+            connection.execute(f"create index on {name} (a)")  # online: a job
         assert count(connection, name) == 1600
         connection.execute(f"drop table {name}")
 
