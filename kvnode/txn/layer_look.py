@@ -17,6 +17,7 @@ from kvnode.storage.engine import Snapshot
 from kvnode.txn.layers import Layer, TenantLayers
 
 _KEYS_AT_ONCE: Final = 256
+_SPAN_COST: Final = 2  # going to a place costs as much as so many keys
 
 
 class LayerLook:
@@ -66,7 +67,7 @@ class LayerLook:
             span = spans[at - len(keys)]
             if span.start <= layer.high and layer.low < span.end:
                 self.changed = first_intent(snapshot, [prefix], span)
-            at, left = at + 1, left - 1
+            at, left = at + 1, left - _SPAN_COST
         self._at[layer.no] = at
         if at == len(keys) + len(spans):
             self._looked.add(layer.no)
