@@ -46,6 +46,7 @@ DRAIN_S_MAX: Final = 60.0
 _COPY_CHUNK_ROWS: Final = 1_000
 _RAW_ROWS: Final = 1_000
 _COUNTED_ROWS: Final = 500
+_SUMMED_ROWS: Final = 300
 _NICE_MOST: Final = 19
 _TEXTS_MAX: Final = 20  # different messages of one load
 _AFTER_ERROR_S: Final = 0.01
@@ -148,6 +149,14 @@ async def _reads(load: Load, connection: Any, client: int) -> Ask:
     return lambda turn: statement.fetch((client + turn) * 7919 % load.rows + 1)
 
 
+async def _sums(load: Load, connection: Any, client: int) -> Ask:
+    """Sum a few hundred rows: it costs the server more than its clients."""
+    query = f"select sum(v) from big where id between $1 and $1 + {_SUMMED_ROWS - 1}"
+    statement = await connection.prepare(query)
+    firsts = max(load.rows - _SUMMED_ROWS, 1)
+    return lambda turn: statement.fetch((client + turn) * 7919 % firsts + 1)
+
+
 async def _scans(load: Load, connection: Any, client: int) -> Ask:
     """Scan and aggregate the whole table."""
     queries = (
@@ -227,18 +236,19 @@ async def _fill(load: Load, client: KvClient) -> list[bytes]:
 CONNECTS: Final = "connects"
 RAW: Final = "raw"
 COUNTS: Final = "counts"
-_AT_THE_NODE: Final[dict[str, Callable[[Load, KvClient], Awaitable[Ask]]]] = {
+AT_THE_NODE: Final[dict[str, Callable[[Load, KvClient], Awaitable[Ask]]]] = {
     RAW: _raw,
     COUNTS: _counts,
 }
 _BY_CONNECTION: Final[dict[str, Callable[[Load, Any, int], Awaitable[Ask]]]] = {
     "reads": _reads,
+    "sums": _sums,
     "scans": _scans,
     "copy": _copy,
     "hot": _hot,
     "large": _large,
 }
-KINDS: Final = (*_BY_CONNECTION, CONNECTS, *_AT_THE_NODE)
+KINDS: Final = (*_BY_CONNECTION, CONNECTS, *AT_THE_NODE)
 
 
 @contextlib.asynccontextmanager
@@ -246,10 +256,10 @@ async def asking(kind: str, load: Load) -> AsyncIterator[list[Ask]]:
     """Yield what each client asks."""
     if kind == CONNECTS:
         yield [_connects(load)] * load.clients
-    elif kind in _AT_THE_NODE:
+    elif kind in AT_THE_NODE:
         config = ClientConfig(client_name="bench")
         client = KvClient(f"unix:{load.unix}", config=config, clock=SystemClock())
-        yield [await _AT_THE_NODE[kind](load, client)] * load.clients
+        yield [await AT_THE_NODE[kind](load, client)] * load.clients
     else:
         with contextlib.ExitStack() as stack:
             asks = []

@@ -73,7 +73,12 @@ SHARES: Final = (
     Share("weights", "weights 1:2:4", (32,) * 3, (1, 2, 4), True, 0.15),
     Share("equal-sql", "4 equal tenants, through SQL", (8,) * 4, (1,) * 4, False, 0.10),
     Share(
-        "skewed-sql", "1, 2, 4, 8 × the clients, through SQL", (2, 4, 8, 16), (1,) * 4, False, 0.15
+        "skewed-sql",
+        "1, 2, 4, 8 × the clients, through SQL",
+        (6, 12, 24, 48),
+        (1,) * 4,
+        False,
+        0.15,
     ),
 )
 MANY: Final = "many"  # the scenario of many quiet tenants beside two noisy ones

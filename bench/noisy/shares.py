@@ -1,4 +1,8 @@
-"""Who gets how much when all want more than there is, and what a lone tenant gets."""
+"""Who gets how much when all want more than there is, and what a lone tenant gets.
+
+Where shares are measured a request costs the server far more than its client: else the clients
+would share their own CPU, and nobody would ever wait for the server.
+"""
 
 import asyncio
 import contextlib
@@ -19,7 +23,8 @@ from bench.noisy.systems import Insula, System
 _WARM_S: Final = 2.0  # shares follow the use of the last seconds
 _LONE_RAW: Final = 64
 _LONE_SQL: Final = 16
-_SQL: Final = "reads"
+_SUMS: Final = "sums"
+_READS: Final = "reads"
 _SQL_ROWS: Final = 10_000
 
 
@@ -42,7 +47,7 @@ def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> S
     prefix = f"{share.name}-{turn}"
     if share.is_raw and not isinstance(system, Insula):
         return None
-    kind = loads.COUNTS if share.is_raw else _SQL
+    kind = loads.COUNTS if share.is_raw else _SUMS
     words = [
         _words(system, kind, f"{prefix}-{number}", clients, weight, plan)
         for number, (clients, weight) in enumerate(zip(share.clients, share.weights, strict=True))
@@ -55,7 +60,7 @@ def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> S
 def measure_lone(system: System, plan: NoisyPlan, turn: int) -> list[Shared]:
     """Measure a tenant without neighbours: at the KV node, and through SQL."""
     measured = []
-    for name, kind, clients in (("lone", loads.RAW, _LONE_RAW), ("lone-sql", _SQL, _LONE_SQL)):
+    for name, kind, clients in (("lone", loads.RAW, _LONE_RAW), ("lone-sql", _READS, _LONE_SQL)):
         if isinstance(system, Insula):
             words = _words(system, kind, f"{name}-{turn}", clients, 1, plan)
             per_s = _rates(system, [words], plan.share_s)
@@ -67,13 +72,13 @@ def _words(
     system: System, kind: str, tenant: str, clients: int, weight: float, plan: NoisyPlan
 ) -> list[str]:
     """Create a tenant; return the arguments of its load."""
-    if kind != _SQL and isinstance(system, Insula):
+    if kind in loads.AT_THE_NODE and isinstance(system, Insula):
         credential = system.create_raw(tenant, weight)
         words = [kind, "--unix", system.kv_socket, "--credential", credential]
     else:
         url = system.create(tenant)
         asyncio.run(loads.prepare(url, _SQL_ROWS))
-        words = [_SQL, "--url", url, "--rows", str(_SQL_ROWS)]
+        words = [kind, "--url", url, "--rows", str(_SQL_ROWS)]
     return [*words, "--clients", str(clients)]
 
 
