@@ -11,10 +11,12 @@ over `latency_max_s`, and `rate` the bytes per second it really took lately.
     2 ≤ score         rate / 2
 
 The bucket of elastic writes fills at `elastic_part` of that, and every write is taken from both: so
-elastic writes wait first, and get at most that part when nobody else writes.
+elastic writes wait first, and get at most that part when nobody else writes. A write is taken by
+its size when it begins (`estimate`), and corrected when it is known what reached the disk.
 
-**Invariants.** The limit never falls below `bytes_per_s_min`: a disk whose every sync is slow would
-else be throttled to nothing, although fewer bytes do not make it quicker. New limits go in
+**Invariants.** The limit never falls below `bytes_per_s_min`, nor that of regular writes below
+`regular_bytes_per_s_min`: a disk whose every sync is slow would else be throttled to nothing,
+although fewer bytes do not make it quicker. New limits go in
 half-way, so that two odd intervals do not swing it.
 
 **Source.** CockroachDB, pkg/util/admission/io_load_listener.go; there the score is the number of
@@ -45,6 +47,7 @@ class IoConfig:
 
     latency_max_s: float = 0.020  # mean latency of a commit at which the disk counts as full
     bytes_per_s_min: float = 1 << 20
+    regular_bytes_per_s_min: float = 4 << 20  # a tenth of what any disk can take
     elastic_part: float = 0.5
     page_bytes: int = 4096
     refit_s: float = 15.0
@@ -98,13 +101,22 @@ class IoTokens:
         self._tokens.fill(now_s)
         if not self._tokens.may_take(tier):
             return False
-        self._tokens.take(size_bytes * self.amplification)
+        self._tokens.take(self.estimate(size_bytes))
         return True
 
-    def take(self, size_bytes: int, *, now_s: float) -> None:
-        """Charge a write that did not ask."""
+    def may_take(self, tier: IoTier, *, now_s: float) -> bool:
+        """Tell whether there are tokens for `tier`."""
         self._tokens.fill(now_s)
-        self._tokens.take(size_bytes * self.amplification)
+        return self._tokens.may_take(tier)
+
+    def estimate(self, size_bytes: int) -> float:
+        """Return the tokens that a write of `size_bytes` is likely to cost."""
+        return size_bytes * self.amplification
+
+    def correct(self, tokens: float, *, now_s: float) -> None:
+        """Charge bytes that reach the disk; below 0: fewer did than were charged."""
+        self._tokens.fill(now_s)
+        self._tokens.take(tokens)
 
     def wait_s(self, tier: IoTier) -> float:
         """Return how long until `tier` has tokens, if nobody takes any."""
@@ -129,7 +141,8 @@ class IoTokens:
         self._rate = _smooth(self._rate, written / elapsed_s)
         self._limit = self._next_limit()
         self._tokens.fill(now_s)
-        self._tokens.set_rates([self._limit, self._limit * config.elastic_part])
+        regular = max(self._limit, config.regular_bytes_per_s_min)
+        self._tokens.set_rates([regular, self._limit * config.elastic_part])
 
     def _next_limit(self) -> float:
         score = self.score

@@ -16,6 +16,7 @@ from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
 from kvnode.admission.write_account import WriteAccount
+from kvnode.admission.write_gate import WriteBounds, WriteGate
 from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.bucket_keeper import BucketKeeper
@@ -98,21 +99,11 @@ class Core:
         self.watchdog = Watchdog(loop, self.scheduler, self.cpu)
         self.lane_room = Room()  # of all streams
         self.locks = LockWaits(loop)
-        self.io = _io_gate(config, clock, loop)
+        self.io, self.writes = _write_gates(config, scheduler, clock, loop)
         self.group = self._group_commit(engine, writer)
-        mover = LayerMover(self.group, self.scheduler, loop)
-        timeline, locks, group = self.timeline, self.locks, self.group
-        self.intents = Intents(timeline, locks, group, mover, config=config, loop=loop)
-        self.validations = Validations(
-            timeline,
-            scheduler,
-            rows_per_look=config.validate_rows_max,
-            cpu=self.cpu,
-            find_conflict=find_conflict,
-        )
-        self.sequencer = Sequencer(timeline, locks, group, self.intents, self.validations)
+        self._make_transactions(find_conflict)
         is_staged = config.range_commit == STAGED
-        self.commits = RangeCommits(self.intents, self.sequencer, locks, is_staged=is_staged)
+        self.commits = RangeCommits(self.intents, self.sequencer, self.locks, is_staged=is_staged)
         self.counters = CounterSteps(self.timeline, self.group)
         self.buckets = BucketKeeper(self.group, self.now_s)
         self.tenants = TenantRegistry(
@@ -123,6 +114,23 @@ class Core:
         self._next_stream_id = 0
         self.intents.load(self.tenants.load)
 
+    def _make_transactions(self, find_conflict: FindConflict) -> None:
+        timeline, locks, group, config = self.timeline, self.locks, self.group, self.config
+        mover = LayerMover(group, self.scheduler, self.loop)
+        self.intents = Intents(
+            timeline, locks, group, mover, writes=self.writes, config=config, loop=self.loop
+        )
+        self.validations = Validations(
+            timeline,
+            self.scheduler,
+            rows_per_look=config.validate_rows_max,
+            cpu=self.cpu,
+            find_conflict=find_conflict,
+        )
+        self.sequencer = Sequencer(
+            timeline, locks, group, self.intents, self.validations, self.writes
+        )
+
     def _group_commit(self, engine: Engine, writer: Writer) -> GroupCommit:
         return GroupCommit(
             engine,
@@ -130,7 +138,7 @@ class Core:
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
             take_snapshot=self.timeline.snapshot,
-            gate=WriteAccount(self.io, self.scheduler),
+            gate=WriteAccount(self.io, self.writes, self.scheduler),
         )
 
     @property
@@ -142,6 +150,11 @@ class Core:
             tenant_requests=self.config.lane_requests_tenant_max,
             node_bytes=self.config.lane_bytes_node_max,
         )
+
+    def set_weight(self, tenant_id: int, weight: float) -> None:
+        """Give a tenant its share of the loop and of the disk, from now on."""
+        self.scheduler.set_weight(tenant_id, weight)
+        self.writes.set_weight(tenant_id, weight)
 
     def set_address(self, address: str) -> None:
         """Say under which address range descriptors name this node; before the first stream."""
@@ -200,10 +213,18 @@ def _stored_ts(engine: Engine) -> int:
         snapshot.close()
 
 
-def _io_gate(config: NodeConfig, clock: Clock, loop: asyncio.AbstractEventLoop) -> IoGate:
-    return IoGate(
+def _write_gates(
+    config: NodeConfig, scheduler: Scheduler, clock: Clock, loop: asyncio.AbstractEventLoop
+) -> tuple[IoGate, WriteGate]:
+    io = IoGate(
         clock.monotonic_s,
         loop.call_later,
         latency_max_s=config.commit_latency_max_s,
         is_enabled=config.admission,
     )
+    bounds = WriteBounds(
+        writes=config.write_waits_tenant_max,
+        bytes=config.write_wait_bytes_tenant_max,
+        wait_s=config.write_wait_s_max,
+    )
+    return io, WriteGate(io, scheduler, loop.call_later, bounds)

@@ -179,6 +179,8 @@ class KvnodeMetrics(Collector):
             ("admission_io_limit_bytes", "Per second; +Inf: no limit.", core.io.tokens.limit),
             ("admission_io_score", "Latency of commits, of what is full.", core.io.tokens.score),
             ("admission_io_bulk_waits", "Waits of bulk for the disk.", core.io.bulk_wait_count),
+            ("admission_writes_waited", "Commits that waited for it.", core.writes.wait_count),
+            ("admission_writes_queued", "Commits that wait for it now.", len(core.writes)),
             ("loop_latency_p99_seconds", "How late timers come.", watchdog.latency_p99_s()),
             ("loop_held_seconds_max", "Longest stretch of CPU time.", watchdog.held_s_max),
         ]

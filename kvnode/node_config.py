@@ -39,6 +39,9 @@ class NodeConfig:
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
     quantum_s: float = 0.001  # work yields to others after so long
     commit_latency_max_s: float = 0.05  # mean of a batch: the disk is full, and bulk writes wait
+    write_waits_tenant_max: int = 10_000  # commits of one tenant that wait for a slow disk; then
+    write_wait_bytes_tenant_max: int = 64 << 20  # or that many bytes of them, or one of them
+    write_wait_s_max: float = 30.0  # so long: Throttled
     lane_bytes_max: int = 4 << 20  # of one stream's requests that wait; then it is read no further
     lane_bytes_node_max: int = 256 << 20  # all streams together
     lane_requests_tenant_max: int = 10_000  # waiting requests of one tenant; then reads: Throttled

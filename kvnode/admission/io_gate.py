@@ -2,13 +2,14 @@
 
 **Model.** Every batch of group commit is measured: how long it took, how many bytes it held. Every
 15 seconds `admission.io_tokens` makes of that how much the disk can take. All writes are charged;
-only bulk (staged chunks, moves, garbage collection) waits, so that what is left of a slow disk goes
-to the commits of the others.
+bulk (staged chunks, moves, garbage collection) waits here first, so that what is left of a slow
+disk goes to commits. Among those `write_gate.py` is fair.
 
     batch ends ──► sample ──(15 s)──► tokens per second        none while the disk has room
     batch of bulk begins ──► tokens? ── no ──► later; ordinary batches go on meanwhile
 
-Pages written are estimated: LMDB copies the path to each row that changes.
+Pages written are counted by the operating system; where it does not (a file system in memory), they
+are estimated: LMDB copies the path to each row that changes.
 
 **Invariants.** Bulk never starves, however much ordinary writes owe: a batch of it may begin
 `BULK_PAUSE_S_MAX` after the last one.
@@ -46,6 +47,7 @@ class IoGate:
         self.tokens = IoTokens(self._config, now_s=now())
         self._sample = IoSample()
         self._began_s = self._bulk_s = now()
+        self.on_refit: Callable[[], None] = _ignore
         self.bulk_wait_count = 0
 
     def try_bulk(self, again: Callable[[], None]) -> bool:
@@ -80,15 +82,27 @@ class IoGate:
         if is_bulk:
             self._bulk_s = self._began_s
 
-    def ended(self, operation_count: int, size_bytes: int) -> None:
-        """Charge the batch that is durable now."""
+    def written(self, operation_count: int, size_bytes: int, counted_bytes: int = 0) -> int:
+        """Return what a batch put on the disk: as it was counted, or a guess."""
+        guess = (
+            size_bytes // _PAGE_BYTES * _PAGE_BYTES + _PATH_PAGES * _PAGE_BYTES * operation_count
+        )
+        return counted_bytes or guess
+
+    def ended(self, size_bytes: int, written_bytes: int, *, taken: float = 0.0) -> None:
+        """Charge the batch that is durable now, for which `taken` tokens were taken before."""
         now_s = self._now()
-        pages = size_bytes // _PAGE_BYTES + _PATH_PAGES * operation_count
+        pages = written_bytes // _PAGE_BYTES
         self._sample.add(latency_s=now_s - self._began_s, size_bytes=size_bytes, pages=pages)
-        self.tokens.take(size_bytes, now_s=now_s)
+        self.tokens.correct(written_bytes - taken, now_s=now_s)
         self._refit(now_s)
 
     def _refit(self, now_s: float) -> None:
         if self._is_enabled and self.tokens.is_refit_due(now_s):
             sample, self._sample = self._sample, IoSample()
             self.tokens.refit(sample, now_s=now_s)
+            self.on_refit()
+
+
+def _ignore() -> None:
+    return None

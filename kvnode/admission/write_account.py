@@ -11,36 +11,22 @@ loop does when a batch returns is split likewise.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from kvnode.admission.io_gate import IoGate
 from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.write_gate import Charged, WriteGate
 from runtime.thread_use import ThreadUse
 
 _OPERATION_BYTES: Final = 256  # what an operation takes beside its rows, in their CPU
 
 
-class Charged(Protocol):
-    """An operation of a batch."""
-
-    cpu_s: float
-
-    @property
-    def tenant_id(self) -> int:
-        """Whose it is; below 1: nobody's."""
-        ...
-
-    @property
-    def size_bytes(self) -> int:
-        """Roughly what it writes."""
-        ...
-
-
 class WriteAccount:
     """Stands between the writer and what decides whose turn it is."""
 
-    def __init__(self, io: IoGate, scheduler: Scheduler) -> None:
+    def __init__(self, io: IoGate, writes: WriteGate, scheduler: Scheduler) -> None:
         self._io = io
+        self._writes = writes
         self._scheduler = scheduler
         self._began_s = 0.0
         self._is_bulk = False
@@ -61,7 +47,10 @@ class WriteAccount:
         size = 0
         for operation in batch:
             size += operation.size_bytes
-        self._io.ended(len(batch), size)
+        counted = used.written_bytes if used is not None else 0
+        written = self._io.written(len(batch), size, counted)
+        taken = self._writes.ended(batch, written, size)
+        self._io.ended(size, written, taken=taken)
         each_s = (used.cpu_s if used is not None else 0.0) / (size + _OPERATION_BYTES * len(batch))
         uses: dict[int, float] = {}
         for operation in batch:

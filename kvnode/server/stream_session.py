@@ -364,7 +364,7 @@ class StreamSession:
         self._tenant = tenant
         for lane in (self.lane, self.elastic):
             lane.belongs_to(tenant.id, tenant.lane_room)
-        self._scheduler.set_weight(tenant.id, tenant.record.weight)
+        self.core.set_weight(tenant.id, tenant.record.weight)
         self.core.warm_stream_count -= 1
         tenant.close_streams[self] = self.fail
         tenant.catalog_use.users[self] = CatalogUser(tenant.catalog_version, self.announce)

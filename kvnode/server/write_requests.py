@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from admission.queue import Priority
 from kvapi.errors import (
     BadRequest,
     KvError,
@@ -14,6 +15,7 @@ from kvapi.errors import (
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
+from kvnode.admission.lane import ELASTIC, HIGH
 from kvnode.server.lock_requests import LockRequests, txn_id_of
 from kvnode.server.stage_requests import StageRequests
 from kvnode.server.writes import parse_writes
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
 _TXN_ID_BYTES: Final = 16
+_RANKS: Final = {HIGH: Priority.HIGH, ELASTIC: Priority.BULK}
 
 
 class WriteRequests:
@@ -150,6 +153,7 @@ class WriteRequests:
                 changed=tuple(message.changed),
                 size_bytes=written.size_bytes,
                 staged=staged,
+                rank=_RANKS.get(request.priority, Priority.NORMAL),
             )
             size = message.footprint.ByteSize() + sum(map(len, absent_keys))
             self._check_bytes(written.size_bytes)

@@ -127,7 +127,7 @@ class TenantLifecycle:
         if weight is not None:
             changes["weight"] = weight
         await self._store_record(tenant, msgspec.structs.replace(tenant.record, **changes))
-        self._core.scheduler.set_weight(tenant.id, tenant.record.weight)
+        self._core.set_weight(tenant.id, tenant.record.weight)
         self.on_event("changed", tenant)
         return tenant
 

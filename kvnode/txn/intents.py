@@ -25,11 +25,10 @@ from kvapi.errors import (
     KeyExists,
     KvError,
     RequestTooLarge,
-    TenantUnknown,
     Throttled,
     WriteConflict,
 )
-from kvnode.mvcc.collect import tenants_with
+from kvnode.admission.write_gate import WriteGate, WriteTicket
 from kvnode.mvcc.formats import layer_prefix, txn_key
 from kvnode.mvcc.intents import Place
 from kvnode.node_config import NodeConfig
@@ -38,16 +37,15 @@ from kvnode.tenants.tenant import Tenant
 from kvnode.txn.existing import first_existing
 from kvnode.txn.group_commit import GroupCommit
 from kvnode.txn.intent_holds import IntentHolds
-from kvnode.txn.layer_loading import load_layers
+from kvnode.txn.layer_loading import load_all
 from kvnode.txn.layer_mover import LayerMover
-from kvnode.txn.layers import Layer, StagedTxn, StageRequest, Staging
-from kvnode.txn.lock_queue import LockRequest, Owner
+from kvnode.txn.layers import Layer, StagedTxn, StageRequest, Staging, check_layer
+from kvnode.txn.lock_queue import LockRequest, Owner, stream_of
 from kvnode.txn.lock_waits import LockWaits
 from kvnode.txn.pieces import stage_in_pieces
 from kvnode.txn.timeline import Timeline
 
 _log = logging.getLogger(__name__)
-_LAYERS_MAX: Final = 1000  # of one transaction
 _LAPSED_MAX: Final = 10_000
 _LAPSED: Final = "the transaction's heartbeat lapsed: it was rolled back"
 
@@ -62,9 +60,11 @@ class Intents:
         group: GroupCommit,
         mover: LayerMover,
         *,
+        writes: WriteGate,
         config: NodeConfig,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
+        self._writes = writes
         self._timeline = timeline
         self._locks = locks
         self._group = group
@@ -111,8 +111,7 @@ class Intents:
         if request.lock_request is not None and not request.lock_request.is_settled:
             self._locks.withdraw(request.lock_request, error)
         else:
-            txn.queue.remove(request)
-            request.answer(error)
+            self._drop(txn, request, error)
 
     def _open(self, request: StageRequest) -> StagedTxn:
         tenant = request.tenant
@@ -141,7 +140,7 @@ class Intents:
         while txn.queue and not txn.is_scheduled and self._step(txn, txn.queue[0]):
             pass
         txn.is_advancing = False
-        self._tell_quiet(txn)
+        txn.tell_quiet()
 
     def _schedule(self, txn: StagedTxn) -> None:
         """Go on with the queue in the next turn of the loop: others have theirs in between."""
@@ -160,6 +159,8 @@ class Intents:
         lock = request.lock_request
         if request.is_waiting or (lock is not None and not lock.is_settled):
             return False
+        if request.ticket is None and not self._writes.is_open and not txn.is_over:
+            return self._ask(txn, request)
         error = lock.error if lock is not None else None
         if error is not None and error.key:
             error.key = txn.tenant.keyspace.strip(error.key)
@@ -167,7 +168,7 @@ class Intents:
             error = BadRequest("the transaction was rolled back")
         if error is not None:
             return self._refuse(txn, request, error)
-        if lock is None and (error := _check_layer(txn, request)) is not None:
+        if lock is None and (error := check_layer(txn, request)) is not None:
             return self._refuse(txn, request, error)
         keys = [*request.puts, *request.deletes]
         missing = self._locks.table.not_exclusive(txn.owner, keys)
@@ -194,6 +195,36 @@ class Intents:
             self._write(txn, request, keys)
         return True
 
+    def _ask(self, txn: StagedTxn, request: StageRequest) -> bool:
+        """Ask to write while the disk is slow; the chunk counts as young: commits come first."""
+
+        def go() -> None:
+            request.is_waiting = False
+            self._schedule(txn)
+
+        request.ticket = WriteTicket(
+            tenant_id=txn.tenant.id,
+            size_bytes=request.size_bytes,
+            txn_start=self._timeline.hlc.newest,
+            priority=request.rank,
+            go=go,
+            fail=lambda error: self._drop(txn, request, error),
+        )
+        try:
+            request.is_waiting = not self._writes.try_pass(request.ticket)
+        except Throttled as error:
+            return self._refuse(txn, request, error)
+        return not request.is_waiting and self._step(txn, request)
+
+    def _drop(self, txn: StagedTxn, request: StageRequest, error: KvError) -> None:
+        """Give up a queued chunk, wherever it stands."""
+        txn.queue.remove(request)
+        if request.ticket is not None:
+            self._writes.cancel(request.ticket)
+            self._writes.give_back(request.ticket)
+            self._schedule(txn)
+        request.answer(error)
+
     def _look_again(self, txn: StagedTxn, request: StageRequest) -> None:
         def durable() -> None:
             request.is_waiting = False
@@ -204,6 +235,8 @@ class Intents:
 
     def _refuse(self, txn: StagedTxn, request: StageRequest, error: KvError) -> bool:
         txn.queue.popleft()
+        if request.ticket is not None:
+            self._writes.give_back(request.ticket)
         request.answer(error)
         return True
 
@@ -244,7 +277,7 @@ class Intents:
         if error is None and not txn.is_over:
             self._locks.table.hand_to_intents(txn.owner, keys)
         request.answer(error)
-        self._tell_quiet(txn)
+        txn.tell_quiet()
 
     # --- the transaction's course ---------------------------------------------------------------
 
@@ -286,9 +319,9 @@ class Intents:
     def close_stream(self, tenant: Tenant, stream_id: int) -> None:
         """Roll back what the stream's transactions have staged; commits on their way go on."""
         for owner, txn in list(tenant.layers.holding.items()):
-            if _stream_of(owner) == stream_id and not txn.is_committing:
+            if stream_of(owner) == stream_id and not txn.is_committing:
                 self.rollback(tenant, owner)
-        for owner in [owner for owner in self._lapsed if _stream_of(owner) == stream_id]:
+        for owner in [owner for owner in self._lapsed if stream_of(owner) == stream_id]:
             del self._lapsed[owner]
 
     async def close_tenant(self, tenant: Tenant) -> None:
@@ -309,6 +342,9 @@ class Intents:
             lock = request.lock_request
             if lock is not None and not lock.is_settled:
                 self._locks.withdraw(lock, BadRequest("the transaction was rolled back"))
+            if request.ticket is not None and self._writes.cancel(request.ticket):
+                request.is_waiting = False
+                self._schedule(txn)
         if not layers.holding:
             self._holds.tenants.pop(txn.tenant.prefix, None)
         if not self._holds.tenants:
@@ -321,10 +357,6 @@ class Intents:
         layers = txn.tenant.layers
         layers.discarding.extend((txn, layer) for layer in dropped)
         self.mover.wake(txn.tenant)
-
-    def _tell_quiet(self, txn: StagedTxn) -> None:
-        while txn.waiting and txn.is_quiet:
-            txn.waiting.pop(0)()
 
     # --- heartbeats -----------------------------------------------------------------------------
 
@@ -358,35 +390,11 @@ class Intents:
 
     def load(self, load_tenant: Callable[[int], Tenant]) -> None:
         """Go on with what the store holds: committed layers are moved, others discarded."""
-        snapshot, found = self._timeline.snapshot(), list[Tenant]()
-        for prefix in tenants_with(snapshot, Table.LAYERS):
-            try:
-                tenant = load_tenant(int.from_bytes(prefix, "big"))
-            except TenantUnknown:
-                continue
-            self._next_no = max(self._next_no, load_layers(snapshot, tenant) + 1)
-            tenant.layers.is_closed = tenant.record.is_dropping
-            found.append(tenant)
+        found, newest_no = load_all(self._timeline.snapshot(), load_tenant)
+        self._next_no = max(self._next_no, newest_no + 1)
         for tenant in found:  # not before all is read: the store may grow for the first write
             self.mover.wake(tenant)
 
     def _new_no(self) -> int:
         self._next_no += 1
         return self._next_no - 1
-
-
-def _check_layer(txn: StagedTxn, request: StageRequest) -> KvError | None:
-    """Decide which layer the chunk belongs to; return why it cannot."""
-    top = txn.top()
-    request.number = request.number or (top.number if top is not None else 1)
-    if top is not None and request.number == top.number:
-        return None
-    if any(layer.number >= request.number for layer in txn.layers):
-        return BadRequest("a chunk for a layer that was dropped or has others above it")
-    if len(txn.layers) >= _LAYERS_MAX:
-        return RequestTooLarge("the transaction has too many layers", number=_LAYERS_MAX)
-    return None
-
-
-def _stream_of(owner: Owner) -> object:
-    return owner[0] if isinstance(owner, tuple) else None

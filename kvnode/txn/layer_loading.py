@@ -3,10 +3,28 @@
 A layer commits if its transaction has a record and it was not dropped; all others are discarded.
 """
 
+from collections.abc import Callable
+
+from kvapi.errors import TenantUnknown
+from kvnode.mvcc.collect import tenants_with
 from kvnode.mvcc.formats import LAYER_RECORDS, layer_prefix, split_record_key, unpack_layer
 from kvnode.storage.engine import Row, Snapshot, Table
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.layers import Layer, StagedTxn
+
+
+def load_all(snapshot: Snapshot, load_tenant: Callable[[int], Tenant]) -> tuple[list[Tenant], int]:
+    """Fill in the layers of all tenants; return those, and the highest number of a layer."""
+    found, newest_no = list[Tenant](), 0
+    for prefix in tenants_with(snapshot, Table.LAYERS):
+        try:
+            tenant = load_tenant(int.from_bytes(prefix, "big"))
+        except TenantUnknown:
+            continue
+        newest_no = max(newest_no, load_layers(snapshot, tenant))
+        tenant.layers.is_closed = tenant.record.is_dropping
+        found.append(tenant)
+    return found, newest_no
 
 
 def load_layers(snapshot: Snapshot, tenant: Tenant) -> int:

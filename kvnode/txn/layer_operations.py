@@ -27,6 +27,7 @@ class StageOperation:
     layer_bytes: int
     size_bytes: int
     on_finish: Callable[["StageOperation", KvError | None], None]
+    taken: float = 0.0  # write tokens
     cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:

@@ -21,9 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from kvapi.errors import KvError
+from admission.queue import Priority
+from kvapi.errors import BadRequest, KvError, RequestTooLarge
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.spans import Span, merged
+from kvnode.admission.write_gate import WriteTicket
 from kvnode.mvcc.overlay import Layer as SeenLayer
 from kvnode.mvcc.overlay import find_intents
 from kvnode.mvcc.point_read import Version
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 NEVER: Final = 1 << 63
 _PARTS_MAX: Final = 1_000
+_LAYERS_MAX: Final = 1000  # of one transaction
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +80,8 @@ class StageRequest:
     lock_request: LockRequest | None = None
     is_waiting: bool = False  # for commits on its absent keys
     cpu_s: float = 0.0  # what writing it took
+    rank: int = Priority.NORMAL  # among its tenant's writes
+    ticket: WriteTicket | None = None  # once it asked to be written
 
 
 class Staging(NamedTuple):
@@ -139,6 +144,11 @@ class StagedTxn:
     def is_quiet(self) -> bool:
         """Whether no chunk waits or is being written."""
         return not self.queue and not self.unwritten
+
+    def tell_quiet(self) -> None:
+        """Call back who waits for quiet, as long as it is."""
+        while self.waiting and self.is_quiet:
+            self.waiting.pop(0)()
 
     def top(self) -> Layer | None:
         """Return the topmost layer that was not dropped."""
@@ -270,3 +280,16 @@ class TenantLayers:
 
 def _commit_ts(extent: Extent) -> int:
     return extent.commit_ts
+
+
+def check_layer(txn: StagedTxn, request: StageRequest) -> KvError | None:
+    """Decide which layer a chunk belongs to; return why it cannot."""
+    top = txn.top()
+    request.number = request.number or (top.number if top is not None else 1)
+    if top is not None and request.number == top.number:
+        return None
+    if any(layer.number >= request.number for layer in txn.layers):
+        return BadRequest("a chunk for a layer that was dropped or has others above it")
+    if len(txn.layers) >= _LAYERS_MAX:
+        return RequestTooLarge("the transaction has too many layers", number=_LAYERS_MAX)
+    return None

@@ -17,6 +17,13 @@ from kvapi.errors import KvError
 from kvnode.txn.lock_modes import Mode, conflict
 
 Owner = Hashable  # a transaction of a stream
+
+
+def stream_of(owner: Owner) -> object:
+    """Return the stream of an owner that has one."""
+    return owner[0] if isinstance(owner, tuple) else None
+
+
 LockSession = Hashable  # what waits as one: the owner, or the session that several owners belong to
 
 

@@ -46,6 +46,7 @@ class CommitOperation:
     on_finish: Callable[["CommitOperation", KvError | None], None]
     below: Sequence[Layer] = ()
     layers: LayersCommit | None = None
+    taken: float = 0.0  # write tokens
     cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:

@@ -57,6 +57,7 @@ def stage_in_pieces(
     """Have a chunk written; `on_finish` gets the first error when all pieces have their outcome."""
     pieces = list(cut(request.puts, request.deletes, request.size_bytes))
     missing, errors = len(pieces), list[KvError]()
+    taken = request.ticket.hand_over() if request.ticket is not None else 0.0
 
     def finish(operation: StageOperation, error: KvError | None) -> None:
         nonlocal missing
@@ -77,5 +78,6 @@ def stage_in_pieces(
                 layer_bytes=layer_bytes,
                 size_bytes=piece.size_bytes,
                 on_finish=finish,
+                taken=taken / len(pieces),
             )
         )

@@ -21,6 +21,7 @@ everything. A key that must be absent is checked under its intent, so it stays a
 from dataclasses import dataclass, field
 from typing import Final
 
+from admission.queue import Priority
 from kvapi.errors import BadRequest, Cancelled, KvError
 from kvnode.mvcc.formats import TENANT_BYTES
 from kvnode.txn.intents import Intents
@@ -104,6 +105,7 @@ class RangeCommits:
                 absent_keys=(),
                 statement=_STATEMENT,
                 size_bytes=0,
+                rank=_rank(self._locks, request),
                 answer=lambda error: self._prewritten(request, error),
             )
         return chunk
@@ -143,3 +145,8 @@ class RangeCommits:
         self._intents.rollback(request.tenant, request.owner)
         request.answer(0, error)
         self._locks.release(request.owner)
+
+
+def _rank(locks: LockWaits, request: CommitRequest) -> Priority:
+    holds_locks = locks.table.held_count(request.owner) > 0
+    return Priority(request.rank).holding_locks() if holds_locks else Priority(request.rank)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from admission.queue import Priority
 from kvapi.errors import (
     BadRequest,
     Cancelled,
@@ -23,6 +24,7 @@ from kvapi.errors import (
     WriteConflict,
 )
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
+from kvnode.admission.write_gate import WriteGate, WriteTicket
 from kvnode.mvcc.formats import txn_key
 from kvnode.storage.engine import Table
 from kvnode.tenants.tenant import Tenant
@@ -62,9 +64,11 @@ class CommitRequest:
     changed: Collection[int] = ()  # by a schema change; none: any may have been
     size_bytes: int = 0
     staged: StagedTxn | None = None
+    rank: int = Priority.NORMAL  # among its tenant's writes; raised if it holds locks
     cpu_s: float = 0.0  # what it took so far, where that is measured
     lock_request: LockRequest | None = field(default=None, init=False)
     validation: Validation | None = field(default=None, init=False)
+    ticket: WriteTicket | None = field(default=None, init=False)  # while the disk is slow
 
 
 class Sequencer:
@@ -77,7 +81,9 @@ class Sequencer:
         group: GroupCommit,
         intents: Intents,
         validations: Validations,
+        writes: WriteGate,
     ) -> None:
+        self._writes = writes
         self._timeline = timeline
         self._locks = locks
         self._group = group
@@ -113,12 +119,36 @@ class Sequencer:
             if committed_ts := self._outcome(request.tenant, request.txn_id):
                 self._finish(request, committed_ts, None)
                 return
-        self._pass_locks(request)
+        if self._writes.is_open or not (request.puts or request.deletes):
+            self._pass_locks(request)
+        else:
+            self._ask(request)
+
+    def _ask(self, request: CommitRequest) -> None:
+        """Go on when the disk has room for the tenant's writes."""
+        rank = Priority(request.rank)
+        request.ticket = WriteTicket(
+            tenant_id=request.tenant.id,
+            size_bytes=request.size_bytes,
+            txn_start=request.read_ts or self._timeline.hlc.newest,
+            priority=rank.holding_locks() if self._holds_locks(request) else rank,
+            go=lambda: self._pass_locks(request),
+            fail=lambda error: self._finish(request, 0, error),
+        )
+        try:
+            if self._writes.try_pass(request.ticket):
+                self._pass_locks(request)
+        except Throttled as error:
+            self._finish(request, 0, error)
 
     def cancel(self, request: CommitRequest) -> None:
-        """Give up a commit that waits for a lock or is validated; one that is queued goes on."""
+        """Give up a commit that waits for its turn, for a lock, or is validated.
+
+        One that is queued for the writer goes on.
+        """
         error = Cancelled("canceled by the client")
-        if self._validations.stop(request.validation):
+        was_waiting = request.ticket is not None and self._writes.cancel(request.ticket)
+        if was_waiting or self._validations.stop(request.validation):
             self._finish(request, 0, error)
         elif request.lock_request is not None:
             self._locks.withdraw(request.lock_request, error)
@@ -224,6 +254,7 @@ class Sequencer:
                 on_finish=lambda operation, error: self._written(request, operation, error),
                 below=below,
                 layers=layers,
+                taken=request.ticket.hand_over() if request.ticket is not None else 0.0,
             )
         )
 
@@ -310,6 +341,9 @@ class Sequencer:
 
     def _finish(self, request: CommitRequest, commit_ts: int, error: KvError | None) -> None:
         self._committing.pop(request.owner, None)
+        if request.ticket is not None:
+            self._writes.give_back(request.ticket)
+            request.ticket = None
         asking = self._in_flight.pop(request.tenant.prefix + request.txn_id, ())
         request.answer(commit_ts, error)
         self._let_go(request, error)

@@ -5,6 +5,7 @@ import pytest
 from kvnode.admission.io_gate import BULK_PAUSE_S_MAX, IoGate
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.write_account import WriteAccount
+from kvnode.admission.write_gate import WriteBounds, WriteGate
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.txn.group_commit import GroupCommit
 from runtime.clock import ManualClock, WallCpuClock
@@ -31,7 +32,7 @@ def full_disk(time, **options):
     while time.now_s < 60:
         gate.began(is_bulk=False)
         time.now_s += 4 * FULL_S
-        gate.ended(1, 1 << 20)
+        gate.ended(1 << 20, 1 << 20)
     return gate
 
 
@@ -40,7 +41,7 @@ def test_bulk_is_never_held_for_long():
     time = Time()
     gate = full_disk(time)
     gate.began(is_bulk=True)
-    gate.ended(1, 1 << 30)
+    gate.ended(1 << 30, 1 << 30)
     assert 0 < gate.bulk_wait_s() <= BULK_PAUSE_S_MAX
     time.now_s += BULK_PAUSE_S_MAX
     assert gate.bulk_wait_s() == 0.0
@@ -56,7 +57,7 @@ def test_a_quick_disk_holds_nobody_back_nor_does_one_without_admission(is_enable
         else full_disk(time, is_enabled=False)
     )
     gate.began(is_bulk=True)
-    gate.ended(1, 1 << 30)
+    gate.ended(1 << 30, 1 << 30)
     assert gate.bulk_wait_s() == 0.0
 
 
@@ -70,17 +71,18 @@ def test_commits_pass_bulk_that_is_held():
     gate = full_disk(time)
     gate._call_later = lambda wait_s, callback: timers.append((wait_s, callback))
     gate.began(is_bulk=True)
-    gate.ended(1, 1 << 30)
+    gate.ended(1 << 30, 1 << 30)
     writer, clock = StepWriter(engine), ManualClock()
     cpu = WallCpuClock(clock)
     scheduler = Scheduler(None, clock, cpu, cores=1, quantum_s=0.001, is_enabled=True)
+    writes = WriteGate(gate, scheduler, None, WriteBounds(1, 1, 1.0))
     group = GroupCommit(
         engine,
         writer,
         on_durable=lambda _: None,
         release_snapshots=lambda: None,
         take_snapshot=lambda: None,
-        gate=WriteAccount(gate, scheduler),
+        gate=WriteAccount(gate, writes, scheduler),
     )
     group.submit(BulkPut(outcomes, b"bulk"))
     assert not writer.jobs

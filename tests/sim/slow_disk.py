@@ -1,0 +1,37 @@
+"""A disk that takes its time: for each sync, and for the bytes that are written with it."""
+
+from kvnode.core import Core
+from kvnode.txn.group_commit import write_batch
+from runtime.thread_use import ThreadUse
+from tests.sim.sim_node import SimWriter
+
+PATH_BYTES = 16 << 10  # of pages, for each operation beside its rows
+
+
+class SlowWriter(SimWriter):
+    """Tells what it wrote, as the operating system would."""
+
+    sync_s = 0.2
+    bytes_per_s = 40 << 20
+    written_bytes = 0
+    batch_count = 0
+
+    def run(self, operations, report):
+        self.running = operations
+        written = sum(one.size_bytes + PATH_BYTES for one in operations)
+        self.written_bytes += written
+        self.batch_count += 1
+        self.loop.call_later(
+            self.sync_s + written / self.bytes_per_s, self.end, operations, report, written
+        )
+
+    def end(self, operations, report, written):
+        if not self.is_dead:
+            self.running = None
+            report(write_batch(self.engine, operations), ThreadUse(0.0, written))
+
+
+class SlowCore(Core):
+    """Brings that writer."""
+
+    writer_type = SlowWriter
