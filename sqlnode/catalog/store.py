@@ -18,7 +18,7 @@ from kvapi.errors import SchemaChanged
 from kvapi.role_record import decode_role
 from kvapi.spans import Span
 from pgwire.errors import InsufficientPrivilege
-from sqlnode.catalog.changes import changed_relations
+from sqlnode.catalog.changes import changed_relations, differing, go_together
 from sqlnode.catalog.descriptors import (
     FIRST_USER_ID,
     DatabaseDesc,
@@ -131,6 +131,19 @@ class CatalogEditor:
     def changed(self) -> set[int]:
         """Return the ids of what is changed, and of what that concerns."""
         return changed_relations(self.base, self.catalog)
+
+    def rebase(self, newest: Catalog) -> None:
+        """Make the same changes to a newer catalog. Raises: SchemaChanged if they do not go there.
+
+        What is buffered stays as it is: descriptors are stored one by one.
+        """
+        mine = differing(self.base, self.catalog)
+        if not go_together(mine, differing(self.base, newest)):
+            raise SchemaChanged("the same relations were changed by another transaction")
+        descriptors = {**newest.by_id, **{key: after for key, (_, after) in mine.items()}}
+        kept = (found for found in descriptors.values() if found is not None)
+        self.catalog = build_catalog(newest.version, kept, newest.roles)
+        self.base = newest
 
     def put(self, *descriptors: Descriptor) -> None:
         """Add or replace descriptors."""

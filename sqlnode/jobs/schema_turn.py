@@ -4,7 +4,7 @@
 many at once most would fail again and again. So a DDL statement that is a transaction of its own,
 and a job's step that was refused, queue up first, and begin with the catalog of the one before: an
 advisory lock of the transaction, freed with its commit. It is a courtesy, nothing more: who has
-waited long goes on without it, and blocks, which may stay open for long, do not take it.
+waited long goes on without it, and blocks, which may stay open for long, queue up at their COMMIT.
 """
 
 from contextlib import suppress
@@ -22,13 +22,12 @@ _WAIT_MS_MAX: Final = 2_000
 
 
 async def take_turn(engine: "Engine", txn: Transaction) -> None:
-    """Wait until it is this transaction's turn, and move it to the newest catalog.
+    """Wait until it is this transaction's turn, and see to it that the newest catalog is loaded.
 
-    Requires: nothing was read in `txn`. Raises: KvError.
+    Raises: KvError.
     """
     wish = LockWish("exclusive", "block", _WAIT_MS_MAX, "schema change")
     with suppress(LockTimeout):
         await txn.locks.lock_advisory(SCHEMA_TURN_KEY, wish)
     if engine.is_catalog_stale:
         await engine.reload()
-    txn.catalog_version = engine.catalog.version

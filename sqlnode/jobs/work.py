@@ -107,6 +107,7 @@ class JobWork:
             try:
                 if is_refused:
                     await take_turn(self.engine, txn)
+                    txn.catalog_version = self.catalog.version
                 editor = CatalogEditor(txn, self.catalog, self.engine.allocate_id)
                 after = await self._stamped(txn, changes)
                 edit(editor)

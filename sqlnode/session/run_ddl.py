@@ -43,7 +43,8 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
     if session.is_whole:
         await take_turn(session.engine, txn)
-        block.follow(session.engine.catalog)
+        block.follow(session.engine.catalog)  # nothing was read before
+        txn.catalog_version = session.engine.catalog.version
     editor = block.edit_catalog(session.engine.allocate_id)
     context = session.context(())
 

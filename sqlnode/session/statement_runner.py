@@ -15,7 +15,7 @@ from typing import Final
 
 from kvapi.errors import ConnectionLost, KvError, SchemaChanged, SnapshotTooOld, WriteConflict
 from sqlnode.rowexec.deferred_checks import check_deferred
-from sqlnode.session.schema_follow import follow_schema
+from sqlnode.session.schema_follow import follow_at_commit, follow_schema
 from sqlnode.session.session import Session
 from sqlnode.txn import Mark
 
@@ -45,6 +45,7 @@ async def run_statement(
     while True:
         mark = block.statement_mark()
         used = None if block.txn is None else block.txn.used.ids
+        edited = block.catalog_mark()
         is_fresh = not block.statement_count and not block.has_savepoints
         try:
             tag = await attempt()
@@ -63,6 +64,7 @@ async def run_statement(
             if not is_fresh:
                 if block.txn is not None and used is not None:
                     block.txn.used.undo_to(used)
+                    block.undo_edits(edited)
                 await _go_on(session, error, mark)
             else:
                 await block.restart()
@@ -99,8 +101,8 @@ async def commit(session: Session) -> None:
     has_writes = block.txn is not None and block.txn.has_writes
     if has_writes and block.txn is not None:
         try:  # whatever fails here, the transaction is over afterwards
-            if not block.txn.used.is_known and block.statement_count and _is_outdated(session):
-                await follow_schema(session, None)
+            if block.statement_count and not block.txn.used.is_known:
+                await _follow(session)
             if block.txn.deferred.pending:
                 await check_deferred(session.context(()))
         except BaseException:
@@ -115,6 +117,14 @@ async def commit(session: Session) -> None:
         session.engine.garbage.notify()
     if session.portals:
         await session.close_portals()
+
+
+async def _follow(session: Session) -> None:
+    """Bring a block with DDL to a catalog that it can commit against. Raises: KvError."""
+    if session.block.is_catalog_edited:
+        await follow_at_commit(session)
+    elif _is_outdated(session):
+        await follow_schema(session, None)
 
 
 def _is_outdated(session: Session) -> bool:

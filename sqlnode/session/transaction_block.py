@@ -124,6 +124,11 @@ class TransactionBlock:
         return self._catalog or self._current_catalog()
 
     @property
+    def base_catalog(self) -> Catalog:
+        """The catalog that the transaction began with or followed, its own changes left out."""
+        return self._catalog or self._current_catalog()
+
+    @property
     def catalog_version_used(self) -> int:
         """The catalog version that the running transaction is planned against, 0 without one.
 
@@ -254,11 +259,21 @@ class TransactionBlock:
         """Bind later statements against a newer catalog."""
         self._catalog = catalog
 
+    def catalog_mark(self) -> Catalog | None:
+        """Return the catalog as edited so far, None if it is not."""
+        return self.editor.catalog if self.editor is not None and self.editor.is_changed else None
+
+    def undo_edits(self, mark: Catalog | None) -> None:
+        """Take edits since `catalog_mark` back."""
+        if self.editor is not None:
+            self.editor.catalog = mark or self.base_catalog
+            self.editor.is_changed = mark is not None
+
     def edit_catalog(self, allocate_id: AllocateId) -> CatalogEditor:
         """Return the editor of this transaction's DDL."""
         if self.editor is None:
             assert self.txn is not None, "DDL runs in a transaction"
-            self.editor = CatalogEditor(self.txn, self.catalog, allocate_id)
+            self.editor = CatalogEditor(self.txn, self.base_catalog, allocate_id)
         return self.editor
 
     # Savepoints
@@ -267,7 +282,7 @@ class TransactionBlock:
         """SAVEPOINT; `portals` are open and outlive going back. Raises: ProgramLimitExceeded."""
         if len(self._savepoints) >= SAVEPOINTS_MAX:
             raise ProgramLimitExceeded(f"more than {SAVEPOINTS_MAX} savepoints in a transaction")
-        catalog = self.editor.catalog if self.is_catalog_edited and self.editor else None
+        catalog = self.catalog_mark()
         self.ensure().savepoints.set(name)
         parameters = self._parameters.mark()
         self._savepoints.append(SavepointMark(name, parameters, catalog, tuple(portals)))
@@ -293,9 +308,7 @@ class TransactionBlock:
         mark = self._savepoints[index]
         del self._savepoints[index + 1 :]
         self._parameters.undo_to(mark.parameters)
-        if self.editor is not None:
-            self.editor.catalog = mark.catalog or self._catalog or self._current_catalog()
-            self.editor.is_changed = mark.catalog is not None
+        self.undo_edits(mark.catalog)
         self.state = BlockState.OPEN
         return mark.portals
 

@@ -154,3 +154,49 @@ def test_many_clients_with_tables_of_their_own_never_meet(stack):
     rounds = [client.rounds for client in clients]
     print(f"\nrounds {rounds}")
     assert min(rounds) >= 1, rounds
+
+
+def test_blocks_that_change_the_schema_go_together(stack, changing, table):
+    """Of two migrations that run at once only one would come through, whatever they change."""
+    with stack.connect("acme") as connection:
+        connection.execute("begin")
+        connection.execute("create table made (id int primary key, t_id int references t)")
+        changing.execute("create table other (id int primary key, a int)")
+        connection.execute("insert into made values (1, 1)")
+        changing.execute("create index other_a on other (a)")
+        connection.execute("create index made_t on made (t_id)")
+        changing.execute("create view seen as select * from other")
+        connection.execute("commit")
+        assert count(changing, "made") == 1
+        assert count(connection, "seen") == 0
+        for connected in (changing, connection):
+            with pytest.raises(psycopg.errors.ForeignKeyViolation):
+                connected.execute("insert into made values (2, 77)")
+        connection.execute("drop table made")
+        changing.execute("drop table other cascade")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("create table made (id int)", "create table made (id int)"),
+        ("create view made as select * from t", "alter table t add column b int default random()"),
+        ("alter table t add column b int", "create index t_a on t (a)"),
+        ("drop table t", "create table made (t_id int references t)"),
+        ("create table made (t_id int references t)", "truncate t"),
+    ],
+)
+def test_blocks_that_change_the_same_do_not(stack, changing, mine, theirs):
+    """Two relations would have one name, or a key refer to a table that is gone."""
+    changing.execute("create table t (id int primary key, a int)")
+    with stack.connect("acme") as connection:
+        connection.execute("begin")
+        connection.execute(mine)
+        changing.execute(theirs)
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            connection.execute("commit")
+        assert count(connection) == 0
+        connection.execute("drop view if exists made" if "view" in mine else "select 1")
+        if "made" in theirs:
+            connection.execute("drop table made")
+    changing.execute("drop table t")
