@@ -13,22 +13,25 @@ from pgwire.errors import (
     UndefinedTable,
     WrongObjectType,
 )
-from sqlnode.catalog.descriptors import TableDesc, ViewDesc
+from sqlnode.catalog.descriptors import Relation, TableDesc, ViewDesc
 from sqlnode.catalog.virtual import find_virtual
 from sqlnode.parse import utility as u
-from sqlnode.parse.query_syntax import Query
+from sqlnode.parse.query_syntax import Query, TableRef
 from sqlnode.plan.bind import BindSession, bind_statement
 from sqlnode.plan.quoting import quote_name
 from sqlnode.plan.statement import Insert
 from sqlnode.planner import make_plan
 from sqlnode.session.copy_in import copy_from_client
 from sqlnode.session.copy_out import copy_to_client
+from sqlnode.session.schema_follow import follow_unheard
 from sqlnode.session.session import Session
 from sqlnode.statements import Statement, read_statements, statement_of_tree
 
 
 async def run_copy(session: Session, node: u.Copy) -> str:
     """COPY. Raises: SqlError, KvError."""
+    if node.table is not None and _find(session, node.table) is None:
+        await follow_unheard(session)
     if node.is_from:
         row_count = await _copy_from(session, node)
     else:
@@ -90,11 +93,16 @@ async def _copy_from(session: Session, node: u.Copy) -> int:
     return await copy_from_client(session, bound, names, options)
 
 
+def _find(session: Session, ref: TableRef) -> Relation | None:
+    name, schema = ref.name[-1], ref.name[-2] if len(ref.name) > 1 else None
+    return session.block.catalog.find_relation(name, schema, session.info.search_path)
+
+
 def _find_table(session: Session, node: u.Copy) -> TableDesc:
     assert node.table is not None, "COPY FROM has a table"
     ref = node.table
+    found = _find(session, ref)
     name, schema = ref.name[-1], ref.name[-2] if len(ref.name) > 1 else None
-    found = session.block.catalog.find_relation(name, schema, session.info.search_path)
     if found is None:
         if find_virtual(name, schema, session.info.search_path) is not None:
             raise WrongObjectType(f'cannot copy to system relation "{name}"')
@@ -137,12 +145,11 @@ def _source(session: Session, node: u.Copy) -> Statement:
         if not isinstance(node.query, Query):
             raise FeatureNotSupported("COPY of a data change with RETURNING is not supported")
         return statement_of_tree(node.query, "COPY")
-    name = node.table.name[-1] if node.table is not None else ""
-    schema = node.table.name[-2] if node.table is not None and len(node.table.name) > 1 else None
-    found = session.block.catalog.find_relation(name, schema, session.info.search_path)
+    assert node.table is not None, "COPY without a query has a table"
+    found = _find(session, node.table)
     if isinstance(found, ViewDesc):
         raise WrongObjectType(
-            f'cannot copy from view "{name}"', hint="Try the COPY (SELECT ...) TO variant."
+            f'cannot copy from view "{found.name}"', hint="Try the COPY (SELECT ...) TO variant."
         )
     if isinstance(found, TableDesc):
         columns = ", ".join(map(_quoted, _column_names(found, node)))

@@ -45,6 +45,7 @@ from sqlnode.session.as_of import enter_past, planning
 from sqlnode.session.describe import described_columns, plan_description
 from sqlnode.session.portal import Portal, PreparedStatement
 from sqlnode.session.run_plan import portal_tag, require_allowed, run_plan, take_rows
+from sqlnode.session.schema_follow import newest_plan
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import run_statement
 from sqlnode.session.transaction_block import BlockState
@@ -73,8 +74,10 @@ async def prepare(
     statement = statements[0] if statements else EMPTY_STATEMENT
     require_allowed(session, statement)
     if statement.as_of is None:
+        if session.block.txn is None and session.engine.is_catalog_stale:
+            await session.engine.reload()
+        plan = await newest_plan(session, statement, declared)
         env = session.env()
-        plan = session.engine.plan(statement, env, declared)
     else:
         with await planning(session, statement.as_of):
             env = session.env()

@@ -11,13 +11,20 @@ have changed meanwhile goes together with what it has, or the client sees 40001.
 """
 
 from contextlib import suppress
+from typing import Final
 
-from kvapi.errors import Deadlock, SchemaChanged
+from kvapi.errors import Deadlock, SchemaChanged, WriteConflict
+from pgwire.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from sqlnode.catalog.changes import changed_relations
 from sqlnode.jobs.schema_turn import take_turn
+from sqlnode.planner import Plan
 from sqlnode.session.session import Session
 from sqlnode.session.transaction_block import TransactionBlock
+from sqlnode.statements import Statement
 from sqlnode.txn import Mark, Transaction
+
+_UNDEFINED: Final = (UndefinedTable, UndefinedColumn, InvalidSchemaName)
+Declared = tuple[int, ...]
 
 
 async def follow_schema(session: Session, mark: Mark | None) -> None:
@@ -31,8 +38,41 @@ async def follow_schema(session: Session, mark: Mark | None) -> None:
     await session.engine.reload()
     if txn.is_finished or (block.is_catalog_edited and block.has_savepoints):
         raise SchemaChanged("a transaction that has changed the schema goes on with its own")
-    _move(session, block, txn)
     await txn.retry_statement(txn.mark() if mark is None else mark)
+    _move(session, block, txn)
+
+
+async def newest_plan(session: Session, statement: Statement, declared: Declared = ()) -> Plan:
+    """Return the plan of a statement; what it names may be so new that nobody told of it yet.
+
+    Raises: SqlError, KvError.
+    """
+    try:
+        return session.engine.plan(statement, session.env(), declared)
+    except _UNDEFINED:
+        if statement.as_of is not None or not await follow_unheard(session):
+            raise
+    return session.engine.plan(statement, session.env(), declared)
+
+
+async def follow_unheard(session: Session) -> bool:
+    """Ask for a newer catalog than what statements bind against; tell whether there is now.
+
+    Another process of the tenant may just have made it. Raises: KvError.
+    """
+    block, engine = session.block, session.engine
+    if block.past is not None:
+        return False
+    await engine.kv.catalog_use()  # any answer names the newest
+    if block.base_catalog.version == engine.kv.catalog_version:
+        return False
+    if block.txn is None:
+        await engine.reload()
+        return True
+    with suppress(SchemaChanged, WriteConflict):
+        await follow_schema(session, None)
+        return True
+    return False
 
 
 async def follow_at_commit(session: Session) -> None:

@@ -14,6 +14,7 @@ from sqlnode.planner import Plan, PlanKind, literal_params
 from sqlnode.session.as_of import enter_past
 from sqlnode.session.describe import plan_description
 from sqlnode.session.run_plan import require_allowed, run_plan
+from sqlnode.session.schema_follow import newest_plan
 from sqlnode.session.session import Session
 from sqlnode.session.statement_runner import commit, run_statement
 from sqlnode.session.transaction_block import BlockState
@@ -65,11 +66,10 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
         nonlocal plan
         if statement.as_of is not None:
             await enter_past(session, statement.as_of)
-        env = session.env()
-        plan = session.engine.plan(statement, env)
+        plan = await newest_plan(session, statement)
         if plan.param_types:
             raise _no_parameter(plan)
-        params = literal_params(statement, plan, env)
+        params = literal_params(statement, plan, session.env())
         if plan.returns_rows and plan.kind is not PlanKind.UTILITY:
             out.add(plan_description(plan, ()))
         return await run_plan(session, plan, params, (), is_whole=is_whole, is_simple=True)

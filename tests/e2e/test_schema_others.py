@@ -200,3 +200,20 @@ def test_blocks_that_change_the_same_do_not(stack, changing, mine, theirs):
         if "made" in theirs:
             connection.execute("drop table made")
     changing.execute("drop table t")
+
+
+def test_a_block_sees_tables_that_came_after_its_begin(stack, changing, table):
+    """A block would have to end before it may use what another session has made for it."""
+    with stack.connect("acme") as connection:
+        connection.execute("begin")
+        connection.execute("update t set a = 0 where id = 1")
+        for number, params in enumerate((None, ())):
+            name = f"fresh_{number}"
+            changing.execute(f"create table {name} (id int)")
+            changing.execute(f"insert into {name} values (1)")
+            found = connection.execute(f"select count(*) from {name}", params, prepare=bool(number))
+            assert found.fetchone() == (1,)
+            with pytest.raises(psycopg.errors.UndefinedTable), connection.transaction():
+                connection.execute(f"select count(*) from {name}_not")
+        connection.execute("commit")
+        changing.execute("drop table fresh_0, fresh_1")
