@@ -35,7 +35,16 @@ def sqlstate(error: BaseException) -> str:
 
 def is_refusal(error: BaseException) -> bool:
     """Tell whether the server was too full to begin."""
-    return sqlstate(error).startswith(_REFUSED)
+    return tells_refusal(sqlstate(error))
+
+
+def tells_refusal(text: str) -> bool:
+    """Tell it from an SQLSTATE, or from what `describe` returned.
+
+    >>> tells_refusal("53300: sorry, too many clients already"), tells_refusal("40001: conflict")
+    (True, False)
+    """
+    return text.startswith(_REFUSED)
 
 
 def may_have_happened(error: BaseException) -> bool:

@@ -82,7 +82,7 @@ class Load:
     def succeeded(self, client: int) -> None:
         """Take note of something done now."""
         self.acknowledged += 1
-        self._heard(client)
+        self._heard(client, is_done=True)
 
     def failed(self, client: int, error: BaseException) -> None:
         """Take note of a request that failed. Connections refused count as done."""
@@ -91,11 +91,11 @@ class Load:
             text = "others"
         self.errors[text] += 1
         self.unknown += may_have_happened(error)
-        self._heard(client)
+        self._heard(client, is_done=is_refusal(error))
 
-    def _heard(self, client: int) -> None:
+    def _heard(self, client: int, *, is_done: bool) -> None:
         now_ns = monotonic_ns()
-        self.done[now_ns // BUCKET_NS] += 1
+        self.done[now_ns // BUCKET_NS] += is_done
         self._heard_ns[client] = now_ns
 
     def begin(self) -> None:

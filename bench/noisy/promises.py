@@ -10,6 +10,7 @@ from typing import Final
 
 from bench.noisy import quiet
 from bench.noisy.beside import Beside
+from bench.noisy.failures import tells_refusal
 from bench.noisy.latency import medians
 from bench.noisy.node import STALL_S_MAX, NodeSpan
 from bench.noisy.plan import MANY, NOISES, Noise, Share
@@ -47,6 +48,7 @@ def beside_checks(scenario: str, by_system: Rounds) -> Iterator[Check]:
     yield from _node_checks(scenario, rounds)
     yield _kept_check(scenario, rounds)
     yield _progress_check(noise, rounds)
+    yield _error_check(scenario, rounds)
     if (without := by_system.get(OFF)) and noise.is_worse_without:
         yield _worse_check(scenario, rounds, without)
     if others := by_system.get(POSTGRES):
@@ -120,6 +122,14 @@ def _progress_check(noise: Noise, rounds: Sequence[Beside]) -> Check:
     measured = f"{quiet_s:.2f} s and {idle_s:.2f} s ago; {stuck + unanswered} never"
     is_ok = quiet_s <= _QUIET_ANSWER_S and idle_s <= noise.answer_s
     return Check(what, measured, is_ok and not stuck and not unanswered)
+
+
+def _error_check(scenario: str, rounds: Sequence[Beside]) -> Check:
+    errors = [pair for one in rounds for pair in one.noise_errors.items()]
+    refused = sum(count for text, count in errors if tells_refusal(text))
+    others = sum(count for text, count in errors if not tells_refusal(text))
+    what = f"({scenario}) noisy clients are refused at most, and meet no other error"
+    return Check(what, f"{refused:,} refused, {others:,} other errors", not others)
 
 
 def _worse_check(scenario: str, rounds: Sequence[Beside], without: Sequence[Beside]) -> Check:

@@ -61,7 +61,7 @@ def test_neighbours_are_measured(tmp_path):
     written = json.loads((tmp_path / "report.json").read_text())
     assert [one["scenario"] for one in written["beside"]] == ["a"]
     assert all(rate > 0 for one in written["shares"] for rate in one["per_s"])
-    assert len(written["checks"]) == 7
+    assert len(written["checks"]) == 8
     assert [one["what"] for one in written["checks"] if "acknowledged" in one["what"] and one["ok"]]
 
 

@@ -111,6 +111,9 @@ def test_what_is_not_kept_is_said():
     assert "loop" in said
     (said,) = broken(beside(kept=[Kept(what="hot", acknowledged=7, unknown=0, found=6)]))
     assert "acknowledged write" in said
+    assert broken(beside(noise_errors={"53300: too many": 9})) == []
+    (said,) = broken(beside(noise_errors={"53300: too many": 9, "40001: conflict": 1}), good)
+    assert "no other error" in said
     for progress in (
         Progress(idle_s=1.1, stuck=0, quiet_idle_s=0.1, unanswered=0),
         Progress(idle_s=0.1, stuck=1, quiet_idle_s=0.1, unanswered=0),
