@@ -96,6 +96,11 @@ class IoTokens:
         """Bytes per second that may reach the disk; infinite while it has room."""
         return self._limit
 
+    @property
+    def regular_limit(self) -> float:
+        """Bytes per second that commits may write."""
+        return self._tokens.rates[IoTier.REGULAR]
+
     def try_take(self, tier: IoTier, size_bytes: int, *, now_s: float) -> bool:
         """Take tokens for a write of `size_bytes` if there are any for `tier`."""
         self._tokens.fill(now_s)

@@ -245,6 +245,13 @@ class FairQueue:
         tenant = self._tenants.get(tenant_id)
         return tenant is None or tenant.spent / tenant.weight <= _WITHIN_SHARE * self._floor
 
+    def is_below_next(self, tenant_id: int) -> bool:
+        """Tell whether a tenant spent clearly less lately than the one whose turn it is."""
+        tenant, least = self._tenants.get(tenant_id), self._least()
+        if tenant is None or least is None:
+            return tenant is None
+        return tenant.spent / tenant.weight <= _WITHIN_SHARE * least.use / least.weight
+
     def _tenant(self, tenant_id: int) -> _Tenant:
         tenant = self._tenants.get(tenant_id)
         if tenant is None:

@@ -9,7 +9,7 @@ older transaction.
     commit, staged chunk ── open? ── yes ─────────────────────────────────────────► goes on
              │ no: takes the tokens it will need, by its size
              ├─ the only tenant that writes; or tokens, and nobody waits ─────────► goes on
-             ├─ a tenant within its share: in debt if need be ────────────────────► goes on
+             ├─ a tenant well within its share: in debt if need be ───────────────► goes on
              └─ fair queue ──(tokens drip in)──► the least served tenant's first ─► goes on
     batch durable ──► what it really wrote, by the operating system: the difference is charged
 
@@ -37,6 +37,7 @@ from kvnode.admission.scheduler import Scheduler
 _SHARED_S: Final = 10.0  # tenants that write within so long compete
 _SLICE_S: Final = 0.001
 _TICK_S: Final = 0.001
+_DEBT_PART: Final = 0.1  # of the limit: who writes more waits for tokens, if it is but shortly
 _OPERATION_BYTES: Final = 16 << 10  # the path to its rows: four pages
 
 
@@ -164,7 +165,12 @@ class WriteGate:
             return True
         if self._shared_until_s <= now_s:
             return True
-        return not self.queue.waiting(tenant_id) and self.queue.is_within_share(tenant_id)
+        queue = self.queue
+        if queue.waiting(tenant_id):
+            return False
+        if queue.use_per_s(tenant_id, now_s=now_s) > _DEBT_PART * self._io.tokens.regular_limit:
+            return False
+        return queue.is_within_share(tenant_id) or queue.is_below_next(tenant_id)
 
     def _take(self, ticket: WriteTicket, tokens: float, now_s: float) -> None:
         self._io.tokens.correct(tokens, now_s=now_s)

@@ -7,31 +7,15 @@ import pytest
 
 from admission.cpu_tokens import CpuConfig, CpuTier, CpuTokens
 from admission.elastic_cpu import ElasticConfig, ElasticCpu
-from admission.io_tokens import IoConfig, IoSample, IoTier, IoTokens
 from admission.queue import FairQueue, Priority, QueueConfig, Work
 from admission.token_bucket import BucketRecord, TokenBucket, TokenRequest
 from admission.token_client import TokenClient, TokenClientConfig
 from kvapi.errors import Throttled
+from tests.scripts.admission_machine import Machine
+from tests.scripts.io_machine import IoMachine
 from tests.scripts.runner import run_script
 
 HERE = Path(__file__).parent
-
-
-class Machine:
-    """A clock that only `pass` moves; numbers as arguments."""
-
-    def __init__(self):
-        self.now_s = 0.0
-        self.setup()
-
-    def setup(self):
-        """Make what the transcript talks to."""
-
-    def __call__(self, directive):
-        if directive.name == "pass":
-            self.now_s += float(directive.words[0])
-            return f"{self.now_s:g} s"
-        return getattr(self, directive.name)(directive)
 
 
 class QueueMachine(Machine):
@@ -168,41 +152,6 @@ class CpuMachine(Machine):
         if self.granter.try_take(float(directive.get("cpu")), now_s=self.now_s):
             return "goes"
         return f"waits {self.granter.wait_s() * 1e3:.0f} ms"
-
-
-class IoMachine(Machine):
-    """Directives: io, interval, write, pass."""
-
-    def io(self, directive):
-        settings = {name: float(directive.get(name)) for name in directive.arguments}
-        self.tokens = IoTokens(IoConfig(**settings), now_s=self.now_s)
-        return "no limit"
-
-    def interval(self, directive):
-        """15 s of commits of this mean latency, this many MiB, this many times that on disk."""
-        size = int(float(directive.get("mib")) * 2**20)
-        sample, amplification = IoSample(), float(directive.get("amplification", "1"))
-        for _ in range(100):
-            sample.add(
-                latency_s=float(directive.get("latency")),
-                size_bytes=size // 100,
-                pages=int(size * amplification) // 4096 // 100,
-            )
-        self.now_s += 15
-        self.tokens.refit(sample, now_s=self.now_s)
-        limit = self.tokens.limit / 2**20
-        said = "no limit" if limit == float("inf") else f"limit {limit:.1f} MiB/s"
-        return (
-            f"score {self.tokens.score:.2f}, {said}, a byte counts {self.tokens.amplification:.1f}"
-        )
-
-    def write(self, directive):
-        """Writes of `mib` MiB, one after the other, as long as they may go."""
-        tier, size = IoTier[directive.get("tier").upper()], int(directive.get("mib")) << 20
-        count = 0
-        while count < 100 and self.tokens.try_take(tier, size, now_s=self.now_s):
-            count += 1
-        return f"{count} go, then wait {self.tokens.wait_s(tier):.2f} s"
 
 
 class BucketMachine(Machine):
