@@ -78,7 +78,7 @@ def beside_a_flood(admission):
             field.now_and_then("read", reader, 0.02, get=kv_pb2.Get(key=b"k")),
         ]
         tasks = [asyncio.ensure_future(one) for one in work]
-        found["alone"], _ = await field.during(40)
+        found["alone"], _ = await field.during(15)
         tasks.append(asyncio.ensure_future(field.flood("wild", wild)))
         await asyncio.sleep(75)  # five intervals
         found["beside"], found["counts"] = await field.during(30)
@@ -128,9 +128,9 @@ def test_who_writes_alone_never_waits():
         for admission in (True, False):
             field = Field(loop, admission=admission)
             wild = await field.stream("wild")
-            task = asyncio.ensure_future(field.flood("wild", wild))
-            await asyncio.sleep(60)
-            _, counts[admission] = await field.during(30)
+            task = asyncio.ensure_future(field.flood("wild", wild, size=64 << 10))
+            await asyncio.sleep(35)
+            _, counts[admission] = await field.during(15)
             assert field.node.core.writes.wait_count == 0
             if admission:
                 assert not field.node.core.writes.is_open, "the disk is slow"
