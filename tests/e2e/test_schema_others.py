@@ -143,7 +143,7 @@ class Client(threading.Thread):
 
 def test_many_clients_with_tables_of_their_own_never_meet(stack):
     """Tests of an application that run in parallel would fail at random."""
-    until_s = time.monotonic() + 6
+    until_s = time.monotonic() + 4
     clients = [Client(stack, number, until_s) for number in range(CLIENTS)]
     for client in clients:
         client.start()
