@@ -101,9 +101,11 @@ def test_a_flood_of_commits_leaves_the_others_their_latency(with_turns):
     alone, beside = with_turns["alone"]["quiet"], with_turns["beside"]["quiet"]
     assert alone[-1] <= 1.02 * SYNC_S
     assert len(beside) > 25
-    # A commit waits for the sync under way, for half of it on average, and for its own.
+    # A commit waits for the sync under way, for half of it on average, and for its own; both with
+    # some of the flood.
     assert mean(beside) <= 1.7 * SYNC_S, mean(beside)
-    assert beside[-1] <= 2.25 * SYNC_S, beside[-1]
+    assert beside[len(beside) // 2] <= 2 * SYNC_S
+    assert beside[-1] <= 2.4 * SYNC_S, beside[-1]
     without = beside_a_flood(False)
     assert without["waited"] == 0
     assert mean(without["beside"]["quiet"]) > 2 * mean(beside), "nothing was gained"
