@@ -4,9 +4,14 @@
 each, no file); `cpu_shares` says how far each tenant stands back, and only processes whose step
 changed are touched. From `_BATCH_STEPS` on a process also gives up preempting others when it wakes.
 
+A process of a tenant that uses next to nothing is real-time, so that it runs as soon as it wakes:
+against a nice value alone the kernel lets it wait for a tick, which is milliseconds. What it starts
+is not; and one that computes for longer at once gives it up by itself (`sqlnode.main`), before the
+next look here.
+
 Raising a priority again takes CAP_SYS_NICE or a limit (`LimitNICE=` of systemd, `ulimit -e`).
 Without it nice values stay as they are, for a process could never come back, and only SCHED_BATCH
-is used, which is free; the log says so once.
+is used, which is free; the log says so once. Real-time takes CAP_SYS_NICE or `LimitRTPRIO=`.
 
 Where the supervisor was delegated a cgroup, the processes of a tenant share one group, whose weight
 follows the tenant's weight and steps: nice values count only within a group.
@@ -14,6 +19,7 @@ follows the tenant's weight and steps: nice values count only within a group.
 
 import asyncio
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -44,12 +50,20 @@ class CpuPriority:
     """The steps that each process stands at. Owner: the event loop."""
 
     def __init__(
-        self, clock: Clock, metrics: GatewayMetrics, groups: TenantGroups | None = None
+        self,
+        clock: Clock,
+        metrics: GatewayMetrics,
+        groups: TenantGroups | None = None,
+        *,
+        with_realtime: bool = False,
     ) -> None:
         self._clock = clock
         self._groups = groups
         self._metrics = metrics
-        self._shares = CpuShares(_MEMORY_S)
+        self._shares = CpuShares(_MEMORY_S, len(os.sched_getaffinity(0)))
+        self._with_realtime = with_realtime and os_priority.may_run_realtime(
+            os_priority.REALTIME_SQL
+        )
         self._steps: dict[int, int] = {}  # of processes that have been looked at
         self._may_raise: bool | None = None  # not known before the first process
 
@@ -71,6 +85,9 @@ class CpuPriority:
             steps = self._steps[process.pid] = self._shares.steps(process.tenant_id)
             if steps != former.get(process.pid):  # the first time too: who knows how it was left
                 self._move(process, steps)
+        if self._with_realtime:
+            hurried = sum([self._hurry(process) for process, _ in alive])
+            self._metrics.realtime.set(hurried)
         if self._groups is not None:
             self._regroup(self._groups, used, weights)
         self._metrics.lowered.set(sum(1 for steps in self._steps.values() if steps))
@@ -96,6 +113,24 @@ class CpuPriority:
             os_priority.set_batch(process.pid, steps >= _BATCH_STEPS)
         except PermissionError as error:
             _log.warning("priority_refused", extra={"sql_pid": process.pid, "error": str(error)})
+
+    def _hurry(self, process: AssignedProcess) -> bool:
+        """Keep a process real-time, or not; tell which."""
+        is_prompt = self._shares.is_prompt(process.tenant_id)
+        try:
+            if is_prompt == os_priority.is_realtime(process.pid):
+                return is_prompt
+            if is_prompt:
+                os_priority.set_realtime(process.pid, os_priority.REALTIME_SQL, inherit=False)
+            else:
+                os_priority.set_normal(process.pid)
+        except ProcessLookupError:
+            return False
+        except PermissionError as error:
+            self._with_realtime = False
+            _log.info("realtime_off", extra={"reason": str(error)})
+            return False
+        return is_prompt
 
     def _may_lower(self, process: AssignedProcess) -> bool:
         if self._may_raise is None:

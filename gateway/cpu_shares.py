@@ -9,6 +9,10 @@ is idle most of the time runs at once when it wakes.
     cores used / weight   ≤ 0.1   0.2   0.4   0.8   ≥ 1.6
     steps                   0      3     6     9     12
 
+Who uses next to nothing is *prompt*: its processes may run as soon as they wake, before everybody.
+That takes a use of at most half the fair share, and of at most 0.1 cores at weight 1: all the
+prompt ones together leave half of the CPU to the others.
+
 **Invariants.** 0 ≤ steps ≤ `STEPS_MAX`. All processes of a tenant stand back alike, however many
 they are. A step is left only when the use has moved most of the way to the next one.
 
@@ -25,12 +29,14 @@ _STEPS_PER_DOUBLING: Final = 3
 _STEP: Final = 1.25
 _FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
 _SLACK: Final = 0.75  # of a step
+_ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
 
 
 @dataclass(slots=True)
 class _Tenant:
     cores: float = 0.0
     steps: int = 0
+    is_prompt: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +50,9 @@ class ProcessUse:
 class CpuShares:
     """The recent use of every tenant that has processes."""
 
-    def __init__(self, memory_s: float) -> None:
+    def __init__(self, memory_s: float, cpus: int) -> None:
         self._memory_s = memory_s
+        self._cpus = cpus
         self._tenants: dict[int, _Tenant] = {}
         self._former: dict[int, ProcessUse] = {}
         self._former_s = 0.0
@@ -72,6 +79,11 @@ class CpuShares:
             tenant.cores = tenant.cores * kept + seconds / elapsed_s * (1 - kept)
             tenant.steps = _steps(tenant, weights.get(tenant_id, 1.0))
             tenants[tenant_id] = tenant
+        active = [id_ for id_, tenant in tenants.items() if tenant.cores > _ACTIVE_CORES]
+        part = self._cpus / (2 * max(sum(weights.get(id_, 1.0) for id_ in active), 1e-9))
+        for tenant_id, tenant in tenants.items():
+            limit = weights.get(tenant_id, 1.0) * min(part, _FREE_CORES)
+            tenant.is_prompt = tenant.cores <= limit and not tenant.steps
         self._tenants = tenants
         self._former, self._former_s = dict(processes), now_s
 
@@ -84,6 +96,11 @@ class CpuShares:
         """Return how many steps of niceness a tenant's processes stand back."""
         tenant = self._tenants.get(tenant_id)
         return 0 if tenant is None else tenant.steps
+
+    def is_prompt(self, tenant_id: int) -> bool:
+        """Whether a tenant's processes may run as soon as they wake."""
+        tenant = self._tenants.get(tenant_id)
+        return tenant is not None and tenant.is_prompt
 
 
 def cpu_weight(weight: float, steps: int) -> int:

@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.binding_proof import load_secret
 from gateway.client_intake import ClientIntake, Secrets
-from gateway.config import FOREIGN_SECTIONS, Config
+from gateway.config import FOREIGN_SECTIONS, OFF, REALTIME, Config
 from gateway.control_server import ControlServer
 from gateway.cpu_priority import CpuPriority
 from gateway.http_server import HttpServer
@@ -81,7 +81,8 @@ async def _serving(
         on_watch_begun=pool.check_tenants,
     )
     groups = None if options.cpu_groups is None else TenantGroups(options.cpu_groups)
-    priority = CpuPriority(clock, metrics, groups)
+    cpu_priority = config.gateway.cpu_priority
+    priority = CpuPriority(clock, metrics, groups, with_realtime=cpu_priority == REALTIME)
     intake = ClientIntake(
         config.gateway,
         clock,
@@ -108,11 +109,13 @@ async def _serving(
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         background = [
             tasks.create_task(pool.run(logins), name="pool"),
-            tasks.create_task(priority.run(pool.assigned, logins.weights), name="priority"),
             tasks.create_task(logins.watch(), name="watch-tenants"),
             tasks.create_task(intake.accept(pg), name="accept-tcp"),
             tasks.create_task(intake.accept(pg_unix, is_trusted=True), name="accept-unix"),
         ]
+        if cpu_priority != OFF:
+            keeping = priority.run(pool.assigned, logins.weights)
+            background.append(tasks.create_task(keeping, name="priority"))
         tasks.create_task(web.run(), name="http")
         yield pool, f'{{"pg": "{bound_address(pg)}", "http": "{bound_address(http)}"}}\n'
         for task in background:

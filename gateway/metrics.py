@@ -63,6 +63,11 @@ class GatewayMetrics:
             "SQL processes that stand back, for their tenants used much CPU lately.",
             registry=registry,
         )
+        self.realtime = Gauge(
+            "insula_pool_realtime_processes",
+            "SQL processes that run as soon as they wake, for their tenants use next to nothing.",
+            registry=registry,
+        )
         self.sessions = Gauge("insula_pool_sessions", "Sessions served.", registry=registry)
         self.waiting = Gauge(
             "insula_pool_waiting_sessions", "Sessions waiting for a process.", registry=registry

@@ -40,6 +40,7 @@ from kvnode.storage.lmdb_engine import LmdbConfig, LmdbEngine
 from kvnode.tenants.lifecycle import TenantLifecycle
 from kvnode.tenants.maintenance import Maintenance
 from kvnode.txn.writer_thread import WriterThread
+from runtime import os_priority
 from runtime.address import bound_address, listen_tcp, listen_unix, parse_host_port
 from runtime.clock import SystemClock, SystemCpuClock
 from runtime.config import ConfigError, load_config
@@ -233,6 +234,18 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _become_realtime() -> None:
+    """Run as soon as there is work, with all threads: everybody waits for this process."""
+    priority = os_priority.REALTIME_SERVICE
+    is_allowed = os_priority.may_run_realtime(priority)
+    if is_allowed:
+        try:
+            os_priority.set_realtime(0, priority, inherit=True)
+        except PermissionError:  # a control group without a share of real-time
+            is_allowed = False
+    _log.info("realtime", extra={"is_allowed": is_allowed})
+
+
 def main(argv: list[str] | None = None, *, core_type: type[Core] = Core) -> int:
     """Run the process; return its exit code. Tests bring a core that is broken on purpose."""
     arguments = _parse(sys.argv[1:] if argv is None else argv)
@@ -246,6 +259,8 @@ def main(argv: list[str] | None = None, *, core_type: type[Core] = Core) -> int:
             foreign_sections=FOREIGN_SECTIONS,
         ).kvnode
         configure_logging("kvnode", level=config.log_level)
+        if config.realtime:
+            _become_realtime()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_until_stopped(arguments, config, core_type))
     except (ConfigError, KvError) as error:

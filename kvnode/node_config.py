@@ -7,7 +7,7 @@ from runtime.config_error import ConfigError
 
 ATOMIC: Final = "atomic"
 STAGED: Final = "staged"
-_NO_NUMBERS: Final = ("log_level", "range_commit", "admission")
+_NO_NUMBERS: Final = ("log_level", "range_commit", "admission", "realtime")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,6 +15,7 @@ class NodeConfig:
     """Bounds, waits and sizes. Sizes in bytes, durations in seconds."""
 
     admission: bool = True  # false: requests run as they come, whoever asks
+    realtime: bool = True  # before all normal processes, if the operating system lets it
     frame_bytes_max: int = 16 << 20
     credit_requests: int = 1024  # outstanding requests granted to each stream
     streams_max: int = 10_000

@@ -25,7 +25,14 @@ OFF: Final = "Insula, admission off"
 POSTGRES: Final = "PostgreSQL"
 _IDLE_S: Final = 60.0
 _CONNECTIONS_MAX: Final = 300  # of PostgreSQL: 50 quiet tenants have two each
-_SETTINGS: Final = {ON: "true", OFF: "false"}
+_SETTINGS: Final[dict[str, dict[str, str]]] = {
+    ON: {},
+    OFF: {  # nothing that keeps tenants apart in time, neither in the node nor at the CPU
+        "INSULA_KVNODE__ADMISSION": "false",
+        "INSULA_KVNODE__REALTIME": "false",
+        "INSULA_GATEWAY__CPU_PRIORITY": "off",
+    },
+}
 NAMES: Final = (ON, OFF, POSTGRES)
 
 
@@ -124,8 +131,7 @@ def running_systems(names: Set[str]) -> Iterator[list[System]]:
     with contextlib.ExitStack() as stack:
         systems: list[System] = []
         for name in sorted(names & _SETTINGS.keys()):
-            settings = {"INSULA_KVNODE__ADMISSION": _SETTINGS[name]}
-            started = stack.enter_context(insula_stack(idle_s=_IDLE_S, settings=settings))
+            started = stack.enter_context(insula_stack(idle_s=_IDLE_S, settings=_SETTINGS[name]))
             systems.append(Insula(name, started))
         if POSTGRES in names:
             postgres = stack.enter_context(postgres_server(_CONNECTIONS_MAX))
