@@ -21,7 +21,8 @@ tenant's SQL process took to execute the statement, commit and waiting included,
 The noisy clients run at the lowest OS priority, the quiet one before all others where it may.
 *Admission off* also leaves all processes at the same OS priority. The KV node's figures: the most
 memory that it had to itself; a *stall* is more than 5 ms of CPU at a stretch on its loop, as a
-timer sees it that ticks every 5 ms; *late* is how late that timer came at worst, waiting for a CPU included."""
+timer sees it that ticks every 5 ms; *late* is how late that timer came at worst,
+waiting for a CPU included."""
 DRIFT_MAX: Final = 1.25
 
 
