@@ -69,7 +69,7 @@ class StageRequests:
         if core.staged_bytes and core.staged_bytes + size > core.config.staged_bytes_node_max:
             raise Throttled("too many staged bytes are under way", number=_WAIT_MS)
 
-        def answer(error: KvError | None) -> None:
+        def answer(chunk: StageRequest, error: KvError | None) -> None:
             self._bytes -= size
             core.staged_bytes -= size
             self._answer(request_id, chunk.cpu_s, error)
@@ -93,7 +93,7 @@ class StageRequests:
         try:
             self._intents.stage(chunk)
         except KvError as error:
-            answer(error)
+            chunk.settle(error)
 
     def _answer(self, request_id: int, cpu_s: float, error: KvError | None) -> None:
         session = self._session

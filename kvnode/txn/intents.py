@@ -187,7 +187,7 @@ class Intents:
         if existing is not None:
             exists = KeyExists("the key exists", key=txn.tenant.keyspace.strip(existing))
             txn.queue.popleft()
-            self._group.after_queued(lambda: request.answer(exists))
+            self._group.after_queued(lambda: request.settle(exists))
         elif self._group.is_full:
             return self._refuse(txn, request, Throttled("too many writes wait", number=10))
         else:
@@ -223,7 +223,7 @@ class Intents:
             self._writes.cancel(request.ticket)
             self._writes.give_back(request.ticket)
             self._schedule(txn)
-        request.answer(error)
+        request.settle(error)
 
     def _look_again(self, txn: StagedTxn, request: StageRequest) -> None:
         def durable() -> None:
@@ -237,7 +237,7 @@ class Intents:
         txn.queue.popleft()
         if request.ticket is not None:
             self._writes.give_back(request.ticket)
-        request.answer(error)
+        request.settle(error)
         return True
 
     def _write(self, txn: StagedTxn, request: StageRequest, keys: list[bytes]) -> None:
@@ -276,7 +276,7 @@ class Intents:
                 del staging[key]  # else a later chunk holds it as well
         if error is None and not txn.is_over:
             self._locks.table.hand_to_intents(txn.owner, keys)
-        request.answer(error)
+        request.settle(error)
         txn.tell_quiet()
 
     # --- the transaction's course ---------------------------------------------------------------

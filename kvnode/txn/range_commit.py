@@ -106,7 +106,7 @@ class RangeCommits:
                 statement=_STATEMENT,
                 size_bytes=0,
                 rank=_rank(self._locks, request),
-                answer=lambda error: self._prewritten(request, error),
+                answer=lambda _, error: self._prewritten(request, error),
             )
         return chunk
 

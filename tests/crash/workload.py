@@ -154,7 +154,9 @@ class Workload:
                 absent_keys=(),
                 statement="",
                 size_bytes=10_000,
-                answer=lambda error: done.set_exception(error) if error else done.set_result(None),
+                answer=lambda _, error: (
+                    done.set_exception(error) if error else done.set_result(None)
+                ),
             )
         )
         await done

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from runtime.os_priority import may_raise_to
+from runtime.os_priority import REALTIME_SQL, is_realtime, may_raise_to, may_run_realtime
 from tests.e2e.stack import wait_until
 
 pytestmark = pytest.mark.e2e
@@ -38,9 +38,10 @@ def test_a_busy_tenant_stands_back_and_returns(stack):
             assert os.sched_getscheduler(wild_pid) == os.SCHED_BATCH
             mild.execute("select 1")
             assert nice(mild_pid) == 5
+            assert not may_run_realtime(REALTIME_SQL) or is_realtime(mild_pid)
             assert "insula_pool_lowered_processes 1.0" in stack.http("/metrics")[1]
         finally:
             stop.set()
             work.join(60)
         wait_until(lambda: nice(wild_pid) == 5, 30, "it comes back")
-        assert os.sched_getscheduler(wild_pid) == os.SCHED_OTHER
+        wait_until(lambda: os.sched_getscheduler(wild_pid) != os.SCHED_BATCH, 30, "fully")

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.cpu_priority import AssignedProcess, CpuPriority
 from gateway.metrics import GatewayMetrics
+from runtime import os_priority
 from runtime.cgroup import TenantGroups
 from runtime.clock import ManualClock
 from tests.fakes.cgroup_path import CgroupPath
@@ -32,8 +33,9 @@ def tenants(tmp_path):
     return group
 
 
-def priority(groups):
-    return CpuPriority(ManualClock(), GatewayMetrics(CollectorRegistry()), groups)
+def priority(groups=None, *, with_realtime=False):
+    metrics = GatewayMetrics(CollectorRegistry())
+    return CpuPriority(ManualClock(), metrics, groups, with_realtime=with_realtime)
 
 
 def test_groups_follow_tenants(process, tenants):
@@ -58,3 +60,34 @@ def test_groups_that_fail_are_given_up_quietly(process, tenants, caplog):
         keeper.tick([process], {})
     (said,) = [record for record in caplog.records if record.message == "cpu_groups_off"]
     assert said.levelno == logging.INFO
+
+
+@pytest.mark.skipif(
+    not os_priority.may_run_realtime(os_priority.REALTIME_SQL), reason="takes CAP_SYS_NICE"
+)
+def test_an_idle_tenant_is_real_time_and_others_are_not(process):
+    """A quiet tenant would wait for the kernel's tick behind a wild one."""
+    keeper = priority(with_realtime=True)
+    keeper.tick([process], {})
+    assert os_priority.is_realtime(process.pid)
+    os_priority.set_normal(process.pid)  # as it does itself after a long computation
+    keeper.tick([process], {})
+    assert os_priority.is_realtime(process.pid)
+    priority(with_realtime=False).tick([process], {})
+    assert not os_priority.is_realtime(process.pid)
+
+
+def test_real_time_that_is_refused_is_given_up_quietly(process, caplog, monkeypatch):
+    """A container without the right would log a refusal four times a second."""
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(os_priority, "may_run_realtime", lambda _: True)
+    monkeypatch.setattr(os_priority, "is_realtime", lambda _: False)
+
+    def refuse(*_, **__):
+        raise PermissionError("no")
+
+    monkeypatch.setattr(os_priority, "set_realtime", refuse)
+    keeper = priority(with_realtime=True)
+    for _ in range(3):
+        keeper.tick([process], {})
+    assert [record.message for record in caplog.records].count("realtime_off") == 1

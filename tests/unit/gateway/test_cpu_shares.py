@@ -11,7 +11,7 @@ class Machine:
     """Tenants that keep a number of cores busy, sampled four times a second."""
 
     def __init__(self, weights=None):
-        self.shares = CpuShares(memory_s=2.0)
+        self.shares = CpuShares(memory_s=2.0, cpus=2)
         self.now_s = 100.0
         self.used_s = {}
         self.weights = weights or {}
@@ -76,3 +76,23 @@ def test_a_process_that_is_new_or_changes_hands_starts_from_nothing():
     machine.used_s[1] = 900.0
     assert machine.run(0.25, p1_1=0.0)[-1] == {QUIET: 0, BUSY: 0}
     assert machine.shares.cores(BUSY) == 0.0
+
+
+def test_who_needs_next_to_nothing_is_prompt():
+    """A row a second would wait for the kernel's tick behind whoever computes."""
+    machine = Machine()
+    machine.run(20, p1_1=0.02, p2_2=0.9)
+    assert machine.shares.is_prompt(QUIET)
+    assert not machine.shares.is_prompt(BUSY)
+    machine.run(20, p1_1=0.2, p2_2=0.9)
+    assert not machine.shares.is_prompt(QUIET)
+
+
+def test_the_prompt_ones_leave_half_of_the_cpu_to_the_others():
+    """Fifty tenants that each use a little would stop everybody who is not among them."""
+    for cores in (0.01, 0.019, 0.021, 0.1):
+        machine = Machine()
+        machine.run(20, **{f"p{t}_{t}": cores for t in range(10, 60)})
+        prompt = [t for t in range(10, 60) if machine.shares.is_prompt(t)]
+        assert cores * len(prompt) <= 1.0
+        assert bool(prompt) is (cores <= 0.02)

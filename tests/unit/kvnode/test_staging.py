@@ -1,6 +1,7 @@
 """Staging on a simulated node: locks, heartbeats, limits, who sees what."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -16,6 +17,7 @@ from kvapi.errors import (
 from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import Table
+from kvnode.txn.layers import StageRequest
 from tests.kv_blocks import block_rows
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
@@ -54,6 +56,20 @@ async def test_a_staged_row_is_locked_without_an_entry(node, stream, tenant_id):
     assert await value(other, b"k002") == b"small"
     assert await value(other, b"k003") == b"v"
     assert node.core.locks.table.intents is None
+
+
+@simulated
+async def test_a_staged_chunk_is_freed_at_once(node, stream, tenant_id):
+    """Python's collector would free a hundred chunks at a time, and hold the loop for 10 ms."""
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            await stage(stream, {b"k%03d" % number: b"v"})
+        alive = sum(isinstance(each, StageRequest) for each in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 1
 
 
 @simulated

@@ -66,6 +66,60 @@ def test_batch_comes_and_goes(child):
     assert os.sched_getscheduler(child) == os.SCHED_OTHER
 
 
+may_be_realtime = pytest.mark.skipif(
+    not os_priority.may_run_realtime(os_priority.REALTIME_SQL),
+    reason="real-time takes CAP_SYS_NICE or RLIMIT_RTPRIO, and a second CPU",
+)
+BURST = """
+import sys, time
+from runtime import os_priority
+os_priority.limit_realtime(0.01)
+os_priority.set_realtime(0, os_priority.REALTIME_SQL, inherit=False)
+for _ in range(2):
+    end = time.thread_time() + 5
+    while os_priority.is_realtime(0):
+        assert time.thread_time() < end, "real-time for five seconds"
+    print(time.thread_time() - end + 5, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@may_be_realtime
+def test_a_long_computation_ends_real_time_by_itself():
+    """A query that suddenly computes would hold a CPU against everybody until somebody looks."""
+    command = [sys.executable, "-c", BURST]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(2):  # given again, it ends again
+            assert float(process.stdout.readline()) < 0.5
+            assert not os_priority.is_realtime(process.pid)
+            os_priority.set_realtime(process.pid, os_priority.REALTIME_SQL, inherit=False)
+            process.stdin.write("go\n")
+            process.stdin.flush()
+    assert process.returncode == 0
+
+
+@may_be_realtime
+def test_real_time_is_not_inherited_unless_that_is_wanted(child):
+    """Each thread of DuckDB would come before every other tenant."""
+    os_priority.set_realtime(child, os_priority.REALTIME_SQL, inherit=False)
+    assert os_priority.is_realtime(child)
+    assert os.sched_getscheduler(child) & os.SCHED_RESET_ON_FORK
+    os_priority.set_batch(child, True)
+    assert not os_priority.is_realtime(child)
+
+
+def test_real_time_takes_a_right_and_a_second_cpu(monkeypatch):
+    """On a single CPU whoever is real-time would leave nothing to those that it waits for."""
+    status = "Name:\tx\nCapEff:\t0000000000000000\n"
+    monkeypatch.setattr("runtime.os_priority.Path.read_text", lambda path: status)
+    for soft, cpus, may in ((0, 2, False), (1, 2, False), (2, 2, True), (2, 1, False)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
+        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cpus=cpus: set(range(cpus)))
+        assert os_priority.may_run_realtime(2) is may
+
+
 def test_cpu_time_of_another_process(child):
     """Tenants would be charged for nothing, or for each other."""
     assert 0.0 < os_priority.cpu_s(child) < 10.0
