@@ -59,14 +59,10 @@ class GatewayMetrics:
             "insula_pool_processes", "SQL processes by state.", ["state"], registry=registry
         )
         self.lowered = Gauge(
-            "insula_pool_lowered_processes",
-            "SQL processes that stand back, for their tenants used much CPU lately.",
-            registry=registry,
+            "insula_pool_lowered_processes", "SQL processes that stand back.", registry=registry
         )
         self.realtime = Gauge(
-            "insula_pool_realtime_processes",
-            "SQL processes that run as soon as they wake, for their tenants use next to nothing.",
-            registry=registry,
+            "insula_pool_realtime_processes", "SQL processes that are prompt.", registry=registry
         )
         self.sessions = Gauge("insula_pool_sessions", "Sessions served.", registry=registry)
         self.waiting = Gauge(
