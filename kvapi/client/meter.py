@@ -8,7 +8,8 @@ answered; what failed costs nothing.
     request   a key that is read, locked or written; a scan is one
     bytes     of values read, or of keys and values written, as the KV node or the frame counts them
     KV CPU    what the node has measured: scans, reads of several keys, long validations, and what
-              writing took in the writer thread; the rest is in the prices of batch and request
+              large writes took in the writer thread; small requests are in the prices of batch and
+              request
 
 What they cost is in admission/cost_model.py.
 """

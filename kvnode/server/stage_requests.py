@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from kvapi.errors import BadRequest, KvError, Throttled
 from kvapi.pb import kv_pb2
 from kvnode.server.lock_requests import LockRequests, txn_id_of
-from kvnode.server.writes import parse_writes
+from kvnode.server.writes import parse_writes, reported_us
 from kvnode.txn.layers import StagedTxn, StageRequest
 from kvnode.txn.lock_queue import Owner
 
@@ -105,7 +105,7 @@ class StageRequests:
             return
         response = session.respond(request_id)
         response.done.SetInParent()
-        response.cpu_us = int(cpu_s * 1e6)
+        response.cpu_us = reported_us(cpu_s)
 
     def _unstage(self, request: kv_pb2.Request) -> None:
         session, request_id = self._session, request.id

@@ -18,7 +18,7 @@ from kvapi.spans import Span
 from kvnode.admission.lane import ELASTIC, HIGH
 from kvnode.server.lock_requests import LockRequests, txn_id_of
 from kvnode.server.stage_requests import StageRequests
-from kvnode.server.writes import parse_writes
+from kvnode.server.writes import parse_writes, reported_us
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
 from kvnode.txn.lock_queue import Owner
@@ -115,7 +115,7 @@ class WriteRequests:
             raise conflict(session.tenant, validation, changed)
         response = session.respond(request_id)
         response.read_ts = max(self._core.timeline.durable_ts, validation.read_ts)
-        response.cpu_us = int(validation.cpu_s * 1e6)
+        response.cpu_us = reported_us(validation.cpu_s)
         response.done.SetInParent()
 
     def _commit(self, request: kv_pb2.Request) -> None:
@@ -192,7 +192,7 @@ class WriteRequests:
         response.commit.commit_ts = commit_ts
         if commit is not None:
             validated_s = commit.validation.cpu_s if commit.validation is not None else 0.0
-            response.cpu_us = int((commit.cpu_s + validated_s) * 1e6)
+            response.cpu_us = reported_us(commit.cpu_s + validated_s)
 
     def _give_up(self, owner: Owner) -> None:
         """End a transaction that did not come as far as the sequencer."""

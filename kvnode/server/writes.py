@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
 _ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one row
+_REPORTED_S: Final = 0.001  # a quantum
 
 
 class Written(NamedTuple):
@@ -19,6 +20,14 @@ class Written(NamedTuple):
     puts: dict[bytes, bytes]
     deletes: dict[bytes, None]
     size_bytes: int
+
+
+def reported_us(cpu_s: float) -> int:
+    """Return the CPU time that an answer reports: of long work only.
+
+    The fixed prices of small requests stand for theirs, and the same statement costs the same.
+    """
+    return int(cpu_s * 1e6) if cpu_s >= _REPORTED_S else 0
 
 
 def parse_writes(

@@ -159,7 +159,7 @@ class Intents:
         lock = request.lock_request
         if request.is_waiting or (lock is not None and not lock.is_settled):
             return False
-        if request.ticket is None and not self._writes.is_open and not txn.is_over:
+        if lock is None and request.ticket is None and not (self._writes.is_open or txn.is_over):
             return self._ask(txn, request)
         error = lock.error if lock is not None else None
         if error is not None and error.key:
