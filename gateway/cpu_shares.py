@@ -10,8 +10,8 @@ is idle most of the time runs at once when it wakes.
     steps                   0      3     6     9     12
 
 Who uses next to nothing is *prompt*: its processes may run as soon as they wake, before everybody.
-That takes a use of at most half the fair share, and of at most 0.1 cores at weight 1: all the
-prompt ones together leave half of the CPU to the others.
+That takes a use of at most half the fair share, and of at most a quarter of a core at weight 1: all
+the prompt ones together leave half of the CPU to the others.
 
 **Invariants.** 0 ≤ steps ≤ `STEPS_MAX`. All processes of a tenant stand back alike, however many
 they are. A step is left only when the use has moved most of the way to the next one.
@@ -29,6 +29,7 @@ _STEPS_PER_DOUBLING: Final = 3
 _STEP: Final = 1.25
 _FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
 _SLACK: Final = 0.75  # of a step
+_PROMPT_CORES: Final = 0.25  # at weight 1
 _ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
 
 
@@ -82,8 +83,8 @@ class CpuShares:
         active = [id_ for id_, tenant in tenants.items() if tenant.cores > _ACTIVE_CORES]
         part = self._cpus / (2 * max(sum(weights.get(id_, 1.0) for id_ in active), 1e-9))
         for tenant_id, tenant in tenants.items():
-            limit = weights.get(tenant_id, 1.0) * min(part, _FREE_CORES)
-            tenant.is_prompt = tenant.cores <= limit and not tenant.steps
+            limit = weights.get(tenant_id, 1.0) * min(part, _PROMPT_CORES)
+            tenant.is_prompt = tenant.cores <= limit
         self._tenants = tenants
         self._former, self._former_s = dict(processes), now_s
 

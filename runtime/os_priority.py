@@ -19,8 +19,9 @@ from typing import Final
 _CAP_SYS_NICE: Final = 1 << 23
 _NICE_OF_LIMIT: Final = 20  # RLIMIT_NICE is 20 minus the lowest nice value
 _CPU_CLOCK_OF_PROCESS: Final = 2  # CPUCLOCK_SCHED, of all threads
+REALTIME_SQL: Final = 3  # of tenants that use next to nothing
 REALTIME_SERVICE: Final = 2  # of what all tenants wait for
-REALTIME_SQL: Final = 1
+REALTIME_WRITER: Final = 1
 _RESET_ON_FORK: Final = os.SCHED_RESET_ON_FORK
 
 

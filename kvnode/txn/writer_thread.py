@@ -7,6 +7,7 @@ from queue import SimpleQueue
 
 from kvnode.storage.engine import Engine
 from kvnode.txn.group_commit import Operation, Report, write_batch
+from runtime import os_priority
 from runtime.thread_use import ThreadUse, thread_use
 
 _Job = tuple[Sequence[Operation], Report]
@@ -40,6 +41,8 @@ class WriterThread:
         self._thread.join()
 
     def _work(self) -> None:
+        if os_priority.is_realtime(0):  # behind the event loop: a bulk batch takes milliseconds
+            os_priority.set_realtime(0, os_priority.REALTIME_WRITER, inherit=True)
         seen = self._use()
         while (job := self._jobs.get()) is not None:
             operations, report = job

@@ -84,7 +84,7 @@ def test_who_needs_next_to_nothing_is_prompt():
     machine.run(20, p1_1=0.02, p2_2=0.9)
     assert machine.shares.is_prompt(QUIET)
     assert not machine.shares.is_prompt(BUSY)
-    machine.run(20, p1_1=0.2, p2_2=0.9)
+    machine.run(20, p1_1=0.3, p2_2=0.9)
     assert not machine.shares.is_prompt(QUIET)
 
 
