@@ -47,8 +47,8 @@ class EarlyAnswers(Core):
 
         def answered(operation):
             if isinstance(operation, CommitOperation):
-                finish, operation.on_finish = operation.on_finish, lambda error: None
-                self.loop.call_soon(finish, None)
+                finish, operation.on_finish = operation.on_finish, never
+                self.loop.call_soon(finish, operation, None)
             submit(operation)
 
         self.group.submit = answered
