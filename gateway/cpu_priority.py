@@ -18,6 +18,7 @@ follows the tenant's weight and steps: nice values count only within a group.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -86,7 +87,11 @@ class CpuPriority:
             if steps != former.get(process.pid):  # the first time too: who knows how it was left
                 self._move(process, steps)
         if self._with_realtime:
-            hurried = sum([self._hurry(process) for process, _ in alive])
+            try:
+                hurried = sum([self._hurry(process) for process, _ in alive])
+            except PermissionError as error:
+                self._give_up_realtime(alive, error)
+                hurried = 0
             self._metrics.realtime.set(hurried)
         if self._groups is not None:
             self._regroup(self._groups, used, weights)
@@ -115,7 +120,7 @@ class CpuPriority:
             _log.warning("priority_refused", extra={"sql_pid": process.pid, "error": str(error)})
 
     def _hurry(self, process: AssignedProcess) -> bool:
-        """Keep a process real-time, or not; tell which."""
+        """Keep a process real-time, or not; tell which. Raises: PermissionError."""
         is_prompt = self._shares.is_prompt(process.tenant_id)
         try:
             if is_prompt == os_priority.is_realtime(process.pid):
@@ -126,11 +131,16 @@ class CpuPriority:
                 os_priority.set_normal(process.pid)
         except ProcessLookupError:
             return False
-        except PermissionError as error:
-            self._with_realtime = False
-            _log.info("realtime_off", extra={"reason": str(error)})
-            return False
         return is_prompt
+
+    def _give_up_realtime(
+        self, alive: Iterable[tuple[AssignedProcess, ProcessUse]], error: PermissionError
+    ) -> None:
+        self._with_realtime = False
+        _log.info("realtime_off", extra={"reason": str(error)})
+        for process, _ in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os_priority.set_normal(process.pid)
 
     def _may_lower(self, process: AssignedProcess) -> bool:
         if self._may_raise is None:

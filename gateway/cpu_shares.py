@@ -11,7 +11,8 @@ is idle most of the time runs at once when it wakes.
 
 Who uses next to nothing is *prompt*: its processes may run as soon as they wake, before everybody.
 That takes a use of at most half the fair share, and of at most a quarter of a core at weight 1: all
-the prompt ones together leave half of the CPU to the others.
+the prompt ones together leave half of the CPU to the others. Nobody is who has just come, or was
+busy between the last two samples.
 
 **Invariants.** 0 ≤ steps ≤ `STEPS_MAX`. All processes of a tenant stand back alike, however many
 they are. A step is left only when the use has moved most of the way to the next one.
@@ -30,6 +31,7 @@ _STEP: Final = 1.25
 _FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
 _SLACK: Final = 0.75  # of a step
 _PROMPT_CORES: Final = 0.25  # at weight 1
+_BURST_CORES: Final = 0.5  # between two samples; who used more was not waiting for its turn
 _ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
 
 
@@ -38,6 +40,7 @@ class _Tenant:
     cores: float = 0.0
     steps: int = 0
     is_prompt: bool = False
+    looks: int = 0  # samples since it came
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +81,15 @@ class CpuShares:
         for tenant_id, seconds in used_s.items():
             tenant = self._tenants.get(tenant_id) or _Tenant()
             tenant.cores = tenant.cores * kept + seconds / elapsed_s * (1 - kept)
+            tenant.looks += 1
             tenant.steps = _steps(tenant, weights.get(tenant_id, 1.0))
             tenants[tenant_id] = tenant
         active = [id_ for id_, tenant in tenants.items() if tenant.cores > _ACTIVE_CORES]
         part = self._cpus / (2 * max(sum(weights.get(id_, 1.0) for id_ in active), 1e-9))
         for tenant_id, tenant in tenants.items():
             limit = weights.get(tenant_id, 1.0) * min(part, _PROMPT_CORES)
-            tenant.is_prompt = tenant.cores <= limit
+            is_calm = used_s[tenant_id] <= elapsed_s * _BURST_CORES and tenant.looks > 1
+            tenant.is_prompt = tenant.cores <= limit and is_calm
         self._tenants = tenants
         self._former, self._former_s = dict(processes), now_s
 

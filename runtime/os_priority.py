@@ -63,6 +63,11 @@ def set_normal(thread: int) -> None:
     _set_policy(thread, os.SCHED_OTHER)
 
 
+def take_main_nice() -> None:
+    """Give the calling thread the nice value of its process's main thread."""
+    os.setpriority(os.PRIO_PROCESS, 0, os.getpriority(os.PRIO_PROCESS, os.getpid()))
+
+
 def is_realtime(thread: int) -> bool:
     """Whether a thread is real-time. Raises: ProcessLookupError."""
     return os.sched_getscheduler(thread) & ~_RESET_ON_FORK == os.SCHED_RR
@@ -71,13 +76,18 @@ def is_realtime(thread: int) -> bool:
 def limit_realtime(seconds: float) -> None:
     """Make the main thread normal when it has computed for so long at once as real-time.
 
-    The kernel counts in ticks of some milliseconds. It only ever gives priority up, so a process
-    needs no right for it. Source: getrlimit(2), RLIMIT_RTTIME.
+    The kernel counts in ticks of some milliseconds, and Python looks between two steps of its own:
+    a long call into C runs to its end. It only ever gives priority up, so a process needs no right
+    for it. Source: getrlimit(2), RLIMIT_RTTIME.
     """
     soft_us = int(seconds * 1e6)
+    _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
 
     def renew() -> None:
-        resource.setrlimit(resource.RLIMIT_RTTIME, (soft_us, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_RTTIME, (soft_us, hard))
+
+    if hard != resource.RLIM_INFINITY and hard <= 2 * soft_us:
+        return  # who set that limit lets nobody be real-time for long
 
     def exceeded(_: int, __: object) -> None:
         set_normal(0)

@@ -13,6 +13,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn
 
 import uvloop
@@ -84,6 +85,8 @@ def _leave_zygote(options: ProcessOptions) -> None:
 
 async def _serve(options: ProcessOptions, make_serving: MakeServing) -> None:
     loop = asyncio.get_running_loop()
+    # What a real-time thread starts has nice value 0, before all tenants.
+    loop.set_default_executor(ThreadPoolExecutor(initializer=os_priority.take_main_nice))
     lifeline = "" if options.lifeline_fd is None else str(options.lifeline_fd)
     stop = stop_event(loop, {LIFELINE_ENV: lifeline})
     serving = make_serving(options)

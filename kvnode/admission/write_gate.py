@@ -130,12 +130,18 @@ class WriteGate:
         self._left(ticket)
         return True
 
-    def give_back(self, ticket: WriteTicket) -> None:
-        """Undo what was charged for a write that came to nothing."""
-        if (taken := ticket.hand_over()) > 0:
+    def give_back(self, ticket: WriteTicket | None) -> None:
+        """Undo what was charged for a write that came to nothing; None: it did not ask."""
+        if ticket is not None and (taken := ticket.hand_over()) > 0:
             now_s = self._scheduler.now()
             self._io.tokens.correct(-taken, now_s=now_s)
             self.queue.charge(ticket.tenant_id, -taken, now_s=now_s)
+            self.look()
+
+    def look(self) -> None:
+        """Let go on whom the tokens suffice for: some came back before the timer ends."""
+        if len(self.queue) and self._has_tokens(self._scheduler.now()):
+            self._again(0.0)
 
     def ended(self, batch: Sequence[Charged], written_bytes: float, size_bytes: int) -> float:
         """Charge a batch for what it wrote, split by size; return what it had taken before."""
@@ -213,6 +219,8 @@ class WriteGate:
             self._again(self._io.tokens.wait_s(IoTier.REGULAR))
 
     def _left(self, ticket: WriteTicket) -> None:
+        if ticket.work is not None:
+            ticket.work.payload = None  # the queue may keep it until its deadline
         ticket.work = None
         left = self._waiting_bytes.pop(ticket.tenant_id, 0) - ticket.size_bytes
         if left:

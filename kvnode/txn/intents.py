@@ -187,6 +187,7 @@ class Intents:
         if existing is not None:
             exists = KeyExists("the key exists", key=txn.tenant.keyspace.strip(existing))
             txn.queue.popleft()
+            self._writes.give_back(request.ticket)
             self._group.after_queued(lambda: request.settle(exists))
         elif self._group.is_full:
             return self._refuse(txn, request, Throttled("too many writes wait", number=10))
@@ -235,8 +236,7 @@ class Intents:
 
     def _refuse(self, txn: StagedTxn, request: StageRequest, error: KvError) -> bool:
         txn.queue.popleft()
-        if request.ticket is not None:
-            self._writes.give_back(request.ticket)
+        self._writes.give_back(request.ticket)
         request.settle(error)
         return True
 

@@ -89,6 +89,7 @@ class StageRequest:
 
     def settle(self, error: KvError | None) -> None:
         """Answer it."""
+        self.ticket = None  # it refers to the chunk
         self.answer(self, error)
 
 

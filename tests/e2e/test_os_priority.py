@@ -42,7 +42,8 @@ def test_a_busy_tenant_stands_back_and_returns(stack):
             assert policy(wild_pid) == os.SCHED_BATCH
             mild.execute("select 1")
             assert nice(mild_pid) == 5
-            assert not may_run_realtime(REALTIME_SQL) or is_realtime(mild_pid)
+            if may_run_realtime(REALTIME_SQL):
+                wait_until(lambda: is_realtime(mild_pid), 30, "the quiet one runs when it wakes")
             assert "insula_pool_lowered_processes 1.0" in stack.http("/metrics")[1]
         finally:
             stop.set()

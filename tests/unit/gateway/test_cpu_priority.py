@@ -33,9 +33,9 @@ def tenants(tmp_path):
     return group
 
 
-def priority(groups=None, *, with_realtime=False):
+def priority(groups=None, *, with_realtime=False, clock=None):
     metrics = GatewayMetrics(CollectorRegistry())
-    return CpuPriority(ManualClock(), metrics, groups, with_realtime=with_realtime)
+    return CpuPriority(clock or ManualClock(), metrics, groups, with_realtime=with_realtime)
 
 
 def test_groups_follow_tenants(process, tenants):
@@ -67,7 +67,11 @@ def test_groups_that_fail_are_given_up_quietly(process, tenants, caplog):
 )
 def test_an_idle_tenant_is_real_time_and_others_are_not(process):
     """A quiet tenant would wait for the kernel's tick behind a wild one."""
-    keeper = priority(with_realtime=True)
+    clock = ManualClock()
+    keeper = priority(with_realtime=True, clock=clock)
+    keeper.tick([process], {})
+    assert not os_priority.is_realtime(process.pid), "nothing is known of it yet"
+    clock.advance(0.25)
     keeper.tick([process], {})
     assert os_priority.is_realtime(process.pid)
     os_priority.set_normal(process.pid)  # as it does itself after a long computation
@@ -87,7 +91,9 @@ def test_real_time_that_is_refused_is_given_up_quietly(process, caplog, monkeypa
         raise PermissionError("no")
 
     monkeypatch.setattr(os_priority, "set_realtime", refuse)
-    keeper = priority(with_realtime=True)
+    clock = ManualClock()
+    keeper = priority(with_realtime=True, clock=clock)
     for _ in range(3):
+        clock.advance(0.25)
         keeper.tick([process], {})
     assert [record.message for record in caplog.records].count("realtime_off") == 1

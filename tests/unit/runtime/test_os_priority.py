@@ -70,6 +70,25 @@ may_be_realtime = pytest.mark.skipif(
     not os_priority.may_run_realtime(os_priority.REALTIME_SQL),
     reason="real-time takes CAP_SYS_NICE or RLIMIT_RTPRIO, and a second CPU",
 )
+NICE = """
+import os, threading
+from runtime import os_priority
+os.nice(5)
+if os_priority.may_run_realtime(os_priority.REALTIME_SQL):
+    os_priority.set_realtime(0, os_priority.REALTIME_SQL, inherit=False)
+def work():
+    os_priority.take_main_nice()
+    print(os.getpriority(os.PRIO_PROCESS, 0) - os.getpriority(os.PRIO_PROCESS, os.getpid()))
+threading.Thread(target=work).start()
+"""
+
+
+def test_threads_of_a_prompt_process_are_as_nice_as_it_was():
+    """The kernel gives them nice 0: a quiet tenant's one report would come before all others."""
+    done = subprocess.run([sys.executable, "-c", NICE], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
+
+
 BURST = """
 import sys, time
 from runtime import os_priority
