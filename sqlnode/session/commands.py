@@ -181,7 +181,7 @@ async def _set_constraints(session: Session, node: u.SetConstraints) -> str:
         session.out.notice(
             "WARNING", "SET CONSTRAINTS can only be used in transaction blocks", sqlstate="25P01"
         )
-    txn = block.ensure()
+    txn = block.begin_work()
     oids = None if not node.names else [_deferrable(session, name) for name in node.names]
     if oids is None:
         txn.deferred.set_all(deferred=node.deferred)

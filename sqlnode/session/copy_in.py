@@ -25,7 +25,7 @@ async def copy_from_client(
     session: Session, bound: Insert, column_names: Sequence[str], options: CopyOptions
 ) -> int:
     """Load what the client sends; return the row count. Raises: SqlError, KvError."""
-    txn = session.block.ensure()
+    txn = session.block.begin_work()
     txn.used.add(session.block.catalog.tied_by_keys(bound.table.id))
     txn.statement = f"COPY {bound.table.name} FROM STDIN"
     reader = CopyReader(options, bound.table.name, column_names)

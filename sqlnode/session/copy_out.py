@@ -18,7 +18,7 @@ async def copy_to_client(session: Session, plan: Plan, options: CopyOptions) -> 
         plan.column_oids,
         session.parameters.settings,
     )
-    txn = session.block.ensure()
+    txn = session.block.begin_work()
     txn.used.add(plan.relations)
     txn.statement = plan.text
     out.add(copy_out_response(len(plan.columns)))

@@ -73,7 +73,7 @@ def _name(plan: logical.Plan) -> str:
 
 
 async def _analyze(session: Session, plan: Plan) -> list[str]:
-    session.block.ensure().used.add(plan.relations)
+    session.block.begin_work().used.add(plan.relations)
     clock, account = session.engine.clock, session.account
     account.lap()
     mark, started_s = account.meter.mark(), clock.monotonic_s()

@@ -282,6 +282,8 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
         if not plan.returns_rows:
 
             async def attempt() -> str:
+                refresh(session, portal.prepared)
+                plan = portal.prepared.plan
                 return await run_plan(session, plan, portal.params, portal.formats, is_whole=False)
 
             portal.is_done = True
@@ -291,10 +293,12 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
         session.block.ensure()
 
         async def start() -> str:
+            refresh(session, portal.prepared)
             await take_rows(session, portal)
             return ""
 
         await run_statement(session, start, is_whole=False)
+        plan = portal.prepared.plan
     encode = session.encoder(plan, portal.formats)
     sent = 0
     while portal.rows is not None:

@@ -61,7 +61,9 @@ class EngineSql:
         plan, _ = self._plan(sql, catalog)
         assert plan.kind is PlanKind.QUERY, "inner queries are queries"
         rows: list[tuple[Any, ...]] = []
-        async for batch in plan.executable.run(self._context(catalog)):
+        context = self._context(catalog)
+        context.txn.used.add(plan.relations)
+        async for batch in plan.executable.run(context):
             rows += batch
         return rows
 
@@ -69,7 +71,9 @@ class EngineSql:
         """Run a data change; return its row count."""
         plan, _ = self._plan(sql, catalog)
         assert plan.kind is PlanKind.CHANGE, "inner changes are changes"
-        row_count, _rows = await plan.executable.run(self._context(catalog))
+        context = self._context(catalog)
+        context.txn.used.add(plan.relations)
+        row_count, _rows = await plan.executable.run(context)
         return int(row_count)
 
     def row_function(

@@ -55,7 +55,7 @@ async def lock_table(session: Session, node: u.LockTable) -> str:
             hint="Transactions are serializable without it. To keep others waiting, lock rows "
             "with SELECT … FOR UPDATE, or use pg_advisory_xact_lock.",
         )
-    txn = session.block.ensure()
+    txn = session.block.begin_work()
     timeout_ms = lock_timeout_ms(session.context(()))
     for table in tables:
         wish = LockWish(mode, "skip" if node.nowait else "block", timeout_ms, "LOCK TABLE")

@@ -80,8 +80,7 @@ def _refuse_write(plan: Plan) -> None:
 async def take_rows(session: Session, portal: Portal) -> None:
     """Start a portal whose rows are taken in pieces. Raises: SqlError, KvError."""
     plan = portal.prepared.plan
-    txn = session.block.ensure()
-    session.block.has_queried = True
+    txn = session.block.begin_work()
     txn.statement = plan.text
     txn.used.add(plan.relations)
     if plan.kind is PlanKind.QUERY:

@@ -202,6 +202,11 @@ class TransactionBlock:
             txn = self.txn = self._begin("serializable", self.is_read_only)
         return txn
 
+    def begin_work(self) -> Transaction:
+        """As `ensure`; from now on the transaction's modes stand."""
+        self.has_queried = True
+        return self.ensure()
+
     def begin_block(self, modes: Modes) -> None:
         """BEGIN. Requires: no block is open. An implicit transaction becomes the block."""
         self.state = BlockState.OPEN
@@ -223,6 +228,8 @@ class TransactionBlock:
         if self.txn is not None and self.txn.isolation != isolation:
             assert not self.has_queried, "the caller checked that nothing was read"
             self.txn = None
+            if self.past is None:
+                self._catalog = None
         self._show_modes()
 
     def _effective(self) -> tuple[Isolation, bool]:

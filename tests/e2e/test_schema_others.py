@@ -1,8 +1,10 @@
 """A schema change is nobody's affair but of those who use what it changes."""
 
+import asyncio
 import threading
 import time
 
+import asyncpg
 import psycopg
 import pytest
 
@@ -217,3 +219,53 @@ def test_a_block_sees_tables_that_came_after_its_begin(stack, changing, table):
                 connection.execute(f"select count(*) from {name}_not")
         connection.execute("commit")
         changing.execute("drop table fresh_0, fresh_1")
+
+
+def test_rows_inserted_by_a_limited_execute_meet_the_table_as_it_is(stack, changing, table):
+    """Drivers that ask for one row at most would store rows where TRUNCATE left garbage."""
+
+    async def insert():
+        connection = await asyncpg.connect(stack.url("acme"))
+        try:
+            statement = await connection.prepare("insert into t values ($1, $1)")
+            await statement.fetchrow(11)  # Execute with a limit of one row
+            changing.execute("truncate t")
+            await statement.fetchrow(12)
+            async with connection.transaction():
+                changing.execute("truncate t")
+                await statement.fetchrow(13)
+        finally:
+            await connection.close()
+
+    asyncio.run(insert())
+    assert changing.execute("select id from t").fetchall() == [(13,)]
+
+
+def test_modes_stand_once_a_transaction_has_changed_the_schema(stack, changing, table):
+    """A table made before SET TRANSACTION would be gone, and nobody be told."""
+    for first in ("create table made (id int)", "lock table t in access share mode"):
+        with stack.connect("acme") as connection:
+            connection.execute("begin")
+            connection.execute(first)
+            with pytest.raises(psycopg.errors.ActiveSqlTransaction):
+                connection.execute("set transaction isolation level read committed")
+            connection.execute("rollback")
+    assert changing.execute("select count(*) from pg_class where relname = 'made'").fetchone() == (
+        0,
+    )
+
+
+def test_a_table_made_of_another_ties_the_block_to_it(stack, changing, table):
+    """One transaction would see the rows of a table in its copy, and then none in the table."""
+    with stack.connect("acme") as connection:
+        connection.execute("begin isolation level serializable")
+        connection.execute("create table copied as select * from t")
+        changing.execute("truncate t")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            _end_with_count(connection)
+        connection.execute("rollback")
+
+
+def _end_with_count(connection):
+    connection.execute("select count(*) from t")
+    connection.execute("commit")
