@@ -136,12 +136,6 @@ class WriteGate:
             now_s = self._scheduler.now()
             self._io.tokens.correct(-taken, now_s=now_s)
             self.queue.charge(ticket.tenant_id, -taken, now_s=now_s)
-            self.look()
-
-    def look(self) -> None:
-        """Let go on whom the tokens suffice for: some came back before the timer ends."""
-        if len(self.queue) and self._has_tokens(self._scheduler.now()):
-            self._again(0.0)
 
     def ended(self, batch: Sequence[Charged], written_bytes: float, size_bytes: int) -> float:
         """Charge a batch for what it wrote, split by size; return what it had taken before."""
@@ -219,8 +213,6 @@ class WriteGate:
             self._again(self._io.tokens.wait_s(IoTier.REGULAR))
 
     def _left(self, ticket: WriteTicket) -> None:
-        if ticket.work is not None:
-            ticket.work.payload = None  # the queue may keep it until its deadline
         ticket.work = None
         left = self._waiting_bytes.pop(ticket.tenant_id, 0) - ticket.size_bytes
         if left:

@@ -35,7 +35,7 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         forbid_block(session, "CREATE INDEX CONCURRENTLY")
     online = session.is_whole and _is_one_change(node)
     # Alone: what the statement finds is still so when it commits.
-    txn = block.begin_serializable() if online else block.begin_work()
+    txn = block.begin_serializable() if session.is_whole else block.begin_work()
     txn.used.forget()
     if block.is_read_only:
         word = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).upper()
