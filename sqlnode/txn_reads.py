@@ -4,10 +4,10 @@
 (`Transaction.as_statement_began`).
 """
 
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-from kvapi.client.results import Block
+from kvapi.client.results import Block, Got, MultiGot
 from kvapi.errors import RequestTooLarge, SchemaChanged
 from kvapi.spans import Span
 from sqlnode.locked_rows import halves
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from sqlnode.throttle import Pace
     from sqlnode.txn_locks import TxnLocks
     from sqlnode.used_relations import UsedRelations
+Answer = TypeVar("Answer", Got, MultiGot)
 
 
 class TransactionReads:
@@ -55,29 +56,7 @@ class TransactionReads:
         recent = self._visible.recent
         if key in recent:
             return recent[key]
-        scope = self._visible.scope
-        if scope:
-            await self._visible.dropped()
-        if not self._snapshot.read_ts:
-            await self._snapshot.begin()
-        used = self.used
-        try:
-            while True:
-                try:
-                    got = await self._client.get(
-                        key,
-                        read_ts=self._snapshot.read_ts,
-                        catalog_version=self.catalog_version,
-                        relations=(told := used.told),
-                        **scope,
-                    )
-                    break
-                except SchemaChanged:
-                    if not used.tell(told):
-                        raise
-        finally:
-            self._snapshot.end()
-        self._at(got.read_ts)
+        got = await self._ask(self._client.get, key)
         self._record_keys((key,))
         return got.value
 
@@ -104,14 +83,17 @@ class TransactionReads:
 
     async def _read_part(self, keys: Sequence[bytes]) -> list[bytes | None]:
         try:
-            return await self._multi_get(keys)
+            return (await self._ask(self._client.multi_get, keys)).values
         except RequestTooLarge:
             if len(keys) == 1:
                 raise
         first, second = halves(keys)  # rows too large for one answer
         return await self._read_part(first) + await self._read_part(second)
 
-    async def _multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+    async def _ask(
+        self, send: Callable[..., Awaitable[Answer]], what: bytes | Sequence[bytes]
+    ) -> Answer:
+        """Send a read of keys at the snapshot; once more if it has to name what was used."""
         scope = self._visible.scope
         if scope:
             await self._visible.dropped()
@@ -121,8 +103,8 @@ class TransactionReads:
         try:
             while True:
                 try:
-                    got = await self._client.multi_get(
-                        keys,
+                    got = await send(
+                        what,
                         read_ts=self._snapshot.read_ts,
                         catalog_version=self.catalog_version,
                         relations=(told := used.told),
@@ -135,7 +117,7 @@ class TransactionReads:
         finally:
             self._snapshot.end()
         self._at(got.read_ts)
-        return got.values
+        return got
 
     async def scan_blocks(
         self,

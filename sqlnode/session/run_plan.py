@@ -34,8 +34,7 @@ async def run_plan(
     block = session.block
     if plan.kind is PlanKind.UTILITY:
         return await run_utility(session, plan, formats, is_simple=is_simple)
-    txn = block.ensure(read_only=is_whole and plan.is_read_only)
-    block.has_queried = True
+    txn = block.begin_work(read_only=is_whole and plan.is_read_only)
     if block.is_read_only and not plan.is_read_only:
         _refuse_write(plan)
     txn.statement = plan.text

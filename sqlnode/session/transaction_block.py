@@ -202,10 +202,10 @@ class TransactionBlock:
             txn = self.txn = self._begin("serializable", self.is_read_only)
         return txn
 
-    def begin_work(self) -> Transaction:
+    def begin_work(self, *, read_only: bool = False) -> Transaction:
         """As `ensure`; from now on the transaction's modes stand."""
         self.has_queried = True
-        return self.ensure()
+        return self.ensure(read_only=read_only)
 
     def begin_block(self, modes: Modes) -> None:
         """BEGIN. Requires: no block is open. An implicit transaction becomes the block."""
