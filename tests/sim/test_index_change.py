@@ -42,15 +42,15 @@ class Writer:
                 await self.session.commit()
                 self.committed += 1
             except (SqlError, KvError) as error:
-                self.failures.append(sql_name(error))
-                is_conflict = isinstance(error, WriteConflict) or sql_name(error) in (
-                    "23505",
-                    "40001",
-                    "40P01",
-                )
                 await self.session.rollback()
-                if not is_conflict:
-                    raise
+                self.failed(error)
+
+    def failed(self, error):
+        """Take note of a transaction that failed; conflicts are in order."""
+        self.failures.append(sql_name(error))
+        expected = ("23505", "40001", "40P01")
+        if not isinstance(error, WriteConflict) and sql_name(error) not in expected:
+            raise error
 
     def statement(self):
         rng = self.rng

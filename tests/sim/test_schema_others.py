@@ -5,8 +5,7 @@ import random
 
 import pytest
 
-from kvapi.errors import Deadlock, KeyExists, KvError, SchemaChanged, WriteConflict
-from pgwire.sql_error import SqlError
+from kvapi.errors import Deadlock, KeyExists, SchemaChanged, WriteConflict
 from tests.sim.schema_world import QUICK, SEEDS, job_beside_writers, world
 from tests.sim.sim_client import SimProcess, SimSession, sql_name
 from tests.sim.test_index_change import Writer
@@ -20,20 +19,10 @@ class QuietWriter(Writer):
         super().__init__(process, seed)
         self.errors = []
 
-    async def run(self, stop):
-        while not stop.is_set():
-            try:
-                await self.session.begin()
-                for _ in range(self.rng.randint(1, 3)):
-                    await self.session.execute(self.statement())
-                    await asyncio.sleep(self.rng.choice([0, 0, 0.01, 0.05]))
-                await self.session.commit()
-                self.committed += 1
-            except (SqlError, KvError) as error:
-                is_conflict = isinstance(error, WriteConflict | KeyExists | Deadlock)
-                if not is_conflict and sql_name(error) != "23505":
-                    self.errors.append(error)
-                await self.session.rollback()
+    def failed(self, error):
+        is_conflict = isinstance(error, WriteConflict | KeyExists | Deadlock)
+        if not is_conflict and sql_name(error) != "23505":
+            self.errors.append(error)
 
 
 async def change_others(process, seed, stop):

@@ -2,21 +2,16 @@
 
 import pytest
 
-from tests.fakes.kv_server import CREDENTIAL, FakeKvServer
+from tests.fakes.kv_fixtures import server
+from tests.fakes.kv_server import CREDENTIAL
 from tests.unit.kvapi.client_scene import make_client
+
+__all__ = ["client", "server", "transport"]
 
 
 @pytest.fixture(params=["unix", "grpc"])
 def transport(request):
     return request.param
-
-
-@pytest.fixture
-async def server(tmp_path):
-    server = FakeKvServer()
-    await server.start(tmp_path / "kv.sock")
-    yield server
-    await server.stop()
 
 
 @pytest.fixture
