@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from kvapi.errors import BadRequest, KvError, Throttled
 from kvapi.pb import kv_pb2
 from kvnode.server.lock_requests import LockRequests, txn_id_of
-from kvnode.server.writes import parse_writes, reported_us
+from kvnode.server.writes import parse_writes, rank_of, reported_us
 from kvnode.txn.layers import StagedTxn, StageRequest
 from kvnode.txn.lock_queue import Owner
 
@@ -84,6 +84,7 @@ class StageRequests:
             absent_keys=tenant.keyspace.keys(message.absent_keys),
             statement=message.statement[:_STATEMENT_MAX],
             size_bytes=size,
+            rank=rank_of(request),
             answer=answer,
         )
         session.track(request_id, lambda error: self._intents.cancel(chunk, error))

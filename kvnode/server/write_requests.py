@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from admission.queue import Priority
 from kvapi.errors import (
     BadRequest,
     KvError,
@@ -15,10 +14,9 @@ from kvapi.errors import (
 from kvapi.footprint import EMPTY_FOOTPRINT, Footprint
 from kvapi.pb import kv_pb2
 from kvapi.spans import Span
-from kvnode.admission.lane import ELASTIC, HIGH
 from kvnode.server.lock_requests import LockRequests, txn_id_of
 from kvnode.server.stage_requests import StageRequests
-from kvnode.server.writes import parse_writes, reported_us
+from kvnode.server.writes import parse_writes, rank_of, reported_us
 from kvnode.tenants.tenant import CounterState
 from kvnode.txn.counters import INT64_MAX, INT64_MIN, Step
 from kvnode.txn.lock_queue import Owner
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
 _TXN_ID_BYTES: Final = 16
-_RANKS: Final = {HIGH: Priority.HIGH, ELASTIC: Priority.BULK}
 
 
 class WriteRequests:
@@ -153,7 +150,7 @@ class WriteRequests:
                 changed=tuple(message.changed),
                 size_bytes=written.size_bytes,
                 staged=staged,
-                rank=_RANKS.get(request.priority, Priority.NORMAL),
+                rank=rank_of(request),
             )
             size = message.footprint.ByteSize() + sum(map(len, absent_keys))
             self._check_bytes(written.size_bytes)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from admission.queue import Priority
 from kvapi.errors import BadRequest, RequestTooLarge
 from kvapi.pb import kv_pb2
+from kvnode.admission.lane import ELASTIC, HIGH
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
 _ROW_OVERHEAD_BYTES: Final = 200  # of the objects that hold one row
 _REPORTED_S: Final = 0.001  # a quantum
+_RANKS: Final = {HIGH: Priority.HIGH, ELASTIC: Priority.BULK}
 
 
 class Written(NamedTuple):
@@ -20,6 +23,11 @@ class Written(NamedTuple):
     puts: dict[bytes, bytes]
     deletes: dict[bytes, None]
     size_bytes: int
+
+
+def rank_of(request: kv_pb2.Request) -> Priority:
+    """Return the place of a request's writes among those of its tenant."""
+    return _RANKS.get(request.priority, Priority.NORMAL)
 
 
 def reported_us(cpu_s: float) -> int:

@@ -18,8 +18,8 @@ the chunks under way.
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
 
+from admission.queue import Priority
 from kvapi.errors import (
     BadRequest,
     KeyExists,
@@ -36,6 +36,7 @@ from kvnode.storage.engine import Table
 from kvnode.tenants.tenant import Tenant
 from kvnode.txn.existing import first_existing
 from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.heartbeats import LAPSED, Heartbeats
 from kvnode.txn.intent_holds import IntentHolds
 from kvnode.txn.layer_loading import load_all
 from kvnode.txn.layer_mover import LayerMover
@@ -46,8 +47,6 @@ from kvnode.txn.pieces import stage_in_pieces
 from kvnode.txn.timeline import Timeline
 
 _log = logging.getLogger(__name__)
-_LAPSED_MAX: Final = 10_000
-_LAPSED: Final = "the transaction's heartbeat lapsed: it was rolled back"
 
 
 class Intents:
@@ -73,8 +72,9 @@ class Intents:
         self.mover = mover
         self._scheduler = mover.scheduler  # told of the CPU
         self._holds = IntentHolds(timeline)
-        self._lapsed: dict[Owner, None] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._heartbeats = Heartbeats(
+            self._holds, loop, lapse_s=config.heartbeat_lapse_s, on_lapse=self._lapse
+        )
         self._next_no = 1
         self.lapsed_count = 0
 
@@ -85,8 +85,7 @@ class Intents:
 
         Raises: WriteConflict if it lapsed.
         """
-        if owner in self._lapsed:
-            raise WriteConflict(_LAPSED)
+        self._heartbeats.check(owner)
         txn = tenant.layers.holding.get(owner)
         if txn is not None:
             txn.seen_s = self._loop.time()
@@ -128,8 +127,7 @@ class Intents:
         tenant.layers.holding[request.owner] = txn
         self._holds.tenants[tenant.prefix] = tenant
         self._locks.table.intents = self._holds
-        if self._timer is None:
-            self._set_timer()
+        self._heartbeats.watch()
         return txn
 
     def _advance(self, txn: StagedTxn) -> None:
@@ -197,7 +195,11 @@ class Intents:
         return True
 
     def _ask(self, txn: StagedTxn, request: StageRequest) -> bool:
-        """Ask to write while the disk is slow; the chunk counts as young: commits come first."""
+        """Ask to write while the disk is slow; the chunk counts as young: commits come first.
+
+        Who holds locks goes before both. Intents count once somebody has waited for one of them.
+        """
+        rank = Priority(request.rank)
 
         def go() -> None:
             request.is_waiting = False
@@ -207,7 +209,7 @@ class Intents:
             tenant_id=txn.tenant.id,
             size_bytes=request.size_bytes,
             txn_start=self._timeline.hlc.newest,
-            priority=request.rank,
+            priority=rank.holding_locks() if self._locks.table.held_count(txn.owner) else rank,
             go=go,
             fail=lambda error: self._drop(txn, request, error),
         )
@@ -296,7 +298,7 @@ class Intents:
 
     def rollback(self, tenant: Tenant, owner: Owner) -> None:
         """Give up what `owner` has staged, if anything; the caller frees its locks afterwards."""
-        self._lapsed.pop(owner, None)
+        self._heartbeats.forget(owner)
         txn = tenant.layers.holding.get(owner)
         if txn is not None:
             self._end(txn)
@@ -321,8 +323,7 @@ class Intents:
         for owner, txn in list(tenant.layers.holding.items()):
             if stream_of(owner) == stream_id and not txn.is_committing:
                 self.rollback(tenant, owner)
-        for owner in [owner for owner in self._lapsed if stream_of(owner) == stream_id]:
-            del self._lapsed[owner]
+        self._heartbeats.forget_stream(stream_id)
 
     async def close_tenant(self, tenant: Tenant) -> None:
         """Return when nothing will be written for `tenant` any more, which is being dropped."""
@@ -349,41 +350,22 @@ class Intents:
             self._holds.tenants.pop(txn.tenant.prefix, None)
         if not self._holds.tenants:
             self._locks.table.intents = None
-            if self._timer is not None:
-                self._timer.cancel()
-                self._timer = None
+            self._heartbeats.stop()
 
     def _discard(self, txn: StagedTxn, dropped: Iterable[Layer]) -> None:
         layers = txn.tenant.layers
         layers.discarding.extend((txn, layer) for layer in dropped)
         self.mover.wake(txn.tenant)
 
-    # --- heartbeats -----------------------------------------------------------------------------
-
-    def _set_timer(self) -> None:
-        self._timer = self._loop.call_later(self._config.heartbeat_lapse_s / 4, self._look)
-
-    def _look(self) -> None:
-        """Roll back what has not been heard of."""
-        self._timer = None
-        oldest_s = self._loop.time() - self._config.heartbeat_lapse_s
-        for tenant in list(self._holds.tenants.values()):
-            for txn in list(tenant.layers.holding.values()):
-                if txn.seen_s < oldest_s and not txn.is_committing and not txn.unwritten:
-                    self._lapse(txn)
-        if self._holds.tenants and self._timer is None:
-            self._set_timer()
-
     def _lapse(self, txn: StagedTxn) -> None:
+        """Roll back what has not been heard of."""
         self.lapsed_count += 1
         fields = {"tenant_id": txn.tenant.id, "layer_count": len(txn.layers)}
         _log.info("transaction_lapsed", extra=fields)
         for waiting in list(self._locks.table.waiting_of(txn.owner)):
-            self._locks.withdraw(waiting, WriteConflict(_LAPSED))
+            self._locks.withdraw(waiting, WriteConflict(LAPSED))
         self.rollback(txn.tenant, txn.owner)
-        while len(self._lapsed) >= _LAPSED_MAX:
-            del self._lapsed[next(iter(self._lapsed))]
-        self._lapsed[txn.owner] = None
+        self._heartbeats.remember(txn.owner)
         self._locks.release(txn.owner)
 
     # --- after a restart ------------------------------------------------------------------------

@@ -82,7 +82,8 @@ class StageRequest:
     size_bytes: int
     answer: Callable[[StageRequest, KvError | None], None]
     lock_request: LockRequest | None = None
-    is_waiting: bool = False  # for commits on its absent keys
+    is_commit: bool = False  # the client waits for a commit's outcome, and is silent until then
+    is_waiting: bool = False  # for commits on its absent keys, or for the disk
     cpu_s: float = 0.0  # what writing it took
     rank: int = Priority.NORMAL  # among its tenant's writes
     ticket: WriteTicket | None = None  # once it asked to be written
@@ -153,6 +154,13 @@ class StagedTxn:
     def is_quiet(self) -> bool:
         """Whether no chunk waits or is being written."""
         return not self.queue and not self.unwritten
+
+    @property
+    def is_served(self) -> bool:
+        """Whether the node is at work for it, so that a client's silence says nothing."""
+        if self.is_committing or self.unwritten:
+            return True
+        return bool(self.queue) and (self.queue[0].is_waiting or self.queue[0].is_commit)
 
     def tell_quiet(self) -> None:
         """Call back who waits for quiet, as long as it is."""

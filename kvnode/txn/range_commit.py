@@ -21,7 +21,6 @@ everything. A key that must be absent is checked under its intent, so it stays a
 from dataclasses import dataclass, field
 from typing import Final
 
-from admission.queue import Priority
 from kvapi.errors import BadRequest, Cancelled, KvError
 from kvnode.mvcc.formats import TENANT_BYTES
 from kvnode.txn.intents import Intents
@@ -105,7 +104,8 @@ class RangeCommits:
                 absent_keys=(),
                 statement=_STATEMENT,
                 size_bytes=0,
-                rank=_rank(self._locks, request),
+                rank=request.rank,
+                is_commit=True,
                 answer=lambda _, error: self._prewritten(request, error),
             )
         return chunk
@@ -145,8 +145,3 @@ class RangeCommits:
         self._intents.rollback(request.tenant, request.owner)
         request.answer(0, error)
         self._locks.release(request.owner)
-
-
-def _rank(locks: LockWaits, request: CommitRequest) -> Priority:
-    holds_locks = locks.table.held_count(request.owner) > 0
-    return Priority(request.rank).holding_locks() if holds_locks else Priority(request.rank)

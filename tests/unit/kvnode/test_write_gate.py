@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from admission.io_tokens import IoSample
-from kvapi.errors import Cancelled, Throttled
+from kvapi.errors import Cancelled, DiskFull, Throttled
 from kvapi.pb import kv_pb2
+from kvnode.admission.lane import ELASTIC
 from kvnode.node_config import NodeConfig
 from tests.sim.sim_node import SimNode
 from tests.sim.slow_disk import SlowCore
@@ -157,6 +158,109 @@ async def test_chunks_of_large_transactions_wait_in_the_same_order(world):
     last = bulk.request(txn_id=txn(b"last"), stage=kv_pb2.Stage(writes=writes))
     await asyncio.gather(last, *world.flood)
     await bulk.request(txn_id=txn(b"last"), commit=kv_pb2.Commit())
+
+
+def stage(stream, name, key, size=1000, **fields):
+    writes = kv_pb2.Writes(put_keys=[key], put_values=[bytes(size)])
+    return stream.request(txn_id=txn(name), stage=kv_pb2.Stage(writes=writes), **fields)
+
+
+async def goes_first(one, other):
+    """Tell whether chunk `one` is let through before `other`: they are written in that order."""
+    done, _ = await asyncio.wait((one, other), return_when=asyncio.FIRST_COMPLETED)
+    await other
+    return done == {one}
+
+
+@on_slow_disk()
+async def test_a_chunk_of_who_holds_locks_goes_first(world):
+    """Everyone who waits for a row waits for all that its holder's neighbours write."""
+    tenant_id = world.noisy.session.tenant.id
+    load, holder = world.node.stream(tenant_id), world.node.stream(tenant_id)
+    await holder.request(txn_id=txn(b"holder"), lock=kv_pb2.Lock(keys=[b"row"]))
+    earlier = stage(load, b"load", b"l")
+    await asyncio.sleep(0.01)
+    assert await goes_first(stage(holder, b"holder", b"row"), earlier)
+    await asyncio.gather(*world.flood)
+
+
+@on_slow_disk()
+async def test_a_load_goes_first_only_if_somebody_waits_for_it(world):
+    """A load of an hour, whose rows nobody asked for, stops all else that its tenant writes."""
+    await asyncio.gather(*world.flood)
+    tenant_id = world.noisy.session.tenant.id
+    one, other, waiter = [world.node.stream(tenant_id) for _ in range(3)]
+    await asyncio.gather(stage(one, b"one", b"l0"), stage(other, b"other", b"m0"))
+    flood = [world.noisy.request(commit=put(b"f", LARGE)) for _ in range(10)]
+    earlier = stage(other, b"other", b"m1")
+    await asyncio.sleep(0.01)
+    assert not await goes_first(stage(one, b"one", b"l1"), earlier)
+    await asyncio.gather(*flood)
+    waiting = waiter.request(txn_id=txn(b"waiter"), lock=kv_pb2.Lock(keys=[b"l0"]))
+    flood = [world.noisy.request(commit=put(b"f", LARGE)) for _ in range(10)]
+    earlier = stage(other, b"other", b"m2")
+    await asyncio.sleep(0.01)
+    assert await goes_first(stage(one, b"one", b"l2"), earlier)
+    await one.request(txn_id=txn(b"one"), commit=kv_pb2.Commit())
+    await asyncio.gather(waiting, *flood)
+
+
+@on_slow_disk()
+async def test_bulk_is_the_last_of_its_tenant(world):
+    """A COPY that says it has time goes before the commits of people who wait."""
+    tenant_id = world.noisy.session.tenant.id
+    copy, other = world.node.stream(tenant_id), world.node.stream(tenant_id)
+    bulk = stage(copy, b"copy", b"c", priority=ELASTIC)
+    await asyncio.sleep(0.01)
+    assert await goes_first(stage(other, b"other", b"o"), bulk)
+    await asyncio.gather(*world.flood)
+
+
+@on_slow_disk(heartbeat_lapse_s=0.4)
+async def test_a_commit_that_the_node_keeps_waiting_does_not_lapse(world):
+    """A large commit fails for a silence that is the node's own: its client waits for it."""
+    stream = world.node.stream(world.noisy.session.tenant.id)
+    began_s = world.loop.time()
+    await stream.request(txn_id=txn(b"large"), commit=put(b"large", 3 << 20))
+    assert world.node.core.commits.staged_count == 1, "it is staged before it commits"
+    assert world.loop.time() - began_s > 4 * 0.4
+    await asyncio.gather(*world.flood)
+
+
+@on_slow_disk(heartbeat_lapse_s=0.4)
+async def test_a_commit_that_waits_for_a_lock_does_not_lapse(world):
+    """As above, where the wait is for another transaction."""
+    await asyncio.gather(*world.flood)
+    holder, waiter = world.quiet, world.node.stream(world.quiet.session.tenant.id)
+    await holder.request(txn_id=txn(b"holder"), lock=kv_pb2.Lock(keys=[b"row"]))
+    commit = waiter.request(txn_id=txn(b"large"), commit=put(b"row", 3 << 20))
+    await asyncio.sleep(2)
+    assert not commit.done()
+    await holder.request(txn_id=txn(b"holder"), rollback=kv_pb2.Rollback())
+    await commit
+
+
+@on_slow_disk(heartbeat_lapse_s=0.4)
+async def test_silence_after_a_wait_for_the_disk_lapses(world):
+    """Who once waited for the disk keeps its locks for ever."""
+    chunk = stage(world.node.stream(world.noisy.session.tenant.id), b"silent", b"s")
+    await asyncio.gather(chunk, *world.flood)
+    await asyncio.sleep(1)
+    assert world.node.core.intents.lapsed_count == 1
+
+
+@on_slow_disk()
+async def test_a_full_disk_costs_nobody_tokens(world):
+    """After a full disk tenants wait for bytes that were never written."""
+    await asyncio.gather(*world.flood)
+    world.node.writer.is_full = True
+    tokens = world.node.core.io.tokens._tokens
+    before = tokens.taken
+    writes = [world.noisy.request(commit=put(b"f", LARGE)) for _ in range(3)]
+    writes += [world.quiet.request(commit=put(b"k")), stage(world.quiet, b"load", b"l")]
+    outcomes = await asyncio.gather(*writes, return_exceptions=True)
+    assert all(isinstance(outcome, DiskFull) for outcome in outcomes), outcomes
+    assert tokens.taken == pytest.approx(before)
 
 
 def test_with_room_on_the_disk_nobody_asks():
