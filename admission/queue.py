@@ -187,6 +187,11 @@ class FairQueue:
         if tenant.count:
             self._enter(tenant)
 
+    def refund(self, tenant_id: int, cost: float, *, charged_s: float, now_s: float) -> None:
+        """Take back what was charged at `charged_s`: as much of it as is not forgotten yet."""
+        left = math.exp((charged_s - now_s) / self._config.memory_s)
+        self.charge(tenant_id, -cost * left, now_s=now_s)
+
     def raise_priority(self, work: Work, priority: int) -> None:
         """Raise work, queued or not: others wait for what it holds. Never lowers."""
         if priority <= work.priority:

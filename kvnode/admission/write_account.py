@@ -63,6 +63,10 @@ class WriteAccount:
                 if tenant_id > 0:
                     self._scheduler.used_elsewhere(tenant_id, cpu_s, is_elastic=self._is_bulk)
 
+    def failed(self, operations: Sequence[Charged]) -> None:
+        """Give back what was taken for operations of which nothing reached the disk."""
+        self._writes.failed(operations)
+
     def answered(self) -> None:
         """Charge what the loop did with it since it ended, in the same proportion."""
         took_s, all_s = self._scheduler.now() - self._began_s, sum(self._uses.values())

@@ -76,7 +76,7 @@ class WriteTicket:
     fail: Callable[[KvError], None]
     priority: int = Priority.NORMAL
     taken: float = 0.0  # tokens, until the operation has them, or they are given back
-    since_s: float = field(default=0.0, init=False)
+    since_s: float = field(default=0.0, init=False)  # when it began to wait; when it took them
     work: Work | None = field(default=None, init=False)
 
     def hand_over(self) -> float:
@@ -135,7 +135,16 @@ class WriteGate:
         if ticket is not None and (taken := ticket.hand_over()) > 0:
             now_s = self._scheduler.now()
             self._io.tokens.correct(-taken, now_s=now_s)
-            self.queue.charge(ticket.tenant_id, -taken, now_s=now_s)
+            tenant_id, charged_s = ticket.tenant_id, ticket.since_s
+            self.queue.refund(tenant_id, taken, charged_s=charged_s, now_s=now_s)
+
+    def failed(self, operations: Sequence[Charged]) -> None:
+        """Undo what was charged for operations that the writer refused: nothing was written."""
+        now_s = self._scheduler.now()
+        for operation in operations:
+            if (taken := getattr(operation, "taken", 0.0)) > 0:
+                self._io.tokens.correct(-taken, now_s=now_s)
+                self.queue.charge(operation.tenant_id, -taken, now_s=now_s)
 
     def ended(self, batch: Sequence[Charged], written_bytes: float, size_bytes: int) -> float:
         """Charge a batch for what it wrote, split by size; return what it had taken before."""
@@ -174,7 +183,7 @@ class WriteGate:
 
     def _take(self, ticket: WriteTicket, tokens: float, now_s: float) -> None:
         self._io.tokens.correct(tokens, now_s=now_s)
-        ticket.taken = tokens
+        ticket.taken, ticket.since_s = tokens, now_s
 
     def _seen(self, tenant_id: int, now_s: float) -> None:
         if tenant_id != self._last_tenant:
@@ -213,6 +222,8 @@ class WriteGate:
             self._again(self._io.tokens.wait_s(IoTier.REGULAR))
 
     def _left(self, ticket: WriteTicket) -> None:
+        if ticket.work is not None:
+            ticket.work.payload = None  # entries of the queue that are out of date refer to it
         ticket.work = None
         left = self._waiting_bytes.pop(ticket.tenant_id, 0) - ticket.size_bytes
         if left:
@@ -248,9 +259,9 @@ class WriteGate:
         assert work is not None, "somebody is next"
         ticket, tenant_id = work.payload, work.tenant_id
         assert isinstance(ticket, WriteTicket), "only tickets are queued"
+        scheduler, wait_s = self._scheduler, now_s - ticket.since_s
         self._left(ticket)
         self._take(ticket, work.estimate, now_s)
-        scheduler, wait_s = self._scheduler, now_s - ticket.since_s
         scheduler.waits.observe("write", wait_s)
         scheduler.loads.waited(tenant_id, wait_s)
         ticket.go()

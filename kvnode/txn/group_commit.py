@@ -99,6 +99,10 @@ class Gate(Protocol):
         """Take note that it is durable, and what it took; gives each operation its `cpu_s`."""
         ...
 
+    def failed(self, operations: Sequence[Operation]) -> None:
+        """Take note that nothing of these was written; their outcome follows."""
+        ...
+
     def answered(self) -> None:
         """Take note that all have their outcome, in the turn of `ended`."""
         ...
@@ -274,8 +278,7 @@ class GroupCommit:
         # Upkeep first: an answer may lead to a validation, which must know what was moved just now.
         for operation, error in sorted(zip(batch, errors, strict=True), key=_upkeep_first):
             operation.finish(error)
-        for operation in stranded:
-            operation.finish(InternalError("an earlier write of this tenant failed"))
+        self._fail(stranded, InternalError("an earlier write of this tenant failed"))
         if self._gate is not None:
             self._gate.answered()
 
@@ -297,7 +300,12 @@ class GroupCommit:
             _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
         if kept:
             self._start()
-        for operation in failed:
+        self._fail(failed, error)
+
+    def _fail(self, operations: Sequence[Operation], error: KvError) -> None:
+        if self._gate is not None:
+            self._gate.failed(operations)
+        for operation in operations:
             operation.finish(error)
 
 

@@ -1,5 +1,6 @@
 """A disk that takes its time: for each sync, and for the bytes that are written with it."""
 
+from kvapi.errors import DiskFull
 from kvnode.core import Core
 from kvnode.txn.group_commit import write_batch
 from runtime.thread_use import ThreadUse
@@ -15,15 +16,23 @@ class SlowWriter(SimWriter):
     bytes_per_s = 40 << 20
     written_bytes = 0
     batch_count = 0
+    is_full = False
 
     def run(self, operations, report):
         self.running = operations
+        if self.is_full:
+            self.loop.call_later(self.sync_s, self.refuse, report)
+            return
         written = sum(one.size_bytes + PATH_BYTES for one in operations)
         self.written_bytes += written
         self.batch_count += 1
         self.loop.call_later(
             self.sync_s + written / self.bytes_per_s, self.end, operations, report, written
         )
+
+    def refuse(self, report):
+        self.running = None
+        report(DiskFull("no room"))
 
     def end(self, operations, report, written):
         if not self.is_dead:
