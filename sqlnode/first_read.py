@@ -1,6 +1,7 @@
 """The snapshot of a transaction: its first read fixes it; reads that start beside it wait."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 
 class Snapshot:
@@ -8,6 +9,7 @@ class Snapshot:
 
     def __init__(self, read_ts: int = 0) -> None:
         self.read_ts = read_ts
+        self.take: Callable[[], Awaitable[int]] | None = None  # asked instead of the first read
         self._answer: asyncio.Future[None] | None = None
 
     async def begin(self) -> None:
@@ -19,6 +21,11 @@ class Snapshot:
             await asyncio.shield(self._answer)
         if not self.read_ts:
             self._answer = asyncio.get_running_loop().create_future()
+            if self.take is not None:
+                try:
+                    self.read_ts = await self.take()
+                finally:
+                    self.end()
 
     def end(self) -> None:
         """Let the others go on; whoever finds no snapshot still is the next to take it."""

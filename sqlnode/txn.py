@@ -6,8 +6,8 @@ together with what was read; many of them are staged before (own_writes.py). Row
 changed are locked first, so that contended rows queue instead of failing; what that does to the
 snapshot is told in locked_rows.py.
 
-Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ validates those of
-constraints only (`newest`); READ COMMITTED takes a new snapshot for each statement as well.
+Isolation: SERIALIZABLE validates all reads at commit. REPEATABLE READ validates only those of
+constraints (`newest`) and DDL (`watched`); READ COMMITTED takes a new snapshot for each statement.
 
 **Concurrency.** Belongs to one session. Several reads may be in flight; a lock waits alone.
 """
@@ -15,6 +15,7 @@ constraints only (`newest`); READ COMMITTED takes a new snapshot for each statem
 import copy
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Final, Literal, NamedTuple
 
 from kvapi.client.catalog_calls import SchemaChange
@@ -284,6 +285,23 @@ class Transaction(TransactionReads):
         view._reads, view._snapshot = ReadFootprint(), Snapshot()
         return view
 
+    def watched(self) -> "Transaction":
+        """Return what DDL reads rows through, at the statement's snapshot; `rely_on` follows."""
+        if self.isolation == "serializable":
+            return self
+        view = copy.copy(self)
+        view._is_tracking, view._reads = True, ReadFootprint()
+        return view
+
+    def rely_on(self, view: "Transaction") -> None:
+        """As `require_still`; and what is read from now on is read while that is so.
+
+        An index, or a table written anew, is right for no other rows, at any isolation level.
+        """
+        self.require_still(view)
+        if view is not self and view._reads:
+            self._snapshot.take = partial(self._checks.refresh, self._client, self.txn_id)
+
     def require_still(self, view: "Transaction", keys: Sequence[bytes] | None = None) -> None:
         """Make the commit fail if anything that `view` read (only `keys`) changes until then."""
         if view is not self:
@@ -317,6 +335,8 @@ class Transaction(TransactionReads):
         self._own.undo_to(mark.writes)
         self._reads.forget_to(mark.reads)
         await self._own.dropped()
+        if self._snapshot.take is not None:
+            await self._snapshot.take()  # what DDL relies on does not come back
         # What was locked is in no footprint; with a lapsed heartbeat the locks are gone.
         is_held = self._reads or self._own.layers.has_any
         self.read_ts = await self._refresh() if is_held and self.read_ts else 0

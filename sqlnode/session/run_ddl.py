@@ -15,6 +15,7 @@ from sqlnode.ddl.nodes import (
     AddConstraint,
     AlterTable,
     CreateIndex,
+    CreateTable,
     Ddl,
     DropColumn,
     SetNotNull,
@@ -46,7 +47,9 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         block.follow(session.engine.catalog)  # nothing was read before
         txn.catalog_version = session.engine.catalog.version
     editor = block.edit_catalog(session.engine.allocate_id)
-    context = session.context(())
+    # Rows of a query may change until the commit as the level says, what DDL relies on may not.
+    view = txn if isinstance(node, CreateTable) else txn.watched()
+    context = replace(session.context(()), txn=view)
 
     def inner_context(catalog: Catalog) -> ExecContext:
         return replace(context, catalog=catalog)
@@ -58,6 +61,7 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     ddl = DdlContext(editor, context, EngineSql(inner_context), text)
     ddl.has_rows = has_rows if online else None
     tag = await execute_ddl(ddl, node)
+    txn.rely_on(view)
     if ddl.change is not None:
         await run_job(session, ddl.change, text)
     return tag
