@@ -115,8 +115,11 @@ class IoTokens:
         return self._tokens.may_take(tier)
 
     def estimate(self, size_bytes: int) -> float:
-        """Return the tokens that a write of `size_bytes` is likely to cost."""
-        return size_bytes * self.amplification
+        """Return the tokens that a write of `size_bytes` is likely to cost.
+
+        No more than may be owed: of the rest nothing could be taken, but all be given back.
+        """
+        return min(size_bytes * self.amplification, self._config.debt_s * self.regular_limit)
 
     def correct(self, tokens: float, *, now_s: float) -> None:
         """Charge bytes that reach the disk; below 0: fewer did than were charged."""

@@ -14,6 +14,10 @@ work was taken, or at its own if that is higher. So nobody saves up a claim by b
 would starve the others when it returns; and nobody loses use by a short pause. What a tenant really
 spent is kept beside it: well below the floor, it is within its share, whoever else is there.
 
+Work is charged by an estimate when it goes, and corrected later. Estimates count for whose turn it
+is, but not for the floor: it never falls, so what was charged too much would stay in it, and a
+tenant whose queue is empty for a moment would be lifted by what its neighbours get back.
+
 **Invariants.** The floor never falls. A tenant that is served less than its share has the least use
 and is next, behind at most one piece of work of each other such tenant. Everything is bounded:
 `tenant_items_max` for each tenant, `items_max` in all. Every operation is O(log n), amortized:
@@ -89,13 +93,14 @@ class Work:
 class _Tenant:
     """A tenant's stored use, and its work."""
 
-    __slots__ = ("count", "heap", "id", "spent", "taken_rate", "turn", "use", "weight")
+    __slots__ = ("count", "heap", "id", "spent", "taken_rate", "turn", "unsettled", "use", "weight")
 
     def __init__(self, tenant_id: int, weight: float) -> None:
         self.id = tenant_id
         self.weight = weight
         self.use = 0.0  # stored: what decides whose turn it is
         self.spent = 0.0  # stored: what it really cost, never raised to the floor
+        self.unsettled = 0.0  # of what it was charged: estimates, as they were, not stored
         self.taken_rate = 0.0  # pieces of work taken, stored like use
         self.count = 0
         self.heap: list[tuple[int, int, int, Work]] = []
@@ -165,7 +170,8 @@ class FairQueue:
             return None
         work = _first(tenant)
         heapq.heappop(tenant.heap)
-        self._floor = max(self._floor, tenant.use / tenant.weight)
+        self._floor = max(self._floor, (tenant.use - tenant.unsettled * scale) / tenant.weight)
+        tenant.unsettled += work.estimate
         tenant.use += work.estimate * scale
         tenant.spent += work.estimate * scale
         tenant.taken_rate += scale
@@ -176,7 +182,32 @@ class FairQueue:
 
     def settle(self, work: Work, cost: float, *, now_s: float) -> None:
         """Correct what was charged for taken work: it did cost `cost`."""
-        self.charge(work.tenant_id, cost - work.estimate, now_s=now_s)
+        self.correct(work.tenant_id, work.estimate, cost, now_s=now_s)
+
+    def reserve(self, tenant_id: int, estimate: float, *, now_s: float) -> None:
+        """Charge an estimate for work that did not wait; `correct` follows."""
+        self.charge(tenant_id, estimate, now_s=now_s)
+        self._tenants[tenant_id].unsettled += estimate
+
+    def correct(
+        self,
+        tenant_id: int,
+        estimate: float,
+        cost: float,
+        *,
+        now_s: float,
+        charged_s: float | None = None,
+    ) -> None:
+        """Replace an estimate that was charged by what the work did cost.
+
+        `charged_s` is when that was, if it is long ago: no more is taken back than is left of it.
+        """
+        left = 1.0
+        if charged_s is not None:
+            left = math.exp((charged_s - now_s) / self._config.memory_s)
+        self.charge(tenant_id, cost - estimate * left, now_s=now_s)
+        tenant = self._tenants[tenant_id]
+        tenant.unsettled = max(0.0, tenant.unsettled - estimate)
 
     def charge(self, tenant_id: int, cost: float, *, now_s: float) -> None:
         """Add `cost` to a tenant's use, whether it waits or not."""
@@ -186,11 +217,6 @@ class FairQueue:
         tenant.spent = max(0.0, tenant.spent + cost * scale)
         if tenant.count:
             self._enter(tenant)
-
-    def refund(self, tenant_id: int, cost: float, *, charged_s: float, now_s: float) -> None:
-        """Take back what was charged at `charged_s`: as much of it as is not forgotten yet."""
-        left = math.exp((charged_s - now_s) / self._config.memory_s)
-        self.charge(tenant_id, -cost * left, now_s=now_s)
 
     def raise_priority(self, work: Work, priority: int) -> None:
         """Raise work, queued or not: others wait for what it holds. Never lowers."""

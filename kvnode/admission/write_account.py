@@ -51,6 +51,7 @@ class WriteAccount:
         written = self._io.written(len(batch), size, counted)
         taken = self._writes.ended(batch, written, size)
         self._io.ended(size, written, taken=taken)
+        self._writes.look()
         each_s = (used.cpu_s if used is not None else 0.0) / (size + _OPERATION_BYTES * len(batch))
         uses: dict[int, float] = {}
         for operation in batch:

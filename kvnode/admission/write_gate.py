@@ -17,7 +17,8 @@ A lone tenant never waits: there is nobody to wait for.
 
 **Invariants.** Who asked goes on once, or is told once why not: cancelled, out of time, too many.
 What waits is bounded for each tenant, in number and in bytes. Tokens taken for a write that came to
-nothing are given back. While somebody waits, a timer runs.
+nothing are given back. While somebody waits, a timer runs, for when the tokens that are owed now
+will have dripped in: set again whenever some come back.
 
 **Concurrency.** Owner: the event loop. At most a millisecond of it at a time.
 """
@@ -117,7 +118,7 @@ class WriteGate:
         self._seen(ticket.tenant_id, now_s)
         estimate = self._io.tokens.estimate(ticket.size_bytes)
         if self._may_pass(ticket.tenant_id, now_s):
-            self.queue.charge(ticket.tenant_id, estimate, now_s=now_s)
+            self.queue.reserve(ticket.tenant_id, estimate, now_s=now_s)
             self._take(ticket, estimate, now_s)
             return True
         self._wait(ticket, estimate, now_s)
@@ -136,7 +137,8 @@ class WriteGate:
             now_s = self._scheduler.now()
             self._io.tokens.correct(-taken, now_s=now_s)
             tenant_id, charged_s = ticket.tenant_id, ticket.since_s
-            self.queue.refund(tenant_id, taken, charged_s=charged_s, now_s=now_s)
+            self.queue.correct(tenant_id, taken, 0.0, charged_s=charged_s, now_s=now_s)
+            self.look()
 
     def failed(self, operations: Sequence[Charged]) -> None:
         """Undo what was charged for operations that the writer refused: nothing was written."""
@@ -144,7 +146,8 @@ class WriteGate:
         for operation in operations:
             if (taken := getattr(operation, "taken", 0.0)) > 0:
                 self._io.tokens.correct(-taken, now_s=now_s)
-                self.queue.charge(operation.tenant_id, -taken, now_s=now_s)
+                self.queue.correct(operation.tenant_id, taken, 0.0, now_s=now_s)
+        self.look()
 
     def ended(self, batch: Sequence[Charged], written_bytes: float, size_bytes: int) -> float:
         """Charge a batch for what it wrote, split by size; return what it had taken before."""
@@ -152,16 +155,22 @@ class WriteGate:
             return 0.0
         now_s, taken_in_all = self._scheduler.now(), 0.0
         each = written_bytes / (size_bytes + _OPERATION_BYTES * len(batch))
-        costs: dict[int, float] = {}
+        costs: dict[int, tuple[float, float]] = {}
         for operation in batch:
             tenant_id, taken = operation.tenant_id, getattr(operation, "taken", 0.0)
             taken_in_all += taken
-            cost = (operation.size_bytes + _OPERATION_BYTES) * each - taken
-            costs[tenant_id] = costs.get(tenant_id, 0.0) + cost
-        for tenant_id, cost in costs.items():
+            estimate, cost = costs.get(tenant_id, (0.0, 0.0))
+            cost += (operation.size_bytes + _OPERATION_BYTES) * each
+            costs[tenant_id] = (estimate + taken, cost)
+        for tenant_id, (estimate, cost) in costs.items():
             if tenant_id > 0:
-                self.queue.charge(tenant_id, cost, now_s=now_s)
+                self.queue.correct(tenant_id, estimate, cost, now_s=now_s)
         return taken_in_all
+
+    def look(self) -> None:
+        """Take note that tokens came back: who waits goes on as soon as there are enough."""
+        if self._timer is not None and len(self.queue):
+            self._again(self._io.tokens.wait_s(IoTier.REGULAR))
 
     def set_weight(self, tenant_id: int, weight: float) -> None:
         """Give a tenant its share, from now on."""

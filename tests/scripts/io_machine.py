@@ -102,6 +102,7 @@ class IoMachine(Machine):
         )
         charged = self.writes.ended([operation], mib * 2**20, ticket.size_bytes)
         self.tokens.correct(mib * 2**20 - charged, now_s=self.clock.monotonic_s())
+        self.writes.look()
         return f"{taken:.1f} MiB were taken, {mib - taken:+.1f} are charged"
 
     def nothing(self, directive):

@@ -117,3 +117,19 @@ def test_a_write_that_is_done_is_let_go_of():
     del done, cancelled
     assert seen() is None
     assert gone() is None
+
+
+def test_tokens_that_come_back_let_the_next_go_on():
+    """After a write that was taken for much more than it was, the disk stands idle."""
+    gate, passed = Gate(), []
+    gate.ask(2)
+    large, has_passed = gate.ask(1, 64 * MIB)
+    assert has_passed
+    assert large.taken == gate.tokens.regular_limit / 2, "no more than may be owed"
+    _, has_passed = gate.ask(1, go=lambda: passed.append(True))
+    assert not has_passed
+    gate.wait(0.1)
+    assert not passed
+    gate.writes.give_back(large)
+    gate.wait(0.002)
+    assert passed
