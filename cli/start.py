@@ -1,6 +1,7 @@
 """`insula start`: the whole stack in the foreground."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,13 @@ def _check_children(file: Path | None) -> None:
         load_config(config_type, file=file, environment=os.environ, foreign_sections=foreign)
 
 
+def _has_admission(file: Path | None) -> bool:
+    """Tell whether tenants are kept apart: the one switch, for all processes."""
+    foreign = kvnode.node_config.FOREIGN_SECTIONS
+    found = load_config(KvnodeConfig, file=file, environment=os.environ, foreign_sections=foreign)
+    return found.kvnode.admission
+
+
 def run_stack(
     data_dir: Path | None,
     addresses: dict[str, str | None],
@@ -49,9 +57,12 @@ def run_stack(
     _check_children(config_path)
     configure_logging("supervisor")
     set_title("insula start")
+    has_admission = _has_admission(config_path)
+    settings = config.supervisor if has_admission else replace(config.supervisor, cgroup="off")
     supervisor = Supervisor(
         resolve_data_dir(data_dir),
-        config.supervisor,
+        settings,
+        has_admission=has_admission,
         config_file=config_path,
         ready_file=None if ready_file is None else ready_file.absolute(),
     )

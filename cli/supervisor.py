@@ -70,12 +70,14 @@ class Supervisor:
         *,
         config_file: Path | None = None,
         ready_file: Path | None = None,
+        has_admission: bool = True,
         modules: Mapping[str, str] = MODULES,
     ) -> None:
         self._data_dir = data_dir
         self._config = config
         self._config_file = config_file
         self._ready_file = ready_file
+        self._has_admission = has_admission
         self._modules = modules
         self._clock = SystemClock()
         self._selector = selectors.DefaultSelector()
@@ -182,6 +184,8 @@ class Supervisor:
             where = ["--data-dir", str(self._data_dir), "--run-dir", str(self._run_dir)]
             if self._cpu_groups is not None:
                 where += ["--cpu-groups", str(self._cpu_groups)]
+            if not self._has_admission:
+                where += ["--no-admission"]
             return [*listeners, *where, "--drain-s", str(self._config.drain_s), *config]
 
         sockets = (self._pg.fileno(), self._http.fileno(), self._pg_unix.fileno())

@@ -1,11 +1,12 @@
 """The gateway's settings: frozen, checked when built."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from runtime.config_error import ConfigError
 
-REALTIME: Final = "realtime"  # cpu_priority
+AUTO: Final = "auto"  # cpu_priority: realtime, or off without admission control
+REALTIME: Final = "realtime"
 NICE: Final = "nice"
 OFF: Final = "off"
 
@@ -51,15 +52,21 @@ class GatewayConfig:
     kv_wait_s_max: float = 8.0  # how long a login waits for a KV node that restarts; then 57P03
     drain_s: float = 5.0
     default_tenant: str = ""  # who names no tenant gets this one; empty: an error
-    cpu_priority: str = REALTIME  # of SQL processes by their tenant's use; or "nice", or "off"
+    cpu_priority: str = AUTO  # of SQL processes by their tenant's use: realtime, nice or off
 
     def __post_init__(self) -> None:
         if min(self.startup_s_max, self.failure_memory_s, self.kv_wait_s_max) <= 0:
             raise ConfigError("durations must be positive")
         if min(self.unauthenticated_max, self.failures_per_source_max, self.login_cache_max) < 1:
             raise ConfigError("limits must be >= 1")
-        if self.cpu_priority not in (REALTIME, NICE, OFF):
-            raise ConfigError(f"cpu_priority is one of {REALTIME}, {NICE}, {OFF}")
+        if self.cpu_priority not in (AUTO, REALTIME, NICE, OFF):
+            raise ConfigError(f"cpu_priority is one of {AUTO}, {REALTIME}, {NICE}, {OFF}")
+
+    def resolved(self, *, has_admission: bool) -> "GatewayConfig":
+        """Return it with a `cpu_priority` other than "auto"."""
+        if self.cpu_priority != AUTO:
+            return self
+        return replace(self, cpu_priority=REALTIME if has_admission else OFF)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

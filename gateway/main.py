@@ -12,7 +12,7 @@ import logging
 import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import uvloop
@@ -142,6 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--ready-fd", type=int)
     parser.add_argument("--drain-s", type=float)
     parser.add_argument("--cpu-groups", type=Path, help="folder of cgroup v2 for those of tenants")
+    parser.add_argument("--no-admission", action="store_true", help="tenants are not kept apart")
     parser.add_argument("--config", type=Path)
     given = parser.parse_args(arguments)
     config = load_config(
@@ -151,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         flags={"gateway": {"drain_s": given.drain_s}},
         foreign_sections=FOREIGN_SECTIONS,
     )
+    gateway = config.gateway.resolved(has_admission=not given.no_admission)
+    config = replace(config, gateway=gateway)
     configure_logging("gateway", level=config.logging.level)
     set_title("insula gateway")
     options = Options(

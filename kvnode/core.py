@@ -105,7 +105,7 @@ class Core:
         is_staged = config.range_commit == STAGED
         self.commits = RangeCommits(self.intents, self.sequencer, self.locks, is_staged=is_staged)
         self.counters = CounterSteps(self.timeline, self.group)
-        self.buckets = BucketKeeper(self.group, self.now_s)
+        self.buckets = BucketKeeper(self.group, self.now_s, has_trickle=config.trickle)
         self.tenants = TenantRegistry(
             self.timeline,
             key_bytes_max=engine.key_bytes_max,

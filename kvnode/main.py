@@ -259,7 +259,7 @@ def main(argv: list[str] | None = None, *, core_type: type[Core] = Core) -> int:
             foreign_sections=FOREIGN_SECTIONS,
         ).kvnode
         configure_logging("kvnode", level=config.log_level)
-        if config.realtime:
+        if config.is_realtime:
             _become_realtime()
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_until_stopped(arguments, config, core_type))

@@ -7,15 +7,16 @@ from runtime.config_error import ConfigError
 
 ATOMIC: Final = "atomic"
 STAGED: Final = "staged"
-_NO_NUMBERS: Final = ("log_level", "range_commit", "admission", "realtime")
+_NO_NUMBERS: Final = ("log_level", "range_commit", "admission", "realtime", "trickle")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NodeConfig:
     """Bounds, waits and sizes. Sizes in bytes, durations in seconds."""
 
-    admission: bool = True  # false: requests run as they come, whoever asks
-    realtime: bool = True  # before all normal processes, if the operating system lets it
+    admission: bool = True  # false: nothing keeps tenants apart; `insula start` tells the gateway
+    realtime: bool | None = None  # before normal processes, where the system lets it; as admission
+    trickle: bool = True  # false: limited tenants get a period's tokens at once, and stop and go
     frame_bytes_max: int = 16 << 20
     credit_requests: int = 1024  # outstanding requests granted to each stream
     streams_max: int = 10_000
@@ -70,6 +71,11 @@ class NodeConfig:
     map_bytes: int = 8 << 30
     map_bytes_max: int = 4 << 40
     log_level: str = "INFO"
+
+    @property
+    def is_realtime(self) -> bool:
+        """Whether the process is to be real-time: said, or else with admission control."""
+        return self.admission if self.realtime is None else self.realtime
 
     def __post_init__(self) -> None:
         if self.range_commit not in (ATOMIC, STAGED):

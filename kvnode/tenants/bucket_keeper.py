@@ -11,6 +11,7 @@ change that cannot be stored is taken back before the next begins.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from admission.token_bucket import TokenGrant, TokenRequest
 from kvapi.errors import KvError
@@ -28,9 +29,12 @@ Granted = Callable[[TokenGrant, KvError | None], None]
 class BucketKeeper:
     """The buckets of all tenants."""
 
-    def __init__(self, group: GroupCommit, now_s: Callable[[], float]) -> None:
+    def __init__(
+        self, group: GroupCommit, now_s: Callable[[], float], *, has_trickle: bool = True
+    ) -> None:
         self._group = group
         self._now_s = now_s
+        self._has_trickle = has_trickle
         self.request_count = 0
         self.granted_ru = 0.0
         self.throttled_s = 0.0
@@ -41,7 +45,7 @@ class BucketKeeper:
         assert bucket is not None, "who is unlimited is answered without a bucket"
         self.request_count += 1
         if (repeated := bucket.tokens.answered(request)) is not None:
-            self._store(tenant, lambda error: answer(repeated, error))
+            self._store(tenant, lambda error: answer(self._told(repeated), error))
             return
         grant, reached = bucket.request(request, now_s=self._now_s())
         self.granted_ru += grant.at_once_ru + grant.trickle_ru
@@ -49,11 +53,18 @@ class BucketKeeper:
         for part in reached:
             fields = {"tenant_id": tenant.id, "percent": round(100 * part)}
             _log.info("budget_reached", extra=fields)
-        self._store(tenant, lambda error: answer(grant, error))
+        self._store(tenant, lambda error: answer(self._told(grant), error))
         is_used_up = bucket.is_used_up(now_s=self._now_s())
         if is_used_up != bucket.was_used_up:
             bucket.was_used_up = is_used_up
             self._announce(tenant)
+
+    def _told(self, grant: TokenGrant) -> TokenGrant:
+        """Return what the SQL process is told: without trickles, a period's tokens at once."""
+        if self._has_trickle:
+            return grant
+        at_once_ru = grant.at_once_ru + grant.trickle_ru
+        return replace(grant, at_once_ru=at_once_ru, trickle_ru=0.0, trickle_s=0.0)
 
     async def change_limits(self, tenant: Tenant, change: Callable[[Limits], Limits]) -> None:
         """Change a tenant's limits, durably, and tell its SQL processes.

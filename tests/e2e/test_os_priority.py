@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from runtime.os_priority import REALTIME_SQL, is_realtime, may_raise_to, may_run_realtime
-from tests.e2e.stack import wait_until
+from tests.e2e.stack import Stack, wait_until
 
 pytestmark = pytest.mark.e2e
 BUSY = "select count(*) from generate_series(1, 3000000) g where g % 7 = 3"
@@ -18,6 +18,19 @@ def policy(pid):
 
 def nice(pid):
     return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+@pytest.mark.skipif(not may_run_realtime(REALTIME_SQL), reason="takes CAP_SYS_NICE")
+def test_one_switch_ends_all_that_keeps_tenants_apart():
+    """Without admission control half of it would stay on: real-time, and nice values."""
+    with Stack(environment={"INSULA_KVNODE__ADMISSION": "false"}) as stack:
+        stack.create_tenant("wild")
+        with stack.connect("wild") as connection:
+            connection.execute(BUSY)
+            connection.execute(BUSY)
+            (pid,) = stack.sql_pids("wild")
+            assert not is_realtime(stack.pid("kvnode"))
+            assert (nice(pid), policy(pid)) == (5, os.SCHED_OTHER)
 
 
 @pytest.mark.skipif(not may_raise_to(5), reason="nice values stay as they are without the right")

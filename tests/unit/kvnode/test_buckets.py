@@ -11,6 +11,7 @@ from kvapi.pb import admin_pb2, kv_pb2
 from kvnode.admin.limits_calls import describe_limits, set_limits
 from kvnode.storage.engine import StoreCorrupt, Table
 from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.tenants.bucket_keeper import BucketKeeper
 from kvnode.tenants.bucket_row import Limits, LimitsInvalid, bucket_key, decode_row, read_row
 from kvnode.tenants.tenant_bucket import TenantBucket, changed, made
 from kvnode.verify import problems_of, verify_store
@@ -73,6 +74,22 @@ async def test_limits_that_make_no_sense_are_refused(node, tenant_id):
         with pytest.raises(LimitsInvalid):
             await set_some(node, tenant_id, **wrong)
         assert node.core.load_tenant(tenant_id).bucket is None
+
+
+@simulated
+async def test_without_trickles_a_period_comes_at_once(node, tenant_id):
+    """The bench would compare the trickle with itself."""
+    await set_some(node, tenant_id, rate_ru_per_s=100, burst_ru_max=0)
+    tenant = node.core.load_tenant(tenant_id)
+    given = []
+    for has_trickle in (True, False):
+        keeper = BucketKeeper(node.core.group, node.core.now_s, has_trickle=has_trickle)
+        request = TokenRequest(client_id=int(has_trickle), sequence=1, wanted_ru=50)
+        keeper.ask(tenant, request, lambda grant, _: given.append(grant))
+        await asyncio.sleep(1)
+    evenly, at_once = given
+    assert evenly.trickle_ru > 0 == evenly.at_once_ru
+    assert at_once.at_once_ru > 0 == at_once.trickle_ru == at_once.trickle_s
 
 
 @simulated
