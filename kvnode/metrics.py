@@ -175,7 +175,7 @@ class KvnodeMetrics(Collector):
                 "CPU of the process for 1 s.",
                 scheduler.tokens.multiplier,
             ),
-            ("admission_elastic_limit", "Part of the cores.", scheduler.elastic_tokens.limit),
+            ("admission_elastic_limit", "Part of a core.", scheduler.elastic.tokens.limit),
             ("admission_io_limit_bytes", "Per second; +Inf: no limit.", core.io.tokens.limit),
             ("admission_io_score", "Latency of commits, of what is full.", core.io.tokens.score),
             ("admission_io_bulk_waits", "Waits of bulk for the disk.", core.io.bulk_wait_count),

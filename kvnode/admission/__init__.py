@@ -1,10 +1,11 @@
 """Whose turn it is on the KV node's event loop: the library `admission`, wired to real requests.
 
-scheduler.py   takes what may not run at once into the fair queue, and drains it in slices
-lane.py        the requests of one stream that wait
-elastic.py     turns for background work
-waits.py       how long what waited
-io_gate.py     bulk writes wait while the disk is slow
-watchdog.py    what holds the loop up
-stalls.py      how often it did, in buckets
+scheduler.py      takes what may not run at once into the fair queue, and drains it in slices
+lane.py           the requests of one stream that wait
+elastic_queue.py  the queue of elastic work, and its part beside what is not
+elastic.py        turns for background work
+waits.py          how long what waited
+io_gate.py        bulk writes wait while the disk is slow
+watchdog.py       what holds the loop up
+stalls.py         how often it did, in buckets
 """

@@ -3,7 +3,8 @@
 **Model.** Requests of a stream are handled in the order of their arrival, because one may rely on
 another before it: a Rollback on its transaction's Lock. So a stream has one task for all that
 waits, with the rank of the foremost of them: a request whose transaction holds locks, or that asks
-for high priority, takes those before it along.
+for high priority, takes those before it along. A lane of elastic requests is not elastic while one
+of them has such a rank.
 
 **Invariants.** Each request is in here until it is handled, cancelled, or the stream closes. When
 the waiting requests reach a bound, the stream is read no further until half of them are handled:
@@ -72,7 +73,11 @@ class LaneOwner(Protocol):
         ...
 
     def holds_locks(self, txn_id: bytes) -> bool:
-        """Tell whether others may be waiting for this transaction."""
+        """Tell whether others may be waiting for this transaction, or come to."""
+        ...
+
+    def holds_rows(self, txn_id: bytes) -> bool:
+        """Tell the same, apart from staged rows that nobody has asked for."""
         ...
 
 
@@ -96,7 +101,9 @@ class Lane(Task):
         *,
         bounds: LaneBounds,
         node: Room,
+        is_for_elastic: bool = False,
     ) -> None:
+        self._is_for_elastic = is_for_elastic
         self._owner = owner
         self._scheduler = scheduler
         self._handle = handle
@@ -118,7 +125,12 @@ class Lane(Task):
         self.tenant_id, self._tenant = tenant_id, room
 
     @property
-    def priority(self) -> int:  # type: ignore[override]  # computed here, a constant elsewhere
+    def is_elastic(self) -> bool:  # type: ignore[override]  # computed here, a constant elsewhere
+        """Whether it takes what others leave: not with somebody's locks in it."""
+        return self._is_for_elastic and not self._ranks
+
+    @property
+    def priority(self) -> int:  # type: ignore[override]  # the same
         """Rank of the foremost request."""
         return max(self._ranks, default=Priority.NORMAL)
 
@@ -173,13 +185,14 @@ class Lane(Task):
         self._waiting[request.id] = (request, name, now_s, size_bytes, rank)
         if rank:
             self._ranks[rank] = self._ranks.get(rank, 0) + 1
-        if self.is_elastic and txn_id:
+        if self._is_for_elastic and txn_id:
             self.txns[txn_id] = self.txns.get(txn_id, 0) + 1
         return rank
 
     def _rank(self, request: kv_pb2.Request) -> Priority:
         rank = Priority.HIGH if request.priority == HIGH else Priority.NORMAL
-        if request.txn_id and self._owner.holds_locks(request.txn_id):
+        holds = self._owner.holds_rows if self._is_for_elastic else self._owner.holds_locks
+        if request.txn_id and holds(request.txn_id):
             return rank.holding_locks()
         return rank
 
@@ -222,6 +235,13 @@ class Lane(Task):
         if not self._waiting:
             self._scheduler.withdraw(self)
         return True
+
+    def end_txn(self, txn_id: bytes, error: KvError) -> None:
+        """Answer all that waits of a transaction with `error`."""
+        if txn_id in self.txns:
+            for request in [entry[0] for entry in self._waiting.values()]:
+                if request.txn_id == txn_id:
+                    self.cancel(request.id, error)
 
     def clear(self) -> None:
         """Drop everything: the stream is closed."""

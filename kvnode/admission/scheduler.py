@@ -16,9 +16,8 @@ CPU is charged as measured: for what runs from the queue, thread time of each ta
 at once, wall time of each chunk of frames, corrected once a slice by the thread time that passed
 (asking for that after every request would cost half a microsecond).
 
-Elastic tasks have a queue of their own. They run when no regular task waits and the loop had
-nothing else to do since their last turn, or nobody else is there; failing that, as far as elastic
-CPU tokens go, so that they never starve.
+Elastic tasks have a queue of their own (`elastic_queue.py`): they take what regular ones leave, and
+a small part beside those, so that they never starve.
 
 **Invariants.** While a regular task waits, nothing regular runs past it. A task is in one queue, or
 blocked, or running. Switched off (`[kvnode] admission = false`), requests always run at once and
@@ -28,13 +27,14 @@ long reads take turns, first come, first served.
 """
 
 import asyncio
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Final
 
 from admission.cpu_tokens import CpuConfig, CpuTier, CpuTokens
-from admission.elastic_cpu import ElasticConfig, ElasticCpu
 from admission.queue import FairQueue, Priority, QueueConfig, Work
+from kvnode.admission.elastic_queue import ElasticQueue
 from kvnode.admission.task import Task
 from kvnode.admission.tenant_loads import TenantLoads
 from kvnode.admission.waits import WaitHistogram
@@ -45,7 +45,6 @@ _SHARED_S: Final = 10.0  # two tenants active within so long share the node
 _SHARED_PART: Final = 0.25  # of a slice, then
 _ALONE_SLICES: Final = 4  # for what arrives in one turn, while one tenant has the node
 _WORTHWHILE_S: Final = 0.0001  # of a slice that is left
-_ELASTIC_RETRY_S: Final = 0.001
 _HELD_S: Final = 0.005  # longer than this nothing should hold the loop
 
 
@@ -77,9 +76,8 @@ class Scheduler:
         self.on_held: Callable[[str, int, float], None] = _ignore  # what, whose, CPU seconds
         now_s = self.now()
         self.queue = FairQueue(QueueConfig())
-        self.elastic = FairQueue(QueueConfig())
+        self.elastic = ElasticQueue(now_s=now_s)
         self.tokens = CpuTokens(CpuConfig(cores=cores))
-        self.elastic_tokens = ElasticCpu(ElasticConfig(cores=cores), now_s=now_s)
         self._blocked: dict[Task, None] = {}  # in order
         self._uses: defaultdict[int, float] = defaultdict(
             float
@@ -137,7 +135,7 @@ class Scheduler:
     def used_elsewhere(self, tenant_id: int, cpu_s: float, *, is_elastic: bool) -> None:
         """Note CPU time that another thread took for a tenant; charged in time."""
         if is_elastic:
-            self.elastic.charge(tenant_id, cpu_s, now_s=self.now())
+            self.elastic.queue.charge(tenant_id, cpu_s, now_s=self.now())
         elif self.is_enabled:
             self._elsewhere[tenant_id] = self._elsewhere.get(tenant_id, 0.0) + cpu_s
 
@@ -177,23 +175,29 @@ class Scheduler:
                 payload=task,
             )
         if task.is_elastic and self.is_enabled:
-            self.elastic.put_back(task.work, now_s=now_s)
+            task.queue = self.elastic.queue
         else:
-            self.queue.put_back(task.work, now_s=now_s)
+            task.queue = self.queue
             self.is_open = not self.is_enabled
+        task.queue.put_back(task.work, now_s=now_s)
         self._schedule()
 
     def withdraw(self, task: Task) -> None:
         """Take a task out of where it waits; one that runs finds out by itself."""
         self._blocked.pop(task, None)
-        if task.work is not None:
-            self._queue_of(task).cancel(task.work)
+        if task.work is not None and task.queue is not None:
+            task.queue.cancel(task.work)
             task.work = None
 
     def raise_priority(self, task: Task, priority: int) -> None:
-        """Let a queued task pass others of its tenant."""
-        if task.work is not None and self.is_enabled:
-            self._queue_of(task).raise_priority(task.work, priority)
+        """Let a queued task pass others of its tenant; one that is elastic no more moves over."""
+        if task.work is None or not self.is_enabled:
+            return
+        if task.queue is self.elastic.queue and not task.is_elastic:
+            self.withdraw(task)
+            self.submit(task, priority=priority)
+        else:
+            self.queue.raise_priority(task.work, priority)
 
     def unblock(self) -> None:
         """Look at the blocked tasks again: some client reads its answers."""
@@ -204,10 +208,7 @@ class Scheduler:
     def set_weight(self, tenant_id: int, weight: float) -> None:
         """Give a tenant its share, from now on."""
         self.queue.set_weight(tenant_id, weight)
-        self.elastic.set_weight(tenant_id, weight)
-
-    def _queue_of(self, task: Task) -> FairQueue:
-        return self.elastic if task.is_elastic and self.is_enabled else self.queue
+        self.elastic.queue.set_weight(tenant_id, weight)
 
     # --- turns ----------------------------------------------------------------------------------
 
@@ -261,36 +262,34 @@ class Scheduler:
 
     def _take(self, now_s: float) -> Work | float | None:
         """Return the next work, or how long to wait for tokens, or None: nothing waits."""
-        tenant_id = self.queue.next_tenant()
+        tenant_id, elastic_s = self.queue.next_tenant(), math.inf
+        if len(self.elastic):
+            taken = self._take_elastic(now_s, is_beside=tenant_id is not None)
+            if isinstance(taken, Work):
+                return taken
+            elastic_s = taken
         if tenant_id is None:
-            return self._take_elastic(now_s)
+            return elastic_s if len(self.elastic) else None
         if self.is_enabled:
             tier = CpuTier.BURST if self.queue.is_within_share(tenant_id) else CpuTier.REGULAR
             if not self.tokens.try_take(tier, _ESTIMATE_S):
-                return max(self.tokens.wait_s(tier), self._quantum_s)
+                return min(max(self.tokens.wait_s(tier), self._quantum_s), elastic_s)
         work = self.queue.take(now_s=now_s)
         assert work is not None, "somebody is next"
         return work
 
-    def _take_elastic(self, now_s: float) -> Work | float | None:
-        if not len(self.elastic):
-            return None
-        was_idle = self._elastic_saw == self.activity_count
-        self._elastic_saw = self.activity_count
-        has_tokens = self.elastic_tokens.try_take(_ESTIMATE_S, now_s=now_s)
-        if not has_tokens and not was_idle and self.is_shared:
-            return _ELASTIC_RETRY_S
-        if not has_tokens:
-            self.elastic_tokens.take(_ESTIMATE_S)
-        return self.elastic.take(now_s=now_s)
+    def _take_elastic(self, now_s: float, *, is_beside: bool) -> Work | float:
+        saw, self._elastic_saw = self._elastic_saw, self.activity_count
+        is_idle = saw == self.activity_count or not self.is_shared
+        return self.elastic.take(now_s=now_s, is_beside=is_beside, is_idle=is_idle)
 
     def _run(self, work: Work, now_s: float) -> None:
         task = work.payload
         assert isinstance(task, Task), "only tasks are queued"
-        task.work = None
+        task.work, is_elastic = None, task.queue is self.elastic.queue
         if task.is_blocked():
             self._blocked[task] = None
-            self._charge(task, work, 0.0, now_s)
+            self._charge(work, 0.0, now_s, is_elastic=is_elastic)
             return
         if task.wait_kind:
             self.waits.observe(task.wait_kind, now_s - task.since_s)
@@ -302,18 +301,17 @@ class Scheduler:
         finally:
             before_s, self._cpu_s = self._cpu_s, self._cpu.thread_s()
             cost_s = self._cpu_s - before_s
-            self._charge(task, work, cost_s, self.now())
+            self._charge(work, cost_s, self.now(), is_elastic=is_elastic)
             if cost_s > _HELD_S:
                 self.on_held(type(task).__name__, task.tenant_id, cost_s)
             if not is_over:
                 self.submit(task, priority=task.priority)
 
-    def _charge(self, task: Task, work: Work, cost_s: float, now_s: float) -> None:
+    def _charge(self, work: Work, cost_s: float, now_s: float, *, is_elastic: bool) -> None:
         if not self.is_enabled:
             return
-        if task.is_elastic:
+        if is_elastic:
             self.elastic.settle(work, cost_s, now_s=now_s)
-            self.elastic_tokens.take(cost_s - _ESTIMATE_S)
             self.tokens.take(cost_s)
         else:
             self.activity_count += 1

@@ -1,6 +1,6 @@
 """What takes turns on the event loop: it runs for a while, and comes back for more."""
 
-from admission.queue import Priority, Work
+from admission.queue import FairQueue, Priority, Work
 
 
 class Task:
@@ -16,6 +16,7 @@ class Task:
     txn_start = 0
     since_s = 0.0
     work: Work | None = None  # while it is queued
+    queue: FairQueue | None = None  # where
 
     def is_blocked(self) -> bool:
         """Tell whether it cannot go on now; `Scheduler.unblock` asks again."""

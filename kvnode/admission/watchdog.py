@@ -78,7 +78,7 @@ class Watchdog:
         if held_s > max(HELD_S, self._told_s):
             self._held("loop", 0, held_s)
         self._told_s = 0.0
-        tokens = self._scheduler.elastic_tokens
+        tokens = self._scheduler.elastic.tokens
         if tokens.is_adjustment_due(self._scheduler.now()):
             latency_s = self.latency_p99_s()
             tokens.adjust(now_s=self._scheduler.now(), latency_p99_s=latency_s)

@@ -9,8 +9,9 @@ later, together with whatever else is ready in that turn of the loop.
                      ├─ locks, commits, long scans … later ─┤
                      └─ lane: until it is its turn … later ─┘
 
-Elastic requests (priority 2, and Stage) have a lane of their own when others are active. What comes
-later of a transaction that waits there goes there too, except its heartbeats.
+Elastic requests (priority 2, and Stage) have a lane of their own when others are active, unless
+somebody may wait for rows that their transaction has locked. What comes later of a transaction that
+waits there goes there too, except its heartbeats; its Rollback ends what waits.
 
 **Invariants.** No tenant, no requests: the first frame is a hello with a valid credential, or the
 stream ends with a fatal error. Every request but Cancel is answered once. What the stream held
@@ -37,9 +38,10 @@ from kvapi.errors import (
 )
 from kvapi.pb import kv_pb2
 from kvapi.wire import error_to_proto
-from kvnode.admission.lane import ELASTIC, Lane
+from kvnode.admission.lane import Lane
 from kvnode.core import Core
 from kvnode.server.catalog_requests import CatalogRequests
+from kvnode.server.elastic_route import end_waiting, is_elastic
 from kvnode.server.hello import authenticate, limits_news, welcome
 from kvnode.server.outlet import Outlet
 from kvnode.server.outstanding import Cancel, Outstanding
@@ -82,8 +84,9 @@ class StreamSession:
         self._scheduler = scheduler = core.scheduler
         bounds, node = core.lane_bounds, core.lane_room
         self.lane = Lane(self, scheduler, self._handle, bounds=bounds, node=node)
-        self.elastic = Lane(self, scheduler, self._perform, bounds=bounds, node=node)
-        self.elastic.is_elastic = True
+        self.elastic = Lane(
+            self, scheduler, self._perform, bounds=bounds, node=node, is_for_elastic=True
+        )
         self.lane.on_full = self.elastic.on_full = self._lane_filled
         self._flush_handle: asyncio.Handle | None = None
         self.credit = StreamCredit(self)
@@ -183,17 +186,14 @@ class StreamSession:
 
     def _handle(self, request: kv_pb2.Request, name: str | None) -> None:
         """Handle a request, or let it wait with the elastic ones."""
-        if (self._scheduler.is_shared or self.elastic.txns) and self._is_elastic(request, name):
+        if not (self._scheduler.is_shared or self.elastic.txns):
+            self._perform(request, name)
+        elif is_elastic(self, request, name):
             now_s = self._scheduler.now()
             self.elastic.extend((request,), now_s, size_bytes=request.ByteSize())
         else:
+            end_waiting(self, request, name)
             self._perform(request, name)
-
-    def _is_elastic(self, request: kv_pb2.Request, name: str | None) -> bool:
-        """Tell whether a request takes what others leave; while nobody is there, that is all."""
-        if self._scheduler.is_shared and (request.priority == ELASTIC or name == "stage"):
-            return True
-        return request.txn_id in self.elastic.txns and name != "heartbeat"
 
     def _perform(self, request: kv_pb2.Request, name: str | None) -> None:
         tenant = self._tenant
@@ -328,6 +328,10 @@ class StreamSession:
         """Tell whether a transaction of this stream has locked or staged something."""
         owner, table = (self.id, txn_id), self.core.locks.table
         return table.held_count(owner) > 0 or owner in self.tenant.layers.holding
+
+    def holds_rows(self, txn_id: bytes) -> bool:
+        """Tell the same, apart from staged rows that nobody has asked for: intents hold those."""
+        return self.core.locks.table.held_count((self.id, txn_id)) > 0
 
     def closed(self) -> None:
         """Let go of everything: the transport is gone or going."""

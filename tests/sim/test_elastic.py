@@ -1,0 +1,119 @@
+"""Elastic work beside neighbours that leave nothing: it goes on, and nobody notices."""
+
+import asyncio
+
+import pytest
+
+from kvapi.errors import BadRequest
+from kvapi.pb import kv_pb2
+from tests.sim.busy_field import Field
+from tests.sim.virtual_loop import run_virtual
+
+TXN = b"t" * 16
+
+
+class Busy:
+    """A node on which one tenant asks without a pause; another does elastic work."""
+
+    def __init__(self, loop, load):
+        self.loop, self.load = loop, load
+        self.field = Field(loop)
+        self.wild = None
+
+    async def start(self, *, run_s):
+        field = self.field
+        noisy, self.elastic = await field.tenant("noisy"), await field.tenant("elastic")
+        streams, depth = (8, 16) if self.load == "get" else (1, 4)
+        more = [noisy] + [field.node.stream(noisy.session.tenant.id) for _ in range(streams - 1)]
+        field.ends_s = self.loop.time() + run_s
+        make = getattr(field, self.load)
+        self.wild = asyncio.ensure_future(
+            asyncio.wait(
+                [asyncio.ensure_future(field.closed_loop(s, make, depth=depth)) for s in more]
+            )
+        )
+        while not field.node.core.scheduler.is_shared:
+            await self.elastic.request(**field.get())
+        await asyncio.sleep(0.1)
+
+    async def took(self, future):
+        """Return how long an answer took."""
+        began_s = self.loop.time()
+        await future
+        return self.loop.time() - began_s
+
+    def stage(self, key=b"s"):
+        writes = kv_pb2.Writes(put_keys=[key], put_values=[b"v"])
+        return self.elastic.request(txn_id=TXN, stage=kv_pb2.Stage(writes=writes))
+
+    def lock(self, key=b"row"):
+        return self.elastic.request(txn_id=TXN, lock=kv_pb2.Lock(keys=[key]))
+
+    def rollback(self):
+        return self.elastic.request(txn_id=TXN, rollback=kv_pb2.Rollback())
+
+
+def beside(load, *, run_s=1.0):
+    """Run an async test body with a busy node."""
+
+    def decorate(test):
+        def run():
+            async def body(loop):
+                busy = Busy(loop, load)
+                await busy.start(run_s=run_s)
+                await test(busy)
+                busy.field.ends_s = 0.0
+                await busy.wild
+
+            run_virtual(body)
+
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+
+    return decorate
+
+
+@pytest.mark.parametrize("load", ["get", "scan", "lock_many"])
+def test_elastic_work_goes_on_beside_a_neighbour_that_leaves_nothing(load):
+    """One tenant scans all day, and nobody's backfill, garbage collection or COPY goes on."""
+
+    async def body(loop):
+        busy = Busy(loop, load)
+        await busy.start(run_s=1.0)
+        waits = []
+        while loop.time() < busy.field.ends_s:
+            read = kv_pb2.MultiGet(keys=[b"k%05d" % n for n in range(300)])
+            waits.append(await busy.took(busy.elastic.request(priority=2, multi_get=read)))
+        await busy.wild
+        assert len(waits) > 30
+        assert max(waits) < 0.1
+
+    run_virtual(body)
+
+
+@beside("scan")
+async def test_who_holds_locks_is_not_elastic(busy):
+    """All who wait for a row wait until the node has nothing else to do."""
+    await busy.lock()
+    assert await busy.took(busy.stage()) < 0.01
+
+
+@beside("scan")
+async def test_chunks_are_raised_with_what_comes_after_them(busy):
+    """Chunks that wait when their transaction takes a lock keep it until they get a turn."""
+    staged = [busy.stage(b"s%d" % n) for n in range(20)]
+    lock = busy.lock()
+    more = busy.stage(b"t")
+    assert await busy.took(asyncio.gather(*staged, lock, more)) < 0.2
+
+
+@beside("scan")
+async def test_a_rollback_does_not_wait_for_what_it_ends(busy):
+    """A cancelled bulk load keeps its rows locked until all its chunks had their turn."""
+    staged = [busy.stage(b"s%d" % n) for n in range(50)]
+    assert await busy.took(busy.rollback()) < 0.005
+    with pytest.raises(BadRequest, match="rolled back"):
+        await staged[-1]
+    assert not busy.elastic.session.elastic.txns
+    assert not len(busy.field.node.core.locks.table)
+    assert not busy.elastic.session.tenant.layers.holding
