@@ -1,9 +1,11 @@
 """How much may be written: tokens of bytes, refit every 15 seconds to how the disk is doing.
 
 **Model.** A token is one byte that reaches the disk. A commit of n bytes writes more than that,
-since LMDB writes whole pages and the path to them; the *amplification* is fitted from pages and
-bytes. What the disk can do is seen in the latency of commits: `score` is the smoothed mean latency
-over `latency_max_s`, and `rate` the bytes per second it really took lately.
+since LMDB writes whole pages and the path to them: (n + `PATH_BYTES`) times the *amplification*,
+which is fitted from pages and bytes. The path counts, or the estimates of large commits would be
+those of small ones, of which each byte costs a hundred. What the disk can do is seen in the latency
+of commits: `score` is the smoothed mean latency over `latency_max_s`, and `rate` the bytes per
+second it really took lately.
 
     score < 0.5       no limit
     0.5 ≤ score < 1   (3 − 2·score) · rate      from twice down to once what it took
@@ -11,19 +13,20 @@ over `latency_max_s`, and `rate` the bytes per second it really took lately.
     2 ≤ score         rate / 2
 
 The bucket of elastic writes fills at `elastic_part` of that, and every write is taken from both: so
-elastic writes wait first, and get at most that part when nobody else writes. A write is taken by
-its size when it begins (`estimate`), and corrected when it is known what reached the disk.
+elastic writes wait first, and get at most that part when nobody else writes. A write reserves
+tokens by its size when it begins, and is settled when it is known what reached the disk.
 
 **Invariants.** The limit never falls below `bytes_per_s_min`, nor that of regular writes below
 `regular_bytes_per_s_min`: a disk whose every sync is slow would else be throttled to nothing,
 although fewer bytes do not make it quicker. New limits go in
-half-way, so that two odd intervals do not swing it.
+half-way, so that two odd intervals do not swing it. Nothing is given back that was not taken.
 
 **Source.** CockroachDB, pkg/util/admission/io_load_listener.go; there the score is the number of
 files in LSM level 0, which LMDB does not have.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -31,7 +34,8 @@ from typing import Final
 from admission.tiers import TieredTokens
 
 _SMOOTH: Final = 0.5
-_AMPLIFICATION_MAX: Final = 100.0
+_AMPLIFICATION: Final = (0.01, 100.0)
+PATH_BYTES: Final = 16 << 10  # of an operation, beside its rows: four pages, shared in a batch
 
 
 class IoTier(IntEnum):
@@ -65,12 +69,16 @@ class IoSample:
 
     commit_count: int = 0
     latency_sum_s: float = 0.0
+    operation_count: int = 0
     bytes: int = 0  # of keys and values
     pages: int = 0  # written to disk
 
-    def add(self, *, latency_s: float, size_bytes: int, pages: int) -> None:
+    def add(
+        self, *, latency_s: float, size_bytes: int, pages: int, operation_count: int = 1
+    ) -> None:
         """Count one commit of the store."""
         self.commit_count += 1
+        self.operation_count += operation_count
         self.latency_sum_s += latency_s
         self.bytes += size_bytes
         self.pages += pages
@@ -101,14 +109,6 @@ class IoTokens:
         """Bytes per second that commits may write."""
         return self._tokens.rates[IoTier.REGULAR]
 
-    def try_take(self, tier: IoTier, size_bytes: int, *, now_s: float) -> bool:
-        """Take tokens for a write of `size_bytes` if there are any for `tier`."""
-        self._tokens.fill(now_s)
-        if not self._tokens.may_take(tier):
-            return False
-        self._tokens.take(self.estimate(size_bytes))
-        return True
-
     def may_take(self, tier: IoTier, *, now_s: float) -> bool:
         """Tell whether there are tokens for `tier`."""
         self._tokens.fill(now_s)
@@ -117,14 +117,20 @@ class IoTokens:
     def estimate(self, size_bytes: int) -> float:
         """Return the tokens that a write of `size_bytes` is likely to cost.
 
-        No more than may be owed: of the rest nothing could be taken, but all be given back.
+        No more than may be owed: nobody waits longer for what may turn out to be less.
         """
-        return min(size_bytes * self.amplification, self._config.debt_s * self.regular_limit)
+        likely = (size_bytes + PATH_BYTES) * self.amplification
+        return min(likely, self._config.debt_s * self.regular_limit)
 
-    def correct(self, tokens: float, *, now_s: float) -> None:
-        """Charge bytes that reach the disk; below 0: fewer did than were charged."""
+    def reserve(self, tokens: float, *, now_s: float) -> list[float]:
+        """Take tokens for a write that begins; return what there was, for `settle`."""
         self._tokens.fill(now_s)
-        self._tokens.take(tokens)
+        return self._tokens.reserve(tokens)
+
+    def settle(self, given: Sequence[float], written_bytes: float, *, now_s: float) -> None:
+        """Charge bytes that reached the disk, for which `given` was taken before."""
+        self._tokens.fill(now_s)
+        self._tokens.settle(given, written_bytes)
 
     def wait_s(self, tier: IoTier) -> float:
         """Return how long until `tier` has tokens, if nobody takes any."""
@@ -144,8 +150,9 @@ class IoTokens:
         self.score = _smooth(self.score, latency_s / config.latency_max_s)
         written = sample.pages * config.page_bytes
         if sample.bytes:
-            raw = min(max(written / sample.bytes, 1.0), _AMPLIFICATION_MAX)
-            self.amplification = _smooth(self.amplification, raw)
+            low, high = _AMPLIFICATION
+            raw = written / (sample.bytes + PATH_BYTES * sample.operation_count)
+            self.amplification = _smooth(self.amplification, min(max(raw, low), high))
         self._rate = _smooth(self._rate, written / elapsed_s)
         self._limit = self._next_limit()
         self._tokens.fill(now_s)

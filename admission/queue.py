@@ -190,24 +190,19 @@ class FairQueue:
         self._tenants[tenant_id].unsettled += estimate
 
     def correct(
-        self,
-        tenant_id: int,
-        estimate: float,
-        cost: float,
-        *,
-        now_s: float,
-        charged_s: float | None = None,
+        self, tenant_id: int, estimate: float, cost: float, *, now_s: float, left: float = 1.0
     ) -> None:
         """Replace an estimate that was charged by what the work did cost.
 
-        `charged_s` is when that was, if it is long ago: no more is taken back than is left of it.
+        `left`: how much of the estimate still counts, if it was charged long ago.
         """
-        left = 1.0
-        if charged_s is not None:
-            left = math.exp((charged_s - now_s) / self._config.memory_s)
         self.charge(tenant_id, cost - estimate * left, now_s=now_s)
         tenant = self._tenants[tenant_id]
         tenant.unsettled = max(0.0, tenant.unsettled - estimate)
+
+    def part_left(self, age_s: float) -> float:
+        """Return how much of a charge still counts after `age_s`."""
+        return math.exp(-age_s / self._config.memory_s)
 
     def charge(self, tenant_id: int, cost: float, *, now_s: float) -> None:
         """Add `cost` to a tenant's use, whether it waits or not."""

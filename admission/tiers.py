@@ -68,6 +68,25 @@ class TieredTokens:
             level = levels[tier] - amount
             levels[tier] = floor if level < floor else cap if level > cap else level
 
+    def reserve(self, amount: float) -> list[float]:
+        """Take what will be known later; return what each bucket gave, for `settle`.
+
+        A bucket that owes what may be owed gives nothing, and so has nothing to get back.
+        """
+        before = self.levels[:]
+        self.take(amount)
+        given = [was - level for was, level in zip(before, self.levels, strict=True)]
+        self.taken += given[0] - amount
+        return given
+
+    def settle(self, given: Sequence[float], amount: float) -> None:
+        """Take `amount` instead of what the buckets gave."""
+        self.taken += amount - given[0]
+        self.levels = [
+            min(max(level + part - amount, self._floor), cap)
+            for level, part, cap in zip(self.levels, given, self._caps, strict=True)
+        ]
+
     def wait_s(self, tier: int) -> float:
         """Return how long until work of `tier` may go, if nothing else goes before."""
         return 0.0 if self.levels[tier] > 0 else -self.levels[tier] / self._rates[tier]

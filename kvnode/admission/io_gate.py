@@ -17,15 +17,15 @@ are estimated: LMDB copies the path to each row that changes.
 **Concurrency.** Owner: the event loop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from admission.io_tokens import IoConfig, IoSample, IoTier, IoTokens
+from admission.io_tokens import PATH_BYTES, IoConfig, IoSample, IoTier, IoTokens
 
 BULK_PAUSE_S_MAX: Final = 1.0
 _WAIT_S_MIN: Final = 0.001
 _PAGE_BYTES: Final = 4096
-_PATH_PAGES: Final = 4  # copied for one operation beside those of its rows
+NOTHING: Final = (0.0, 0.0)  # was reserved, of either tier
 
 
 class IoGate:
@@ -68,7 +68,7 @@ class IoGate:
             return 0.0
         now_s = self._now()
         self._refit(now_s)
-        if self.tokens.try_take(IoTier.ELASTIC, 0, now_s=now_s):
+        if self.tokens.may_take(IoTier.ELASTIC, now_s=now_s):
             return 0.0
         pause_s = self._bulk_s + BULK_PAUSE_S_MAX - now_s
         if pause_s <= 0:
@@ -84,17 +84,26 @@ class IoGate:
 
     def written(self, operation_count: int, size_bytes: int, counted_bytes: int = 0) -> int:
         """Return what a batch put on the disk: as it was counted, or a guess."""
-        guess = (
-            size_bytes // _PAGE_BYTES * _PAGE_BYTES + _PATH_PAGES * _PAGE_BYTES * operation_count
-        )
+        guess = size_bytes // _PAGE_BYTES * _PAGE_BYTES + PATH_BYTES * operation_count
         return counted_bytes or guess
 
-    def ended(self, size_bytes: int, written_bytes: int, *, taken: float = 0.0) -> None:
-        """Charge the batch that is durable now, for which `taken` tokens were taken before."""
+    def ended(
+        self,
+        size_bytes: int,
+        written_bytes: int,
+        *,
+        operation_count: int = 1,
+        given: Sequence[float] = NOTHING,
+    ) -> None:
+        """Charge the batch that is durable now, for which `given` was reserved before."""
         now_s = self._now()
-        pages = written_bytes // _PAGE_BYTES
-        self._sample.add(latency_s=now_s - self._began_s, size_bytes=size_bytes, pages=pages)
-        self.tokens.correct(written_bytes - taken, now_s=now_s)
+        self._sample.add(
+            latency_s=now_s - self._began_s,
+            size_bytes=size_bytes,
+            pages=written_bytes // _PAGE_BYTES,
+            operation_count=operation_count,
+        )
+        self.tokens.settle(given, written_bytes, now_s=now_s)
         self._refit(now_s)
 
     def _refit(self, now_s: float) -> None:

@@ -49,8 +49,8 @@ class WriteAccount:
             size += operation.size_bytes
         counted = used.written_bytes if used is not None else 0
         written = self._io.written(len(batch), size, counted)
-        taken = self._writes.ended(batch, written, size)
-        self._io.ended(size, written, taken=taken)
+        given = self._writes.ended(batch, written, size)
+        self._io.ended(size, written, operation_count=len(batch), given=given)
         self._writes.look()
         each_s = (used.cpu_s if used is not None else 0.0) / (size + _OPERATION_BYTES * len(batch))
         uses: dict[int, float] = {}

@@ -29,17 +29,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
-from admission.io_tokens import IoTier
+from admission.io_tokens import PATH_BYTES, IoTier
 from admission.queue import FairQueue, Priority, QueueConfig, Work
 from kvapi.errors import KvError, Throttled
-from kvnode.admission.io_gate import IoGate
+from kvnode.admission.io_gate import NOTHING, IoGate
 from kvnode.admission.scheduler import Scheduler
 
 _SHARED_S: Final = 10.0  # tenants that write within so long compete
 _SLICE_S: Final = 0.001
 _TICK_S: Final = 0.001
 _DEBT_PART: Final = 0.1  # of the limit: who writes more waits for tokens, if it is but shortly
-_OPERATION_BYTES: Final = 16 << 10  # the path to its rows: four pages
 
 
 class Charged(Protocol):
@@ -56,6 +55,14 @@ class Charged(Protocol):
     def size_bytes(self) -> int:
         """Roughly what it writes."""
         ...
+
+
+class Taken(NamedTuple):
+    """What a write was charged before anybody knows what it writes."""
+
+    tokens: float  # as they count against its tenant
+    given: Sequence[float]  # what was there of them, of each tier
+    at_s: float
 
 
 class WriteBounds(NamedTuple):
@@ -76,14 +83,23 @@ class WriteTicket:
     go: Callable[[], None]
     fail: Callable[[KvError], None]
     priority: int = Priority.NORMAL
-    taken: float = 0.0  # tokens, until the operation has them, or they are given back
-    since_s: float = field(default=0.0, init=False)  # when it began to wait; when it took them
+    taken: Taken | None = None  # until the operation has it, or it is given back
+    since_s: float = field(default=0.0, init=False)
     work: Work | None = field(default=None, init=False)
 
-    def hand_over(self) -> float:
-        """Return the tokens for the operation that is submitted."""
-        taken, self.taken = self.taken, 0.0
+    def hand_over(self) -> Taken | None:
+        """Return what was taken, for the operation that is submitted."""
+        taken, self.taken = self.taken, None
         return taken
+
+
+@dataclass(slots=True)
+class _Share:
+    """Of one tenant in a batch."""
+
+    cost: float = 0.0
+    tokens: float = 0.0  # that it had taken,
+    left: float = 0.0  # and what of them still counts
 
 
 class WriteGate:
@@ -103,6 +119,7 @@ class WriteGate:
         self.queue = FairQueue(QueueConfig(tenant_items_max=bounds.writes))
         self.is_open = True
         self.wait_count = 0
+        self._taken_count = 0  # writes that have tokens, and no outcome
         self._waiting_bytes: dict[int, int] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._last_tenant = 0
@@ -133,39 +150,43 @@ class WriteGate:
 
     def give_back(self, ticket: WriteTicket | None) -> None:
         """Undo what was charged for a write that came to nothing; None: it did not ask."""
-        if ticket is not None and (taken := ticket.hand_over()) > 0:
-            now_s = self._scheduler.now()
-            self._io.tokens.correct(-taken, now_s=now_s)
-            tenant_id, charged_s = ticket.tenant_id, ticket.since_s
-            self.queue.correct(tenant_id, taken, 0.0, charged_s=charged_s, now_s=now_s)
+        if ticket is not None and (taken := ticket.hand_over()) is not None:
+            self._undo(ticket.tenant_id, taken, self._scheduler.now())
             self.look()
 
     def failed(self, operations: Sequence[Charged]) -> None:
         """Undo what was charged for operations that the writer refused: nothing was written."""
         now_s = self._scheduler.now()
         for operation in operations:
-            if (taken := getattr(operation, "taken", 0.0)) > 0:
-                self._io.tokens.correct(-taken, now_s=now_s)
-                self.queue.correct(operation.tenant_id, taken, 0.0, now_s=now_s)
+            if (taken := getattr(operation, "taken", None)) is not None:
+                self._undo(operation.tenant_id, taken, now_s)
         self.look()
 
-    def ended(self, batch: Sequence[Charged], written_bytes: float, size_bytes: int) -> float:
-        """Charge a batch for what it wrote, split by size; return what it had taken before."""
-        if self.is_open:
-            return 0.0
-        now_s, taken_in_all = self._scheduler.now(), 0.0
-        each = written_bytes / (size_bytes + _OPERATION_BYTES * len(batch))
-        costs: dict[int, tuple[float, float]] = {}
+    def ended(
+        self, batch: Sequence[Charged], written_bytes: float, size_bytes: int
+    ) -> Sequence[float]:
+        """Charge tenants for what a batch wrote, split by size; return the tokens it had taken."""
+        if self.is_open and not self._taken_count:
+            return NOTHING
+        now_s, (regular, elastic) = self._scheduler.now(), NOTHING
+        each = written_bytes / (size_bytes + PATH_BYTES * len(batch))
+        shares: dict[int, _Share] = {}
         for operation in batch:
-            tenant_id, taken = operation.tenant_id, getattr(operation, "taken", 0.0)
-            taken_in_all += taken
-            estimate, cost = costs.get(tenant_id, (0.0, 0.0))
-            cost += (operation.size_bytes + _OPERATION_BYTES) * each
-            costs[tenant_id] = (estimate + taken, cost)
-        for tenant_id, (estimate, cost) in costs.items():
+            tenant_id, taken = operation.tenant_id, getattr(operation, "taken", None)
+            if (share := shares.get(tenant_id)) is None:
+                share = shares[tenant_id] = _Share()
+            share.cost += (operation.size_bytes + PATH_BYTES) * each
+            if taken is not None:
+                self._taken_count -= 1
+                share.tokens += taken.tokens
+                share.left += taken.tokens * self.queue.part_left(now_s - taken.at_s)
+                regular += taken.given[IoTier.REGULAR]
+                elastic += taken.given[IoTier.ELASTIC]
+        for tenant_id, share in shares.items():
             if tenant_id > 0:
-                self.queue.correct(tenant_id, estimate, cost, now_s=now_s)
-        return taken_in_all
+                left = share.left / share.tokens if share.tokens else 1.0
+                self.queue.correct(tenant_id, share.tokens, share.cost, left=left, now_s=now_s)
+        return regular, elastic
 
     def look(self) -> None:
         """Take note that tokens came back: who waits goes on as soon as there are enough."""
@@ -191,8 +212,14 @@ class WriteGate:
         return queue.is_within_share(tenant_id) or queue.is_below_next(tenant_id)
 
     def _take(self, ticket: WriteTicket, tokens: float, now_s: float) -> None:
-        self._io.tokens.correct(tokens, now_s=now_s)
-        ticket.taken, ticket.since_s = tokens, now_s
+        self._taken_count += 1
+        ticket.taken = Taken(tokens, self._io.tokens.reserve(tokens, now_s=now_s), now_s)
+
+    def _undo(self, tenant_id: int, taken: Taken, now_s: float) -> None:
+        self._taken_count -= 1
+        self._io.tokens.settle(taken.given, 0.0, now_s=now_s)
+        left = self.queue.part_left(now_s - taken.at_s)
+        self.queue.correct(tenant_id, taken.tokens, 0.0, left=left, now_s=now_s)
 
     def _seen(self, tenant_id: int, now_s: float) -> None:
         if tenant_id != self._last_tenant:

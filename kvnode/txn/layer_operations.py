@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from kvapi.errors import KvError
+from kvnode.admission.write_gate import Taken
 from kvnode.mvcc.intents import Moved, Place, discard, resolve, stage
 from kvnode.storage.engine import WriteTxn
 from kvnode.tenants.records import change_sizes
@@ -27,7 +28,7 @@ class StageOperation:
     layer_bytes: int
     size_bytes: int
     on_finish: Callable[["StageOperation", KvError | None], None]
-    taken: float = 0.0  # write tokens
+    taken: Taken | None = None  # write tokens
     cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:

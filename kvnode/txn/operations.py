@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from kvapi.errors import KvError
+from kvnode.admission.write_gate import Taken
 from kvnode.mvcc.apply import apply_outcome, apply_writes
 from kvnode.mvcc.formats import TENANT_BYTES, pack_counter
 from kvnode.mvcc.intents import commit_layers, promote
@@ -46,7 +47,7 @@ class CommitOperation:
     on_finish: Callable[["CommitOperation", KvError | None], None]
     below: Sequence[Layer] = ()
     layers: LayersCommit | None = None
-    taken: float = 0.0  # write tokens
+    taken: Taken | None = None  # write tokens
     cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:

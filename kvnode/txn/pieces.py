@@ -57,7 +57,7 @@ def stage_in_pieces(
     """Have a chunk written; `on_finish` gets the first error when all pieces have their outcome."""
     pieces = list(cut(request.puts, request.deletes, request.size_bytes))
     missing, errors = len(pieces), list[KvError]()
-    taken = request.ticket.hand_over() if request.ticket is not None else 0.0
+    taken = request.ticket.hand_over() if request.ticket is not None else None
 
     def finish(operation: StageOperation, error: KvError | None) -> None:
         nonlocal missing
@@ -68,7 +68,7 @@ def stage_in_pieces(
         if not missing:
             on_finish(errors[0] if errors else None)
 
-    for piece in pieces:
+    for piece in pieces:  # the first stands for all that was taken
         group.submit(
             StageOperation(
                 tenant_id=request.tenant.id,
@@ -78,6 +78,6 @@ def stage_in_pieces(
                 layer_bytes=layer_bytes,
                 size_bytes=piece.size_bytes,
                 on_finish=finish,
-                taken=taken / len(pieces),
+                taken=taken if piece is pieces[0] else None,
             )
         )

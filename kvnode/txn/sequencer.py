@@ -254,7 +254,7 @@ class Sequencer:
                 on_finish=lambda operation, error: self._written(request, operation, error),
                 below=below,
                 layers=layers,
-                taken=request.ticket.hand_over() if request.ticket is not None else 0.0,
+                taken=request.ticket.hand_over() if request.ticket is not None else None,
             )
         )
 

@@ -25,11 +25,11 @@ class IoMachine(Machine):
         """15 s of commits of this mean latency, this many MiB, this many times that on disk."""
         size = int(float(directive.get("mib")) * 2**20)
         sample, amplification = IoSample(), float(directive.get("amplification", "1"))
-        for _ in range(100):
+        for _ in range(10):
             sample.add(
                 latency_s=float(directive.get("latency")),
-                size_bytes=size // 100,
-                pages=int(size * amplification) // 4096 // 100,
+                size_bytes=size // 10,
+                pages=int(size * amplification) // 4096 // 10,
             )
         self.now_s += 15
         self.tokens.refit(sample, now_s=self.now_s)
@@ -43,7 +43,8 @@ class IoMachine(Machine):
         """Writes of `mib` MiB, one after the other, as long as they may go."""
         tier, size = IoTier[directive.get("tier").upper()], int(directive.get("mib")) << 20
         count = 0
-        while count < 100 and self.tokens.try_take(tier, size, now_s=self.now_s):
+        while count < 100 and self.tokens.may_take(tier, now_s=self.now_s):
+            self.tokens.reserve(self.tokens.estimate(size), now_s=self.now_s)
             count += 1
         return f"{count} go, then wait {self.tokens.wait_s(tier):.2f} s"
 
@@ -96,19 +97,19 @@ class IoMachine(Machine):
     def wrote(self, directive):
         """A commit is durable, and this is what the system counted."""
         ticket, mib = self.tickets[directive.words[0]], float(directive.get("mib"))
-        taken = ticket.taken / 2**20
+        taken = ticket.taken.tokens / 2**20
         operation = SimpleNamespace(
             tenant_id=ticket.tenant_id, size_bytes=ticket.size_bytes, taken=ticket.hand_over()
         )
-        charged = self.writes.ended([operation], mib * 2**20, ticket.size_bytes)
-        self.tokens.correct(mib * 2**20 - charged, now_s=self.clock.monotonic_s())
+        given = self.writes.ended([operation], mib * 2**20, ticket.size_bytes)
+        self.tokens.settle(given, mib * 2**20, now_s=self.clock.monotonic_s())
         self.writes.look()
         return f"{taken:.1f} MiB were taken, {mib - taken:+.1f} are charged"
 
     def nothing(self, directive):
         """A commit came to nothing."""
         ticket = self.tickets[directive.words[0]]
-        taken = ticket.taken / 2**20
+        taken = ticket.taken.tokens / 2**20
         self.writes.give_back(ticket)
         return f"{taken:.1f} MiB are given back"
 

@@ -12,7 +12,7 @@ from tests.sim.write_world import BYTES_MAX, WAITING_MAX, SimTenant, WriteWorld
 
 SEEDS = range(max(200, int(os.environ.get("INSULA_SIM_SEEDS", "0"))))
 RUN_S = 14.0  # before the limit is fitted again
-WARM_S = 6.0
+WARM_S = 8.0
 GAP_S_MAX = 10.0  # twice the memory of the queue, for who came first and took much
 DEBT_S = 0.5  # of what is written at once, for which those over their share wait
 
@@ -57,9 +57,11 @@ async def play(loop, seed):
     lives = [world.live(one) for one in tenants for _ in range(max(1, one.depth))]
     tasks = [asyncio.ensure_future(one) for one in (*lives, watch(world, tenants))]
     await asyncio.sleep(WARM_S)  # whoever came first wrote alone, and pays for that
-    before = [tenant.written for tenant in tenants]
+    before, bytes_before = [tenant.written for tenant in tenants], writer.written_bytes
     await asyncio.sleep(RUN_S - WARM_S)
     assert not world.gate.is_open
+    bytes_max = world.io.tokens.regular_limit * (RUN_S - WARM_S + DEBT_S)
+    assert writer.written_bytes - bytes_before <= 1.05 * bytes_max, f"{seed=}: tokens from nothing"
     written = [tenant.written - was for tenant, was in zip(tenants, before, strict=True)]
     for tenant in tenants:  # those that wait now count as well
         if world.gate.queue.waiting(tenant.id):

@@ -47,7 +47,7 @@ class SimWrite:
     def __init__(self, world, tenant, priority=0):
         self.world, self.tenant = world, tenant
         self.tenant_id, self.size_bytes = tenant.id, tenant.size
-        self.taken = 0.0
+        self.taken = None
         self.done = world.loop.create_future()
         self.answers = 0
         world.started += 1
@@ -130,11 +130,14 @@ class WriteWorld:
 
     def make_slow(self):
         """Let the disk's past be one of slow syncs, so that there is a limit from the start."""
-        pages = self.rng.choice((20, 64))
+        # Past commits of one small row each say little of large ones, but they are all there is.
+        size, pages, count = self.rng.choice(
+            ((20 << 10, 20, 100), (64 << 10, 64, 100), (60, 5, 1000))
+        )
         for number in range(1, 5):
             sample = IoSample()
-            for _ in range(100):
-                sample.add(latency_s=0.2, size_bytes=pages << 10, pages=pages)
+            for _ in range(count):
+                sample.add(latency_s=0.2, size_bytes=size, pages=pages)
             self.io.tokens.refit(sample, now_s=self.loop.time() + number)
         self.limit = self.io.tokens.limit
         assert self.limit < math.inf

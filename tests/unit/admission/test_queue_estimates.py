@@ -36,5 +36,5 @@ def test_a_late_correction_takes_back_what_is_left():
     queue = FairQueue()
     queue.reserve(1, 100.0, now_s=0.0)
     queue.reserve(1, 50.0, now_s=10.0)
-    queue.correct(1, 100.0, 0.0, charged_s=0.0, now_s=10.0)
+    queue.correct(1, 100.0, 0.0, left=queue.part_left(10.0), now_s=10.0)
     assert queue.use_per_s(1, now_s=10.0) * 5 == pytest.approx(50.0)

@@ -77,7 +77,7 @@ def test_a_late_refund_takes_no_more_than_was_left():
     written, has_passed = gate.ask(1)
     assert has_passed
     gate.writes.give_back(failing)
-    assert gate.use(1) == pytest.approx(written.taken)
+    assert gate.use(1) == pytest.approx(written.taken.tokens)
     gate.writes.give_back(written)
     assert gate.use(1) == pytest.approx(0, abs=1)
 
@@ -125,7 +125,7 @@ def test_tokens_that_come_back_let_the_next_go_on():
     gate.ask(2)
     large, has_passed = gate.ask(1, 64 * MIB)
     assert has_passed
-    assert large.taken == gate.tokens.regular_limit / 2, "no more than may be owed"
+    assert large.taken.tokens == gate.tokens.regular_limit / 2, "no more than may be owed"
     _, has_passed = gate.ask(1, go=lambda: passed.append(True))
     assert not has_passed
     gate.wait(0.1)
@@ -133,3 +133,19 @@ def test_tokens_that_come_back_let_the_next_go_on():
     gate.writes.give_back(large)
     gate.wait(0.002)
     assert passed
+
+
+def test_a_flood_has_used_what_it_wrote():
+    """Who writes most counts as who wrote nothing, and passes before those who wait."""
+    gate = Gate()
+    gate.ask(2)
+    for _ in range(20):
+        ticket, _ = gate.ask(1)
+        gate.clock.advance(1)
+        taken = ticket.hand_over()
+        if taken is None:
+            gate.wait(1)
+            taken = ticket.hand_over()
+        written = SimpleNamespace(tenant_id=1, size_bytes=MIB, taken=taken)
+        gate.writes.ended([written], MIB // 4, MIB)
+    assert gate.use(1) == pytest.approx(MIB / 4 / (1 - 2.718 ** (-1 / MEMORY_S)), rel=0.5)
