@@ -40,8 +40,8 @@ from pgwire.startup import (
     CancelRequest,
     StartupMessage,
 )
+from runtime.address import peer_credentials
 from runtime.clock import Clock
-from runtime.control_channel import peer_credentials
 from runtime.control_wire import SessionHello
 from runtime.os_process import parent_pid
 from runtime.tasks import spawn

@@ -7,16 +7,22 @@ import asyncio
 import logging
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
 from gateway.binding_proof import is_genuine
-from runtime.address import listen_unix
-from runtime.control_channel import ControlChannel, peer_credentials
+from runtime.address import listen_unix, peer_credentials
+from runtime.control_channel import ControlChannel
 from runtime.control_wire import FromSql, FromZygote, Message, SqlHello, ZygoteHello
 
 _HELLO_S_MAX: Final = 10.0
 _log = logging.getLogger(__name__)
+OnTap = Callable[[socket.socket], None]  # takes over a SQL process's signal tap
+
+
+def _close(sock: socket.socket) -> None:
+    sock.close()
 
 
 class ControlListener(Protocol):
@@ -38,11 +44,14 @@ class ControlListener(Protocol):
 class ControlServer:
     """Accept control connections on a Unix socket of type SOCK_SEQPACKET."""
 
-    def __init__(self, path: Path, listener: ControlListener, *, secret: bytes) -> None:
+    def __init__(
+        self, path: Path, listener: ControlListener, *, secret: bytes, on_tap: OnTap | None = None
+    ) -> None:
         path.unlink(missing_ok=True)
         self._socket = listen_unix(str(path), kind=socket.SOCK_SEQPACKET)
         self._listener = listener
         self._secret = secret
+        self._on_tap = on_tap or _close
         self._loop = asyncio.get_running_loop()
         self._peers: set[_Peer] = set()
         self._loop.add_reader(self._socket.fileno(), self._accept)
@@ -66,7 +75,7 @@ class ControlServer:
             _log.warning("control_peer_refused", extra={"peer_pid": pid, "uid": uid})
             sock.close()
             return
-        peer = _Peer(sock, pid, self._listener, self._secret)
+        peer = _Peer(sock, pid, self._listener, self._secret, self._on_tap)
         self._peers.add(peer)
         peer.on_end = lambda: self._peers.discard(peer)
 
@@ -75,9 +84,15 @@ class _Peer:
     """One control connection: unknown, then the zygote's or a SQL process's."""
 
     def __init__(
-        self, sock: socket.socket, pid: int, listener: ControlListener, secret: bytes
+        self,
+        sock: socket.socket,
+        pid: int,
+        listener: ControlListener,
+        secret: bytes,
+        on_tap: OnTap,
     ) -> None:
         self._pid = pid
+        self._on_tap = on_tap
         self._listener = listener
         self._secret = secret
         self._is_zygote = False
@@ -87,8 +102,9 @@ class _Peer:
         self._deadline = asyncio.get_running_loop().call_later(_HELLO_S_MAX, self.channel.close)
 
     def _received(self, message: Message, sockets: list[socket.socket]) -> None:
-        for sock in sockets:  # nobody has a reason to send us one
-            sock.close()
+        is_tap = isinstance(message, SqlHello) and not (self._is_sql or self._is_zygote)
+        for sock in sockets:  # nobody has a reason to send us another
+            (self._on_tap if is_tap else _close)(sock)
         if self._is_zygote and isinstance(message, FromZygote):
             self._listener.zygote_said(message)
         elif self._is_sql and isinstance(message, FromSql):

@@ -6,8 +6,8 @@ changed are touched. From `_BATCH_STEPS` on a process also gives up preempting o
 
 A process of a tenant that uses next to nothing is real-time, so that it runs as soon as it wakes:
 against a nice value alone the kernel lets it wait for a tick, which is milliseconds. What it starts
-is not; and one that computes for longer at once gives it up by itself (`sqlnode.main`), before the
-next look here.
+is not; and one that computes for longer at once loses it before the next look here: it gives it up
+by itself (`sqlnode.main`), or within a long call into C the guard ends it (`realtime_guard`).
 
 Raising a priority again takes CAP_SYS_NICE or a limit (`LimitNICE=` of systemd, `ulimit -e`).
 Without it nice values stay as they are, for a process could never come back, and only SCHED_BATCH
@@ -21,11 +21,12 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.cpu_shares import CpuShares, ProcessUse, cpu_weight
+from gateway.guard_process import GuardProcess
 from gateway.metrics import GatewayMetrics
 from runtime import os_priority
 from runtime.cgroup import TenantGroups
@@ -55,16 +56,14 @@ class CpuPriority:
         clock: Clock,
         metrics: GatewayMetrics,
         groups: TenantGroups | None = None,
-        *,
-        with_realtime: bool = False,
+        guard: GuardProcess | None = None,
     ) -> None:
         self._clock = clock
         self._groups = groups
         self._metrics = metrics
         self._shares = CpuShares(_MEMORY_S, len(os.sched_getaffinity(0)))
-        self._with_realtime = with_realtime and os_priority.may_run_realtime(
-            os_priority.REALTIME_SQL
-        )
+        self._guard = guard  # without one nobody is real-time
+        self._hurried: set[int] = set()  # processes that were real-time when last looked at
         self._steps: dict[int, int] = {}  # of processes that have been looked at
         self._may_raise: bool | None = None  # not known before the first process
 
@@ -74,6 +73,16 @@ class CpuPriority:
         """Keep priorities in step until cancelled."""
         while True:
             self.tick(assigned(), weights)
+            await asyncio.sleep(_TICK_S)
+
+    async def release(self, assigned: Callable[[], Iterable[AssignedProcess]]) -> None:
+        """Put each process once where it began, until cancelled: a former gateway moved it."""
+        while True:
+            processes = list(assigned())
+            for process in processes:
+                if process.pid not in self._steps:
+                    self._move(process, 0)
+            self._steps = dict.fromkeys((process.pid for process in processes), 0)
             await asyncio.sleep(_TICK_S)
 
     def tick(self, processes: Iterable[AssignedProcess], weights: Mapping[int, float]) -> None:
@@ -86,13 +95,8 @@ class CpuPriority:
             steps = self._steps[process.pid] = self._shares.steps(process.tenant_id)
             if steps != former.get(process.pid):  # the first time too: who knows how it was left
                 self._move(process, steps)
-        if self._with_realtime:
-            try:
-                hurried = sum([self._hurry(process) for process, _ in alive])
-            except PermissionError as error:
-                self._give_up_realtime(alive, error)
-                hurried = 0
-            self._metrics.realtime.set(hurried)
+        if self._guard is not None:
+            self._keep_prompt([process for process, _ in alive], self._guard)
         if self._groups is not None:
             self._regroup(self._groups, used, weights)
         self._metrics.lowered.set(sum(1 for steps in self._steps.values() if steps))
@@ -119,26 +123,40 @@ class CpuPriority:
         except PermissionError as error:
             _log.warning("priority_refused", extra={"sql_pid": process.pid, "error": str(error)})
 
+    def _keep_prompt(self, processes: Sequence[AssignedProcess], guard: GuardProcess) -> None:
+        try:
+            if guard.ended_for is not None:
+                self._give_up_realtime(processes, guard.ended_for)
+            elif guard.is_watching:
+                self._hurried = {process.pid for process in processes if self._hurry(process)}
+        except PermissionError as error:
+            self._give_up_realtime(processes, str(error))
+        self._metrics.realtime.set(len(self._hurried))
+        self._metrics.realtime_allowed.set(self._guard is not None)
+
     def _hurry(self, process: AssignedProcess) -> bool:
-        """Keep a process real-time, or not; tell which. Raises: PermissionError."""
+        """Keep a process real-time, or not; tell which. Raises: PermissionError.
+
+        One that has lost it since the last look computed at a stretch, and may still do so.
+        """
         is_prompt = self._shares.is_prompt(process.tenant_id)
         try:
-            if is_prompt == os_priority.is_realtime(process.pid):
-                return is_prompt
-            if is_prompt:
-                os_priority.set_realtime(process.pid, os_priority.REALTIME_SQL, inherit=False)
-            else:
+            is_realtime = os_priority.is_realtime(process.pid)
+            if is_prompt and not is_realtime:
+                is_prompt = process.pid not in self._hurried
+                if is_prompt:
+                    os_priority.set_realtime(process.pid, os_priority.REALTIME_SQL, inherit=False)
+            elif is_realtime and not is_prompt:
                 os_priority.set_normal(process.pid)
         except ProcessLookupError:
             return False
         return is_prompt
 
-    def _give_up_realtime(
-        self, alive: Iterable[tuple[AssignedProcess, ProcessUse]], error: PermissionError
-    ) -> None:
-        self._with_realtime = False
-        _log.info("realtime_off", extra={"reason": str(error)})
-        for process, _ in alive:
+    def _give_up_realtime(self, processes: Iterable[AssignedProcess], reason: str) -> None:
+        self._guard = None
+        self._hurried = set()
+        _log.warning("realtime_off", extra={"reason": reason})
+        for process in processes:
             with contextlib.suppress(ProcessLookupError):
                 os_priority.set_normal(process.pid)
 

@@ -23,10 +23,12 @@ from gateway.client_intake import ClientIntake, Secrets
 from gateway.config import FOREIGN_SECTIONS, OFF, REALTIME, Config
 from gateway.control_server import ControlServer
 from gateway.cpu_priority import CpuPriority
+from gateway.guard_process import GuardProcess
 from gateway.http_server import HttpServer
 from gateway.login_directory import LoginDirectory
 from gateway.metrics import GatewayMetrics
 from gateway.pool_manager import PoolManager, control_path
+from runtime import os_priority
 from runtime.address import bound_address, open_listener
 from runtime.cgroup import TenantGroups
 from runtime.clock import SystemClock
@@ -80,9 +82,6 @@ async def _serving(
         on_tenant_gone=pool.tenant_gone,
         on_watch_begun=pool.check_tenants,
     )
-    groups = None if options.cpu_groups is None else TenantGroups(options.cpu_groups)
-    cpu_priority = config.gateway.cpu_priority
-    priority = CpuPriority(clock, metrics, groups, with_realtime=cpu_priority == REALTIME)
     intake = ClientIntake(
         config.gateway,
         clock,
@@ -93,7 +92,11 @@ async def _serving(
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(logins.close)
-        control = ControlServer(control_path(options.run_dir), pool, secret=secret)
+        guard = _start_guard(stack, config)
+        groups = None if options.cpu_groups is None else TenantGroups(options.cpu_groups)
+        priority = CpuPriority(clock, metrics, groups, guard)
+        on_tap = None if guard is None else guard.watch
+        control = ControlServer(control_path(options.run_dir), pool, secret=secret, on_tap=on_tap)
         stack.callback(control.close)
         pg, pg_unix, http = (
             stack.enter_context(open_listener(text))
@@ -112,16 +115,35 @@ async def _serving(
             tasks.create_task(logins.watch(), name="watch-tenants"),
             tasks.create_task(intake.accept(pg), name="accept-tcp"),
             tasks.create_task(intake.accept(pg_unix, is_trusted=True), name="accept-unix"),
+            tasks.create_task(_keep(priority, config, pool, logins), name="priority"),
         ]
-        if cpu_priority != OFF:
-            keeping = priority.run(pool.assigned, logins.weights)
-            background.append(tasks.create_task(keeping, name="priority"))
         tasks.create_task(web.run(), name="http")
         yield pool, f'{{"pg": "{bound_address(pg)}", "http": "{bound_address(http)}"}}\n'
         for task in background:
             task.cancel()
         await pool.drain(config.gateway.drain_s)
         web.stop()
+
+
+async def _keep(
+    priority: CpuPriority, config: Config, pool: PoolManager, logins: LoginDirectory
+) -> None:
+    if config.gateway.cpu_priority == OFF:
+        await priority.release(pool.assigned)
+    else:
+        await priority.run(pool.assigned, logins.weights)
+
+
+def _start_guard(stack: contextlib.AsyncExitStack, config: Config) -> GuardProcess | None:
+    if config.gateway.cpu_priority != REALTIME:
+        return None
+    refusal = os_priority.realtime_refusal(os_priority.REALTIME_GUARD)
+    if refusal is not None:
+        _log.warning("realtime_off", extra={"reason": refusal})
+        return None
+    guard = GuardProcess()
+    stack.callback(guard.close)
+    return guard
 
 
 def _announce(ready_fd: int | None, text: str) -> None:

@@ -48,6 +48,9 @@ class GatewayMetrics:
             ["result"],
             registry=registry,
         )
+        self._make_pool(registry)
+
+    def _make_pool(self, registry: CollectorRegistry) -> None:
         self.forks = Counter("insula_pool_forks_total", "Processes forked.", registry=registry)
         self.fork_seconds = Histogram(
             "insula_pool_fork_seconds", "One fork.", buckets=_SECONDS, registry=registry
@@ -63,6 +66,9 @@ class GatewayMetrics:
         )
         self.realtime = Gauge(
             "insula_pool_realtime_processes", "SQL processes that are prompt.", registry=registry
+        )
+        self.realtime_allowed = Gauge(
+            "insula_pool_realtime_allowed", "Whether any may be prompt.", registry=registry
         )
         self.sessions = Gauge("insula_pool_sessions", "Sessions served.", registry=registry)
         self.waiting = Gauge(

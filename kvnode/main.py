@@ -237,13 +237,11 @@ def _parse(argv: list[str]) -> argparse.Namespace:
 def _become_realtime() -> None:
     """Run as soon as there is work, with all threads: everybody waits for this process."""
     priority = os_priority.REALTIME_SERVICE
-    is_allowed = os_priority.may_run_realtime(priority)
-    if is_allowed:
-        try:
-            os_priority.set_realtime(0, priority, inherit=True)
-        except PermissionError:  # a control group without a share of real-time
-            is_allowed = False
-    _log.info("realtime", extra={"is_allowed": is_allowed})
+    if (refusal := os_priority.realtime_refusal(priority)) is not None:
+        _log.warning("realtime_off", extra={"reason": refusal})
+        return
+    os_priority.set_realtime(0, priority, inherit=True)
+    _log.info("realtime")
 
 
 def main(argv: list[str] | None = None, *, core_type: type[Core] = Core) -> int:

@@ -4,6 +4,7 @@ The hot path adds integers; a Prometheus counter object there would cost as much
 metric has a tenant label: their number is not bounded.
 """
 
+import os
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry
@@ -16,6 +17,7 @@ from kvnode.admission.waits import KINDS
 from kvnode.core import Core
 from kvnode.ranges.keeper import RangeKeeper
 from kvnode.tenants.maintenance import Maintenance
+from runtime.os_priority import is_realtime
 
 
 class KvnodeMetrics(Collector):
@@ -120,6 +122,7 @@ class KvnodeMetrics(Collector):
     def _gauges(self) -> list[tuple[str, str, float]]:
         core = self._core
         return [
+            ("realtime", "Whether it runs as soon as it wakes.", is_realtime(os.getpid())),
             ("streams", "Open streams.", core.stats.stream_count),
             ("writes_queued", "Writes that are not durable yet.", core.group.queued_count),
             ("writes_queued_max", "Bound of the former.", core.group.queue_operations_max),

@@ -5,6 +5,7 @@ connect while the process restarts wait in that socket's backlog instead of bein
 """
 
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -94,3 +95,10 @@ def bound_address(listener: socket.socket) -> str:
     if isinstance(name, str):
         return f"unix:{name}"
     return str(HostPort(name[0], name[1]))
+
+
+def peer_credentials(sock: socket.socket) -> tuple[int, int]:
+    """Return (pid, uid) of the process that opened the other end of a Unix connection."""
+    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    pid, uid, _ = struct.unpack("3i", raw)
+    return pid, uid

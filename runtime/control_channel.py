@@ -8,7 +8,6 @@ import asyncio
 import collections
 import logging
 import socket
-import struct
 from collections.abc import Callable
 from typing import Final
 
@@ -130,13 +129,6 @@ def connect_control(path: str) -> socket.socket:
         sock.close()
         raise
     return sock
-
-
-def peer_credentials(sock: socket.socket) -> tuple[int, int]:
-    """Return (pid, uid) of the process that opened the other end of a Unix connection."""
-    raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    pid, uid, _ = struct.unpack("3i", raw)
-    return pid, uid
 
 
 def _close_all(sockets: tuple[socket.socket, ...]) -> None:

@@ -7,7 +7,7 @@ socket and says hello. One message is one packet, so a message and the socket th
 ```
 zygote    →  ZygoteHello                       gateway  →  Fork
           →  Forked, ForkRefused, Exited
-SQL       →  SqlHello (warm, or bound: after the gateway was replaced)
+SQL       →  SqlHello + signal tap (warm, or bound: after the gateway was replaced)
           →  Assigned, AssignRefused           gateway  →  Assign, Renew
           →  SessionTaken, SessionClosed       gateway  →  SessionHello + socket, CancelSession
           →  (end of file: gone)               gateway  →  Drain, Exit

@@ -4,21 +4,26 @@ Nice values say how much of a contended CPU a process gets, not how soon: one th
 for the next tick of the kernel, milliseconds, even for a process of nice 19. Who must run as soon
 as it wakes is *real-time* (SCHED_RR): few processes, that need little CPU.
 
-Source: setpriority(2), sched(7), capabilities(7). On Linux the nice value is a thread's; a new
-thread inherits it from the one that starts it.
+What the kernel lets us do is tried, on a thread of its own: capabilities and limits do not say it
+in a user namespace, nor in a control group without a share of real-time.
+
+Source: setpriority(2), sched(7). On Linux nice value and policy are a thread's; a new thread
+inherits them from the one that starts it.
 """
 
 import contextlib
 import os
 import resource
 import signal
+import threading
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
-_CAP_SYS_NICE: Final = 1 << 23
-_NICE_OF_LIMIT: Final = 20  # RLIMIT_NICE is 20 minus the lowest nice value
 _CPU_CLOCK_OF_PROCESS: Final = 2  # CPUCLOCK_SCHED, of all threads
+_NICE_MAX: Final = 19
+_REALTIME_S_MAX: Final = 0.01  # at a stretch, of a SQL process
+REALTIME_GUARD: Final = 4  # it ends real-time of those below
 REALTIME_SQL: Final = 3  # of tenants that use next to nothing
 REALTIME_SERVICE: Final = 2  # of what all tenants wait for
 REALTIME_WRITER: Final = 1
@@ -38,15 +43,40 @@ def cpu_s(pid: int) -> float:
 
 def may_raise_to(nice: int) -> bool:
     """Whether this process may bring one of its own user back to `nice`."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NICE)
-    return _has_capability() or soft == resource.RLIM_INFINITY or _NICE_OF_LIMIT - soft <= nice
+
+    def come_back() -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE_MAX)
+        os.setpriority(os.PRIO_PROCESS, 0, nice)
+
+    return _refusal(come_back) is None
 
 
 def may_run_realtime(priority: int) -> bool:
-    """Whether this process, or one of its user, may be real-time: not on a single CPU."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_RTPRIO)
-    is_allowed = _has_capability() or soft == resource.RLIM_INFINITY or soft >= priority
-    return is_allowed and len(os.sched_getaffinity(0)) > 1
+    """Whether this process, or one of its user, may be real-time."""
+    return realtime_refusal(priority) is None
+
+
+def realtime_refusal(priority: int) -> str | None:
+    """Tell why this process, and others of its user, may not be real-time; None if they may."""
+    if len(os.sched_getaffinity(0)) == 1:
+        return "there is a single CPU"  # those that it waits for would have none
+    return _refusal(lambda: set_realtime(0, priority, inherit=False))
+
+
+def _refusal(change: Callable[[], None]) -> str | None:
+    """Try what changes the calling thread, on one that ends then."""
+    refused = list[str]()
+
+    def attempt() -> None:
+        try:
+            change()
+        except PermissionError as error:
+            refused.append(str(error))
+
+    thread = threading.Thread(target=attempt, name="try-priority")
+    thread.start()
+    thread.join()
+    return refused[0] if refused else None
 
 
 def set_realtime(thread: int, priority: int, *, inherit: bool) -> None:
@@ -73,34 +103,32 @@ def is_realtime(thread: int) -> bool:
     return os.sched_getscheduler(thread) & ~_RESET_ON_FORK == os.SCHED_RR
 
 
-def limit_realtime(seconds: float) -> None:
-    """Make the main thread normal when it has computed for so long at once as real-time.
+def limit_realtime() -> None:
+    """Make the main thread normal when it has computed for 10 ms at once as real-time.
 
     The kernel counts in ticks of some milliseconds, and Python looks between two steps of its own:
-    a long call into C runs to its end. It only ever gives priority up, so a process needs no right
-    for it. Source: getrlimit(2), RLIMIT_RTTIME.
+    in a long call into C only `end_realtime` of another process helps. It only ever gives priority
+    up, so a process needs no right for it. Source: getrlimit(2), RLIMIT_RTTIME.
     """
-    soft_us = int(seconds * 1e6)
     _, hard = resource.getrlimit(resource.RLIMIT_RTTIME)
-
-    def renew() -> None:
-        resource.setrlimit(resource.RLIMIT_RTTIME, (soft_us, hard))
-
-    if hard != resource.RLIM_INFINITY and hard <= 2 * soft_us:
+    if hard != resource.RLIM_INFINITY and hard <= 2e6 * _REALTIME_S_MAX:
         return  # who set that limit lets nobody be real-time for long
-
-    def exceeded(_: int, __: object) -> None:
-        set_normal(0)
-        renew()  # the kernel has raised it by a second
-
-    signal.signal(signal.SIGXCPU, exceeded)
-    renew()
+    signal.signal(signal.SIGXCPU, lambda *_: end_realtime(os.getpid()))
+    _renew_limit(os.getpid())
 
 
-def _has_capability() -> bool:
-    status = Path("/proc/self/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("CapEff:"))
-    return bool(int(line.split()[1], 16) & _CAP_SYS_NICE)
+def end_realtime(pid: int) -> None:
+    """Make a process's main thread normal, and the next stretch as long. Raises as `set_normal`."""
+    set_normal(pid)
+    _renew_limit(pid)
+
+
+def _renew_limit(pid: int) -> None:
+    """Set the limit again: the kernel raises it by a second when it is exceeded."""
+    soft_us = int(_REALTIME_S_MAX * 1e6)
+    _, hard = resource.prlimit(pid, resource.RLIMIT_RTTIME)
+    if hard == resource.RLIM_INFINITY or hard > soft_us:
+        resource.prlimit(pid, resource.RLIMIT_RTTIME, (soft_us, hard))
 
 
 def set_nice(pid: int, nice: int) -> None:

@@ -74,10 +74,11 @@ class Serving(Protocol):
 
 
 class ControlClient:
-    """Live until told to exit; `run` returns then."""
+    """Live until told to exit; `run` returns then. The gateway gets `tap` (`signal_tap`)."""
 
-    def __init__(self, path: str, serving: Serving) -> None:
+    def __init__(self, path: str, serving: Serving, tap: socket.socket) -> None:
         self._path = path
+        self._tap = tap
         self._serving = serving
         self._registry = SessionRegistry()
         self._nice = os.getpriority(os.PRIO_PROCESS, 0)
@@ -125,7 +126,7 @@ class ControlClient:
             for hello in self._all_sessions()
         )
         hello = SqlHello(os.getpid(), binding=self._binding, sessions=keys, nice=self._nice)
-        channel.send(hello)
+        channel.send(hello, (self._tap.dup(),))
         return True
 
     def _all_sessions(self) -> list[SessionHello]:

@@ -28,6 +28,7 @@ from runtime.os_process import (
     prefer_as_oom_victim,
     set_title,
 )
+from runtime.signal_tap import tapped_signals
 from runtime.tasks import spawn
 from sqlnode.control import ControlClient, Serving
 from sqlnode.process_config import ProcessOptions
@@ -37,8 +38,6 @@ MakeServing = Callable[[ProcessOptions], Serving]
 # Allocations between two garbage collections. Python's 700 makes a bulk load look through all its
 # rows again and again; few of our objects are in cycles.
 _GC_OBJECTS: Final = 20_000
-# Computing for longer at once ends real-time, which the gateway gives to tenants that need little.
-_REALTIME_S: Final = 0.01
 # How deep statements may nest: 1,000 terms of a + b + …; 8 MiB of stack hold several times as much.
 _RECURSION_MAX: Final = 4_000
 
@@ -79,7 +78,7 @@ def _leave_zygote(options: ProcessOptions) -> None:
     limit_resources(memory_bytes_max=limits.memory_bytes_max, open_files_max=limits.open_files_max)
     prefer_as_oom_victim(limits.oom_score)
     os.nice(limits.nice)
-    os_priority.limit_realtime(_REALTIME_S)
+    os_priority.limit_realtime()
     drop_capabilities()
 
 
@@ -91,15 +90,16 @@ async def _serve(options: ProcessOptions, make_serving: MakeServing) -> None:
     stop = stop_event(loop, {LIFELINE_ENV: lifeline})
     serving = make_serving(options)
     await serving.connect()
-    client = ControlClient(options.control_path, serving)
+    with tapped_signals(loop) as tap:
+        client = ControlClient(options.control_path, serving, tap)
 
-    async def stop_when_told() -> None:
-        await stop.wait()
-        client.stop()
+        async def stop_when_told() -> None:
+            await stop.wait()
+            client.stop()
 
-    watcher = spawn(stop_when_told(), name="stop-watcher")
-    try:
-        await client.run()
-    finally:
-        watcher.cancel()
-        await serving.close()
+        watcher = spawn(stop_when_told(), name="stop-watcher")
+        try:
+            await client.run()
+        finally:
+            watcher.cancel()
+            await serving.close()

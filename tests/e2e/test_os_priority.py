@@ -5,11 +5,19 @@ import threading
 
 import pytest
 
-from runtime.os_priority import REALTIME_SQL, is_realtime, may_raise_to, may_run_realtime
+from runtime.os_priority import (
+    REALTIME_GUARD,
+    cpu_s,
+    is_realtime,
+    may_raise_to,
+    may_run_realtime,
+)
 from tests.e2e.stack import Stack, wait_until
 
 pytestmark = pytest.mark.e2e
 BUSY = "select count(*) from generate_series(1, 3000000) g where g % 7 = 3"
+# One call into C after the other, the first of which takes some 0.1 s, the last more.
+IN_C = "select md5(repeat('x', 300000000))"
 
 
 def policy(pid):
@@ -20,7 +28,7 @@ def nice(pid):
     return os.getpriority(os.PRIO_PROCESS, pid)
 
 
-@pytest.mark.skipif(not may_run_realtime(REALTIME_SQL), reason="takes CAP_SYS_NICE")
+@pytest.mark.skipif(not may_run_realtime(REALTIME_GUARD), reason="nobody may be real-time")
 def test_one_switch_ends_all_that_keeps_tenants_apart():
     """Without admission control half of it would stay on: real-time, and nice values."""
     with Stack(environment={"INSULA_KVNODE__ADMISSION": "false"}) as stack:
@@ -55,7 +63,7 @@ def test_a_busy_tenant_stands_back_and_returns(stack):
             assert policy(wild_pid) == os.SCHED_BATCH
             mild.execute("select 1")
             assert nice(mild_pid) == 5
-            if may_run_realtime(REALTIME_SQL):
+            if may_run_realtime(REALTIME_GUARD):
                 wait_until(lambda: is_realtime(mild_pid), 30, "the quiet one runs when it wakes")
             assert "insula_pool_lowered_processes 1.0" in stack.http("/metrics")[1]
         finally:
@@ -63,3 +71,23 @@ def test_a_busy_tenant_stands_back_and_returns(stack):
             work.join(60)
         wait_until(lambda: nice(wild_pid) == 5, 30, "it comes back")
         wait_until(lambda: policy(wild_pid) != os.SCHED_BATCH, 30, "fully")
+
+
+@pytest.mark.skipif(not may_run_realtime(REALTIME_GUARD), reason="nobody may be real-time")
+def test_a_prompt_process_that_is_stuck_in_c_is_prompt_no_more(stack):
+    """Two tenants with one long function call each would stop all others meanwhile."""
+    stack.create_tenant("calm")
+    with stack.connect("calm") as calm:
+        (pid,) = stack.sql_pids("calm")
+        used_s = []
+        for _ in range(3):
+            calm.execute("select 1")
+            wait_until(lambda: is_realtime(pid), 30, "it is prompt")
+            before_s = cpu_s(pid)
+            work = threading.Thread(target=calm.execute, args=(IN_C,))
+            work.start()
+            wait_until(lambda: not is_realtime(pid), 30, "it is prompt no more")
+            used_s.append(cpu_s(pid) - before_s)
+            assert work.is_alive()
+            work.join(60)
+        assert min(used_s) < 0.06, used_s

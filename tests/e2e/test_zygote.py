@@ -71,8 +71,11 @@ class Gateway:
     @staticmethod
     def receive(sock):
         packet, fds = receive_packet(sock)
-        assert not fds
-        return decode(packet) if packet else None
+        for fd in fds:
+            os.close(fd)
+        message = decode(packet) if packet else None
+        assert len(fds) == isinstance(message, SqlHello), "its signal tap"
+        return message
 
 
 @contextlib.contextmanager

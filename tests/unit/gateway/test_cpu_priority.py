@@ -1,9 +1,11 @@
 """gateway.cpu_priority and control groups: who is put where, and what happens if that fails."""
 
+import asyncio
 import logging
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -33,9 +35,13 @@ def tenants(tmp_path):
     return group
 
 
-def priority(groups=None, *, with_realtime=False, clock=None):
+def priority(groups=None, *, guard=None, clock=None):
     metrics = GatewayMetrics(CollectorRegistry())
-    return CpuPriority(clock or ManualClock(), metrics, groups, with_realtime=with_realtime)
+    return CpuPriority(clock or ManualClock(), metrics, groups, guard)
+
+
+def guard(*, is_watching=True, ended_for=None):
+    return SimpleNamespace(is_watching=is_watching, ended_for=ended_for)
 
 
 def test_groups_follow_tenants(process, tenants):
@@ -62,29 +68,66 @@ def test_groups_that_fail_are_given_up_quietly(process, tenants, caplog):
     assert said.levelno == logging.INFO
 
 
-@pytest.mark.skipif(
-    not os_priority.may_run_realtime(os_priority.REALTIME_SQL), reason="takes CAP_SYS_NICE"
+may_be_realtime = pytest.mark.skipif(
+    not os_priority.may_run_realtime(os_priority.REALTIME_SQL),
+    reason="real-time takes CAP_SYS_NICE or RLIMIT_RTPRIO, and a second CPU",
 )
+
+
+@may_be_realtime
 def test_an_idle_tenant_is_real_time_and_others_are_not(process):
     """A quiet tenant would wait for the kernel's tick behind a wild one."""
     clock = ManualClock()
-    keeper = priority(with_realtime=True, clock=clock)
+    keeper = priority(guard=guard(), clock=clock)
     keeper.tick([process], {})
     assert not os_priority.is_realtime(process.pid), "nothing is known of it yet"
     clock.advance(0.25)
     keeper.tick([process], {})
     assert os_priority.is_realtime(process.pid)
-    os_priority.set_normal(process.pid)  # as it does itself after a long computation
+    os_priority.set_normal(process.pid)  # as it does itself, or the guard, after a long computation
+    keeper.tick([process], {})
+    assert not os_priority.is_realtime(process.pid), "it may compute still"
     keeper.tick([process], {})
     assert os_priority.is_realtime(process.pid)
-    priority(with_realtime=False).tick([process], {})
+    priority().tick([process], {})
+    assert not os_priority.is_realtime(process.pid), "a gateway without real-time found it so"
+
+
+@may_be_realtime
+def test_nobody_is_real_time_without_a_guard(process, caplog):
+    """One long call into C on each CPU would stop everything for a second."""
+    clock, watcher = ManualClock(), guard(is_watching=False)
+    keeper = priority(guard=watcher, clock=clock)
+
+    def look():
+        clock.advance(0.25)
+        keeper.tick([process], {})
+        return os_priority.is_realtime(process.pid)
+
+    assert not any(look() for _ in range(3)), "it starts"
+    watcher.is_watching = True
+    assert look()
+    watcher.is_watching, watcher.ended_for = False, "killed"
+    assert not any(look() for _ in range(3))
+    assert [record.message for record in caplog.records] == ["realtime_off"]
+
+
+@may_be_realtime
+async def test_a_gateway_that_keeps_no_priorities_puts_them_back(process):
+    """After a restart with cpu_priority = "off" a process would be real-time, or nice, for ever."""
+    os_priority.set_nice(process.pid, process.nice + 7)
+    os_priority.set_realtime(process.pid, os_priority.REALTIME_SQL, inherit=False)
+    task = asyncio.ensure_future(priority().release(lambda: [process]))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
     assert not os_priority.is_realtime(process.pid)
+    if os_priority.may_raise_to(process.nice):
+        assert os.getpriority(os.PRIO_PROCESS, process.pid) == process.nice
+    task.cancel()
 
 
-def test_real_time_that_is_refused_is_given_up_quietly(process, caplog, monkeypatch):
-    """A container without the right would log a refusal four times a second."""
-    caplog.set_level(logging.INFO)
-    monkeypatch.setattr(os_priority, "may_run_realtime", lambda _: True)
+def test_real_time_that_is_refused_is_given_up(process, caplog, monkeypatch):
+    """A container that takes the right away would log a refusal four times a second."""
     monkeypatch.setattr(os_priority, "is_realtime", lambda _: False)
 
     def refuse(*_, **__):
@@ -92,8 +135,8 @@ def test_real_time_that_is_refused_is_given_up_quietly(process, caplog, monkeypa
 
     monkeypatch.setattr(os_priority, "set_realtime", refuse)
     clock = ManualClock()
-    keeper = priority(with_realtime=True, clock=clock)
+    keeper = priority(guard=guard(), clock=clock)
     for _ in range(3):
         clock.advance(0.25)
         keeper.tick([process], {})
-    assert [record.message for record in caplog.records].count("realtime_off") == 1
+    assert [record.message for record in caplog.records] == ["realtime_off"]

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from runtime.control_channel import ControlChannel, peer_credentials
+from runtime.address import peer_credentials
+from runtime.control_channel import ControlChannel
 from runtime.control_wire import (
     ControlViolation,
     Fork,

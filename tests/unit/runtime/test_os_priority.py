@@ -1,7 +1,6 @@
 """runtime.os_priority, on a real process with two threads."""
 
 import os
-import resource
 import subprocess
 import sys
 
@@ -49,13 +48,49 @@ def test_the_way_back_is_known_beforehand(child):
             os_priority.set_nice(child, own)
 
 
-def test_a_limit_allows_it_without_privileges(monkeypatch):
-    """`LimitNICE=+5` in the service file would be without effect."""
-    status = "Name:\tx\nCapEff:\t0000000000000000\n"
-    monkeypatch.setattr("runtime.os_priority.Path.read_text", lambda path: status)
-    for soft, may in ((0, False), (14, False), (15, True), (resource.RLIM_INFINITY, True)):
-        monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
-        assert os_priority.may_raise_to(5) is may
+may_be_realtime = pytest.mark.skipif(
+    not os_priority.may_run_realtime(os_priority.REALTIME_SQL),
+    reason="real-time takes CAP_SYS_NICE or RLIMIT_RTPRIO, and a second CPU",
+)
+LIMITED = """
+import os, resource
+from runtime import os_priority
+from runtime.os_process import drop_capabilities
+try:
+    resource.setrlimit(resource.RLIMIT_NICE, (15, 15))
+    resource.setrlimit(resource.RLIMIT_RTPRIO, (2, 2))
+    is_limited = True
+except ValueError:  # not even root may raise them here, so there are none
+    is_limited = False
+drop_capabilities()
+assert [os_priority.may_raise_to(nice) for nice in (4, 5)] == [False, is_limited]
+assert [os_priority.may_run_realtime(priority) for priority in (3, 2)] == [False, is_limited]
+os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1])
+assert os_priority.realtime_refusal(2) == "there is a single CPU"
+"""
+
+
+@may_be_realtime
+@pytest.mark.skipif(os.geteuid() != 0, reason="has no rights to give up")
+def test_limits_allow_it_without_privileges():
+    """`LimitNICE=` and `LimitRTPRIO=` in the service file would be without effect.
+
+    On a single CPU whoever is real-time would leave nothing to those that it waits for.
+    """
+    subprocess.run([sys.executable, "-c", LIMITED], check=True)
+
+
+def test_what_the_kernel_refuses_is_known_beforehand(monkeypatch):
+    """In a user namespace root has the capability, and each start would fail or log for ever."""
+
+    def refuse(*_):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    monkeypatch.setattr(os, "sched_setscheduler", refuse)
+    monkeypatch.setattr(os, "setpriority", refuse)
+    assert "not permitted" in os_priority.realtime_refusal(os_priority.REALTIME_SQL)
+    assert not os_priority.may_raise_to(0)
 
 
 def test_batch_comes_and_goes(child):
@@ -66,10 +101,6 @@ def test_batch_comes_and_goes(child):
     assert os.sched_getscheduler(child) == os.SCHED_OTHER
 
 
-may_be_realtime = pytest.mark.skipif(
-    not os_priority.may_run_realtime(os_priority.REALTIME_SQL),
-    reason="real-time takes CAP_SYS_NICE or RLIMIT_RTPRIO, and a second CPU",
-)
 NICE = """
 import os, threading
 from runtime import os_priority
@@ -92,7 +123,7 @@ def test_threads_of_a_prompt_process_are_as_nice_as_it_was():
 BURST = """
 import sys, time
 from runtime import os_priority
-os_priority.limit_realtime(0.01)
+os_priority.limit_realtime()
 os_priority.set_realtime(0, os_priority.REALTIME_SQL, inherit=False)
 for _ in range(2):
     end = time.thread_time() + 5
@@ -127,16 +158,6 @@ def test_real_time_is_not_inherited_unless_that_is_wanted(child):
     assert os.sched_getscheduler(child) & os.SCHED_RESET_ON_FORK
     os_priority.set_batch(child, True)
     assert not os_priority.is_realtime(child)
-
-
-def test_real_time_takes_a_right_and_a_second_cpu(monkeypatch):
-    """On a single CPU whoever is real-time would leave nothing to those that it waits for."""
-    status = "Name:\tx\nCapEff:\t0000000000000000\n"
-    monkeypatch.setattr("runtime.os_priority.Path.read_text", lambda path: status)
-    for soft, cpus, may in ((0, 2, False), (1, 2, False), (2, 2, True), (2, 1, False)):
-        monkeypatch.setattr(resource, "getrlimit", lambda which, soft=soft: (soft, soft))
-        monkeypatch.setattr(os, "sched_getaffinity", lambda pid, cpus=cpus: set(range(cpus)))
-        assert os_priority.may_run_realtime(2) is may
 
 
 def test_cpu_time_of_another_process(child):

@@ -103,15 +103,18 @@ class FakeGateway:
         path.unlink(missing_ok=True)
         self.sock = listen_unix(str(path), kind=socket.SOCK_SEQPACKET)
         self.got = []
+        self.taps = []
         self.channel = None
 
     async def accept(self):
         sock, _ = await asyncio.get_running_loop().sock_accept(self.sock)
-        self.channel = ControlChannel(
-            sock, on_message=lambda m, s: self.got.append(m), on_closed=lambda: None
-        )
+        self.channel = ControlChannel(sock, on_message=self.receive, on_closed=lambda: None)
         await self.until(lambda: self.got)
         return self.got.pop(0)
+
+    def receive(self, message, sockets):
+        self.got.append(message)
+        self.taps += sockets
 
     def hand_over(self, session_id):
         client, server = socket.socketpair()
@@ -126,7 +129,8 @@ class FakeGateway:
     def close(self):
         if self.channel is not None:
             self.channel.close()
-        self.sock.close()
+        for sock in (self.sock, *self.taps):
+            sock.close()
 
 
 @pytest.fixture
@@ -136,14 +140,19 @@ async def life(tmp_path, monkeypatch):
     path = tmp_path / "c"
     gateway = FakeGateway(path)
     serving = FakeServing()
-    client = ControlClient(str(path), serving)
+    tap, other_end = socket.socketpair()
+    client = ControlClient(str(path), serving, tap)
     task = asyncio.ensure_future(client.run())
     assert await gateway.accept() == SqlHello(pid=os.getpid())
+    other_end.send(b"signal")
+    assert [tap.recv(9, socket.MSG_PEEK) for tap in gateway.taps] == [b"signal"]
     yield path, gateway, serving, client, task
     client.stop()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.wait_for(task, 5)
     gateway.close()
+    for sock in (tap, other_end):
+        sock.close()
 
 
 async def test_sessions_wait_until_the_tenant_is_loaded(life):
