@@ -2,9 +2,9 @@
 
     python -m bench.noisy.main [--quick] [--only NAME[,NAME]…]… [--system SYSTEM]… [--rounds N]
 
-In full it takes up to half an hour, with --quick about five minutes, whose figures are rough: a
-p99 is one of the two slowest then. NAME is a letter from a to f, `many`, `lone` or the name of a
-share. Writes `report.md`, `report.json` and a picture for each scenario; the report also goes to
+In full it takes about half an hour, with --quick about six minutes, whose figures are rough: a p99
+is one of the two slowest then. NAME is a letter from a to f, `many`, the name of a share, `lone` or
+`limits`. Writes `report.md`, `report.json` and a picture for each scenario; the report also goes to
 standard output.
 """
 
@@ -12,96 +12,59 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench.machine import describe_machine
-from bench.noisy import plan as plans
-from bench.noisy.beside import Chain, measure_beside, measure_many
-from bench.noisy.plan import FULL, LONE, MANY, NOISES, QUICK, SHARES, NoisyPlan
-from bench.noisy.plots import plot
+from bench.noisy.plan import FULL, QUICK, NoisyPlan
+from bench.noisy.plots import plot, plot_limits
 from bench.noisy.report import NoisyReport
-from bench.noisy.shares import measure_lone, measure_share
+from bench.noisy.scenarios import NAMES, Scenario, estimate_s, scenarios
 from bench.noisy.systems import NAMES as SYSTEMS
-from bench.noisy.systems import POSTGRES, System, running_systems
+from bench.noisy.systems import System, running_systems
 from bench.programs import ROOT, BenchFailed, end_as_interrupted
 
 OUT_DIR: Final = ROOT / "bench" / "out" / "noisy"
-NAMES: Final = (*(n.letter for n in NOISES), MANY, *(s.name for s in SHARES), LONE)
-Measure = Callable[[System, NoisyPlan, int, NoisyReport], None]
 
 
 def run(
     plan: NoisyPlan,
-    scenarios: Sequence[str],
+    names: Sequence[str],
     say: Callable[[str], None],
     system_names: Sequence[str] = SYSTEMS,
 ) -> NoisyReport:
     """Run the named scenarios, round by round. One that fails is reported; the others still run."""
     start_s = time.monotonic()
-    with running_systems(frozenset(system_names)) as systems:
+    chosen = [one.on(frozenset(system_names)) for one in scenarios(plan, names)]
+    with running_systems({name for one in chosen for name in one.rounds}) as systems:
+        running = frozenset(system.name for system in systems)
+        chosen = [one.on(running) for one in chosen]
         report = NoisyReport({**describe_machine(), "systems": ", ".join(s.name for s in systems)})
+        say(f"{plan.describe()}; about {estimate_s(chosen, len(systems)) / 60:.0f} minutes")
         for turn in range(plan.rounds):
-            for name, measure in _measures(scenarios):
-                for system in systems:
-                    if system.name == POSTGRES and turn >= plan.rounds_postgres:
-                        continue
-                    say(f"round {turn + 1}: {name}, {system.name}")
-                    try:
-                        measure(system, plan, turn, report)
-                    except Exception as error:
-                        reason = f"{type(error).__name__}: {error}"
-                        report.failures[f"{name}, {system.name}, round {turn + 1}"] = reason
-                        say(f"failed: {reason}")
+            # The machine has its phases, so none is always first.
+            ordered = systems[::-1] if turn % 2 else systems
+            for scenario in chosen:
+                for system in ordered:
+                    if turn < scenario.rounds.get(system.name, 0):
+                        say(f"round {turn + 1}: {scenario.name}, {system.name}")
+                        _measure(scenario, system, plan, turn, report)
     report.settings["plan"] = plan.describe()
     report.settings["duration"] = f"{time.monotonic() - start_s:.0f} s"
     return report
 
 
-def _measures(scenarios: Sequence[str]) -> Iterator[tuple[str, Measure]]:
-    """Yield what to measure: the noises (a) to (f) in one chain, the others one by one."""
-    noises = [noise for noise in NOISES if noise.letter in scenarios]
-    if noises:
-        yield "".join(noise.letter for noise in noises), _beside(noises)
-    if MANY in scenarios:
-        yield MANY, _many
-    for share in SHARES:
-        if share.name in scenarios:
-            yield share.name, _share(share)
-    if LONE in scenarios:
-        yield LONE, _lone
-
-
-def _beside(noises: Sequence[plans.Noise]) -> Measure:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-        _add(report, system, turn, measure_beside(system, noises, plan, turn))
-
-    return measure
-
-
-def _share(share: plans.Share) -> Measure:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-        measured = measure_share(system, share, plan, turn)
-        if measured is not None:
-            report.shares.append(measured)
-
-    return measure
-
-
-def _many(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-    _add(report, system, turn, measure_many(system, plan, turn))
-
-
-def _lone(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-    report.shares += measure_lone(system, plan, turn)
-
-
-def _add(report: NoisyReport, system: System, turn: int, chain: Chain) -> None:
-    report.beside += chain.measured
-    for scenario, reason in chain.failures.items():
-        report.failures[f"{scenario}, {system.name}, round {turn + 1}"] = reason
+def _measure(
+    scenario: Scenario, system: System, plan: NoisyPlan, turn: int, report: NoisyReport
+) -> None:
+    try:
+        scenario.measure(system, plan, turn, report)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        report.failures[f"{scenario.name}, {system.name}, round {turn + 1}"] = reason
+        _say(f"failed: {reason}")
 
 
 def write(report: NoisyReport, plan: NoisyPlan, folder: Path) -> None:
@@ -112,6 +75,8 @@ def write(report: NoisyReport, plan: NoisyPlan, folder: Path) -> None:
     (folder / "report.json").write_text(json.dumps(fields | report.as_dict(), indent=1) + "\n")
     for scenario, by_system in report.grouped().items():
         plot(scenario, by_system, plan.beside_s, folder / f"latency-{scenario}.png")
+    if report.limits is not None:
+        plot_limits(report.limits, folder / "limits.png")
 
 
 def names(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Plots of the quiet tenant's latency over time, one picture for each scenario."""
+"""Plots: the quiet tenant's latency over time for each scenario, and tenants at their limit."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +8,7 @@ import matplotlib
 
 from bench.noisy import quiet
 from bench.noisy.beside import Beside
+from bench.noisy.limits import Limited
 
 matplotlib.use("Agg")
 
@@ -42,6 +43,23 @@ def plot(
     for row in axes:
         row[0].set_ylabel("milliseconds")
     figure.suptitle(f"scenario ({scenario}); shaded: beside the noisy tenant")
+    figure.tight_layout()
+    figure.savefig(file, dpi=_DPI)
+    pyplot.close(figure)
+
+
+def plot_limits(limited: Limited, file: Path) -> None:
+    """Draw what a tenant gets at its limit, with the trickle and without it."""
+    figure, axis = pyplot.subplots(figsize=(10, 4))
+    for name, one in (("with trickle", limited.evenly), ("without", limited.at_once)):
+        curve = [point for point in one.curve if point[0] <= limited.at_once.curve[-1][0]]
+        axis.plot(*zip(*curve, strict=True), label=name, linewidth=1)
+    axis.axhline(limited.evenly.rate_ru_per_s, color="#888888", linestyle="--", label="limit")
+    axis.set_xlabel("seconds")
+    axis.set_ylabel("request units per second, by the tenth")
+    axis.legend()
+    axis.grid(visible=True, alpha=0.3)
+    figure.suptitle("a tenant at its limit")
     figure.tight_layout()
     figure.savefig(file, dpi=_DPI)
     pyplot.close(figure)

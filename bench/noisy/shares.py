@@ -16,13 +16,13 @@ from typing import Final
 from admission.fairness import fairness_index
 from bench.noisy import loads
 from bench.noisy.beside import rate_within, settle
-from bench.noisy.plan import NoisyPlan, Share
+from bench.noisy.plan import LONE, LONE_SQL, NoisyPlan, Share
 from bench.noisy.processes import running
 from bench.noisy.systems import Insula, System
 
 _WARM_S: Final = 2.0  # shares follow the use of the last seconds
 _LONE_RAW: Final = 64
-_LONE_SQL: Final = 16
+_LONE_CLIENTS: Final = 16
 _SUMS: Final = "sums"
 _READS: Final = "reads"
 _SQL_ROWS: Final = 10_000
@@ -45,7 +45,7 @@ class Shared:
 def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> Shared | None:
     """Measure one scenario; None where the system has no such thing."""
     prefix = f"{share.name}-{turn}"
-    if share.is_raw and not isinstance(system, Insula):
+    if not isinstance(system, Insula) and (share.is_raw or len(set(share.weights)) > 1):
         return None
     kind = loads.COUNTS if share.is_raw else _SUMS
     words = [
@@ -60,7 +60,7 @@ def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> S
 def measure_lone(system: System, plan: NoisyPlan, turn: int) -> list[Shared]:
     """Measure a tenant without neighbours: at the KV node, and through SQL."""
     measured = []
-    for name, kind, clients in (("lone", loads.RAW, _LONE_RAW), ("lone-sql", _READS, _LONE_SQL)):
+    for name, kind, clients in ((LONE, loads.RAW, _LONE_RAW), (LONE_SQL, _READS, _LONE_CLIENTS)):
         if isinstance(system, Insula):
             words = _words(system, kind, f"{name}-{turn}", clients, 1, plan)
             per_s = _rates(system, [words], plan.share_s)
@@ -76,7 +76,7 @@ def _words(
         credential = system.create_raw(tenant, weight)
         words = [kind, "--unix", system.kv_socket, "--credential", credential]
     else:
-        url = system.create(tenant)
+        url = system.create(tenant, weight)
         asyncio.run(loads.prepare(url, _SQL_ROWS))
         words = [kind, "--url", url, "--rows", str(_SQL_ROWS)]
     return [*words, "--clients", str(clients)]

@@ -1,6 +1,11 @@
 """What is compared: Insula with admission control and without it, and PostgreSQL.
 
 All run at once, idle but for the one that is being measured, so that ratios are of one run.
+
+*Off* is one start-up switch, `[kvnode] admission = false`: no fair queue, no CPU, IO and write
+tokens, no credit that shrinks, and nothing at the operating system either: no real-time, no nice
+values by use, no CPU groups. *Alike* is off in the KV node only, at the OS priorities of admission
+on: what admission control itself costs a lone tenant is told from what those give.
 """
 
 import asyncio
@@ -22,18 +27,20 @@ from kvnode.node_config import NodeConfig
 
 ON: Final = "Insula"
 OFF: Final = "Insula, admission off"
+ALIKE: Final = "Insula, admission off, OS priorities on"
 POSTGRES: Final = "PostgreSQL"
 _IDLE_S: Final = 60.0
 _CONNECTIONS_MAX: Final = 300  # of PostgreSQL: 50 quiet tenants have two each
 _SETTINGS: Final[dict[str, dict[str, str]]] = {
     ON: {},
-    OFF: {  # nothing that keeps tenants apart in time, neither in the node nor at the CPU
+    OFF: {"INSULA_KVNODE__ADMISSION": "false"},
+    ALIKE: {
         "INSULA_KVNODE__ADMISSION": "false",
-        "INSULA_KVNODE__REALTIME": "false",
-        "INSULA_GATEWAY__CPU_PRIORITY": "off",
+        "INSULA_KVNODE__REALTIME": "true",
+        "INSULA_GATEWAY__CPU_PRIORITY": "realtime",
     },
 }
-NAMES: Final = (ON, OFF, POSTGRES)
+NAMES: Final = (ON, OFF, ALIKE, POSTGRES)
 
 
 class System(Watched, Protocol):
@@ -41,8 +48,8 @@ class System(Watched, Protocol):
 
     name: str
 
-    def create(self, tenant: str) -> str:
-        """Create a tenant, or a database; return its URL."""
+    def create(self, tenant: str, weight: float = 1) -> str:
+        """Create a tenant, or a database, which has no weight; return its URL."""
 
     def metric(self, name: str) -> float | None:
         """Return a metric of the KV node; None if there is none."""
@@ -64,19 +71,25 @@ class Insula:
         """The KV node's Unix socket."""
         return str(self._stack.kv_socket)
 
-    def create(self, tenant: str) -> str:
-        return self._stack.create_tenant(tenant)
+    def create(self, tenant: str, weight: float = 1) -> str:
+        url = self._stack.create_tenant(tenant)
+        if weight != 1:
+            self._weigh(tenant, weight)
+        return url
 
     def create_raw(self, tenant: str, weight: float) -> str:
         """Create a tenant without SQL; return its credential in base64."""
         admin = Admin(self._stack.running.admin, str(self._stack.admin_token_file))
         credential = asyncio.run(admin.create(tenant))
+        self._weigh(tenant, weight)
+        return base64.b64encode(credential).decode()
+
+    def _weigh(self, tenant: str, weight: float) -> None:
         client = AdminClient(self._stack.running)
         try:
             client.set(tenant, weight=weight)
         finally:
             client.close()
-        return base64.b64encode(credential).decode()
 
     def stalls(self) -> Stalls | None:
         return read_stalls(self._stack.http("/metrics"))
@@ -105,7 +118,7 @@ class Databases:
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
 
-    def create(self, tenant: str) -> str:
+    def create(self, tenant: str, weight: float = 1) -> str:
         with psycopg.connect(self._postgres.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(tenant)))
         return self._postgres.url(tenant)

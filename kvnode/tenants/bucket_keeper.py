@@ -64,7 +64,7 @@ class BucketKeeper:
         if self._has_trickle:
             return grant
         at_once_ru = grant.at_once_ru + grant.trickle_ru
-        return replace(grant, at_once_ru=at_once_ru, trickle_ru=0.0, trickle_s=0.0)
+        return replace(grant, at_once_ru=at_once_ru, trickle_ru=0.0)  # no more until trickle_s
 
     async def change_limits(self, tenant: Tenant, change: Callable[[Limits], Limits]) -> None:
         """Change a tenant's limits, durably, and tell its SQL processes.

@@ -61,8 +61,9 @@ def test_neighbours_are_measured(tmp_path):
     written = json.loads((tmp_path / "report.json").read_text())
     assert [one["scenario"] for one in written["beside"]] == ["a"]
     assert all(rate > 0 for one in written["shares"] for rate in one["per_s"])
-    assert len(written["checks"]) == 8
+    assert len(written["checks"]) == 9
     assert [one["what"] for one in written["checks"] if "acknowledged" in one["what"] and one["ok"]]
+    assert [one["what"] for one in written["checks"] if "server's clock" in one["what"]]
 
 
 def test_an_interrupted_bench_leaves_no_process(tmp_path):

@@ -11,7 +11,8 @@ import pytest
 from bench.noisy import loads
 from bench.noisy.failures import describe, is_refusal, may_have_happened
 from bench.noisy.kept import Kept
-from bench.noisy.main import NAMES, names
+from bench.noisy.main import names
+from bench.noisy.scenarios import NAMES
 
 
 def server_error(state, text):

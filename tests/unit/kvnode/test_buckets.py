@@ -89,7 +89,8 @@ async def test_without_trickles_a_period_comes_at_once(node, tenant_id):
         await asyncio.sleep(1)
     evenly, at_once = given
     assert evenly.trickle_ru > 0 == evenly.at_once_ru
-    assert at_once.at_once_ru > 0 == at_once.trickle_ru == at_once.trickle_s
+    assert at_once.at_once_ru > 0 == at_once.trickle_ru
+    assert at_once.trickle_s > 0, "then more may be asked for"
 
 
 @simulated
