@@ -5,8 +5,9 @@ holds tokens of its own (`token_client.py`) and asks for more before they run ou
 holds is granted at once. What it does not is *trickled*: granted now, to be used evenly over the
 period to come, at the process's part of the refill:
 
-    part     demand of the process over the demand of all that asked lately
-    rate     part · (refill − debt / period), but no less than part · refill / 20
+    part     demand of the process over the demand of all that asked lately, and nobody's demand
+             counts less than a twentieth of the refill: a newcomer has none to show yet
+    rate     part · (refill − debt / 2 s), but no less than part · refill / 20
     debt     what the balance is below zero, without the trickles that are still to come
 
 So a tenant at its limit runs evenly at it, instead of in bursts: a period handed out in advance is
@@ -23,8 +24,11 @@ pkg/ccl/multitenantccl/tenantcostserver; the parts by demand are in the RFC only
 from dataclasses import dataclass, field
 from typing import Final
 
-_SHARING_PERIODS: Final = 5.0  # without a word: then others get its part
+_SHARING_S: Final = 10.0  # without a word: then others get its part
+_REPAY_S: Final = 2.0  # debt is paid back over so long
+_DEMAND_PART_MIN: Final = 0.05  # of the refill: who asks is never given nothing
 _REMEMBERED_S: Final = 3600.0  # so long a request may be repeated without being counted again
+_TRICKLE_PART_MIN: Final = 0.01  # of a period's
 _RATE_PART_MIN: Final = 0.05  # of the refill, however deep the debt
 _FALLBACK_BALANCE_S: Final = 3600.0  # the balance is spread over an hour of absence
 _SPILL_LIFE_S: Final = 60.0  # what nobody has claimed by then is forgotten by half
@@ -47,6 +51,11 @@ class TokenRequest:
     throttled_s: float = 0.0  # statements have waited since the last request that was answered
     period_s: float = 2.0
 
+    @property
+    def reports_nothing(self) -> bool:
+        """Whether it only asks."""
+        return not (self.consumed_ru or self.borrowed_ru or self.throttled_s)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenGrant:
@@ -57,6 +66,11 @@ class TokenGrant:
     trickle_ru: float = 0.0  # to be used evenly, with what is left of the last trickle,
     trickle_s: float = 0.0  # over so long
     fallback_ru_per_s: float = 0.0  # to go on with if nobody answers
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it brings nothing."""
+        return not (self.at_once_ru or self.trickle_ru)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -178,26 +192,28 @@ class TokenBucket:
             request.client_id,
             ClientRecord(demand=0.0, seen_s=0.0, grant=TokenGrant(sequence=0)),
         )
-        client.demand = request.demand_ru_per_s + waiting
+        least = _DEMAND_PART_MIN * self.record.rate_ru_per_s
+        client.demand = max(request.demand_ru_per_s + waiting, least)
         client.seen_s = now_s
         return client
 
-    def _part(self, client: ClientRecord, life_s: float) -> float:
-        clients = self.record.clients.values()
-        sharing = [other for other in clients if client.seen_s - other.seen_s <= life_s]
-        total = sum(other.demand for other in sharing)
-        return client.demand / total if total > 0 else 1 / len(sharing)
+    def _part(self, client: ClientRecord) -> float:
+        others = self.record.clients.values()
+        demands = [o.demand for o in others if client.seen_s - o.seen_s <= _SHARING_S]
+        return client.demand / sum(demands)
 
     def _grant(self, request: TokenRequest, client: ClientRecord, now_s: float) -> TokenGrant:
         record, period_s = self.record, request.period_s
-        part = self._part(client, _SHARING_PERIODS * period_s)
+        part = self._part(client)
         refill = record.rate_ru_per_s * part
         at_once = min(request.wanted_ru, max(record.balance_ru, 0.0) * part)
         debt = max(0.0, -record.balance_ru - self._ahead_ru(now_s))
-        rate = max(refill - part * debt / period_s, _RATE_PART_MIN * refill)
+        rate = max(refill - part * debt / _REPAY_S, _RATE_PART_MIN * refill)
         # What is still to come from earlier grants is a part of the new trickle.
         coming = client.coming_ru(now_s)
         trickle_ru = max(0.0, min(request.wanted_ru - at_once, rate * period_s - coming))
+        if trickle_ru < _TRICKLE_PART_MIN * rate * period_s:
+            trickle_ru = 0.0  # what comes already is as good
         trickle_s = (coming + trickle_ru) / rate if trickle_ru > 0 else 0.0
         if trickle_ru > 0:
             client.trickle_ru_per_s, client.trickle_ends_s = rate, now_s + trickle_s

@@ -8,7 +8,10 @@ grants: some at once, some as a trickle.
          ▲ low, trickle ends soon, report due
 
 - It asks *ahead of need*: when what is left would not last, or just before the trickle ends.
-- One request at a time; without an answer the same one is sent again.
+- One request at a time; without an answer the same one is sent again. After an answer that brought
+  less than was wanted it leaves a moment, longer each time if nothing came at all.
+- Demand is smoothed over seconds. A process that is new, or woke up, has none to show yet: it says
+  what it used and who waits *so far*, and asks for short periods until it has measured a second.
 - If tokens are low and the answer is late, it goes on at the fallback rate of the last grant. What
   was used that way is reported as borrowed, as are the tokens it starts with.
 
@@ -26,6 +29,7 @@ from admission.token_bucket import TokenGrant, TokenRequest
 
 _SMOOTH_PER_S: Final = 0.5  # of demand: what is a second old counts half
 _MEASURE_S: Final = 1.0
+_REST_PERIODS: Final = 2.0  # without work: what it needed before tells nothing any more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +37,9 @@ class TokenClientConfig:
     """When to ask for how much."""
 
     period_s: float = 2.0
+    fresh_period_s: float = 0.5  # until demand is measured
+    interval_s: float = 0.1  # to the next request, after a grant that was less than wanted
+    interval_s_max: float = 1.0  # it doubles up to that while nothing comes
     initial_ru: float = 100.0  # to start with, before the first answer
     cushion_ru: float = 100.0  # wanted beyond one period of demand
     low_part: float = 0.1  # of the last grant: below it more is asked for
@@ -41,8 +48,11 @@ class TokenClientConfig:
     report_ru_min: float = 100.0  # consumed: else it is reported every fourth period
 
     def __post_init__(self) -> None:
-        if min(self.period_s, self.retry_s, self.cushion_ru) <= 0 or self.initial_ru < 0:
-            raise ValueError("period_s, retry_s, cushion_ru must be > 0 and initial_ru >= 0")
+        times = (self.period_s, self.fresh_period_s, self.interval_s, self.retry_s)
+        if min(*times, self.cushion_ru) <= 0 or self.initial_ru < 0:
+            raise ValueError("times and cushion_ru must be > 0 and initial_ru >= 0")
+        if self.interval_s_max < self.interval_s:
+            raise ValueError("interval_s_max must not be below interval_s")
 
 
 class TokenClient:
@@ -60,7 +70,9 @@ class TokenClient:
         self._low_ru = config.cushion_ru / 2
         self._filled_s = self._measured_s = self._asked_s = now_s
         self._charged_ru = 0.0  # since demand was measured
-        self._charged_s = -math.inf
+        self._charged_s = self._busy_s = -math.inf  # busy: charged, waiting or in debt
+        self._is_fresh = True  # demand is not measured yet
+        self._interval_s = 0.0
         self._unreported_ru = 0.0
         self._unreported_since_s = now_s
         self._demand_ru_per_s = 0.0
@@ -78,6 +90,7 @@ class TokenClient:
     def charge(self, ru: float, *, now_s: float) -> None:
         """Take what work did cost."""
         self._advance(now_s)
+        self._begin_if_rested(now_s)
         self._available_ru -= ru
         self._charged_ru += ru
         if not self._unreported_ru:
@@ -115,6 +128,10 @@ class TokenClient:
         `waiting`: statements that wait for tokens.
         """
         self._advance(now_s)
+        if waiting:
+            self._begin_if_rested(now_s)
+        elif self._available_ru < 0:
+            self._busy_s = now_s
         self._measure(now_s, waiting)
         if self._in_flight is not None:
             if now_s - self._asked_s < self._config.retry_s:
@@ -134,10 +151,10 @@ class TokenClient:
             wanted_ru=self._wanted_ru(waiting),
             consumed_ru=self._unreported_ru,
             borrowed_ru=self._borrowed_ru,
-            demand_ru_per_s=self._demand_ru_per_s,
-            waiting=self._waiting,
+            demand_ru_per_s=self._demand_now() if self._is_fresh else self._demand_ru_per_s,
+            waiting=max(self._waiting, waiting) if self._is_fresh else self._waiting,
             throttled_s=self._throttled_s,
-            period_s=self._config.period_s,
+            period_s=self._config.fresh_period_s if self._is_fresh else self._config.period_s,
         )
         self._unreported_ru = self._borrowed_ru = self._throttled_s = 0.0
         return self._in_flight
@@ -147,7 +164,7 @@ class TokenClient:
         self._advance(now_s)
         if self._in_flight is None or grant.sequence != self._in_flight.sequence:
             return
-        self._in_flight = None
+        wanted_ru, self._in_flight = self._in_flight.wanted_ru, None
         if self._is_borrowing:
             self._is_borrowing = False
             self._fill_ru_per_s, self._fill_until_s = 0.0, now_s
@@ -159,7 +176,24 @@ class TokenClient:
             self._fill_until_s = now_s + grant.trickle_s
         self._fallback_ru_per_s = grant.fallback_ru_per_s
         granted_ru = grant.at_once_ru + grant.trickle_ru
+        self._interval_s = self._next_interval_s(granted_ru, missing_ru=wanted_ru - granted_ru)
         self._low_ru = max(self._config.low_part * granted_ru, self._config.cushion_ru / 2)
+
+    def _next_interval_s(self, granted_ru: float, *, missing_ru: float) -> float:
+        """Return how long to leave the owner alone: what was not there is not there at once."""
+        if missing_ru <= 0:
+            return 0.0
+        if granted_ru > 0:
+            return self._config.interval_s
+        return min(max(2 * self._interval_s, self._config.interval_s), self._config.interval_s_max)
+
+    def _begin_if_rested(self, now_s: float) -> None:
+        """Begin to measure anew with the first work after a rest."""
+        if now_s - self._busy_s > _REST_PERIODS * self._config.period_s:
+            self._is_fresh, self._interval_s = True, 0.0
+            self._demand_ru_per_s = self._waiting = self._charged_ru = 0.0
+            self._measured_s = now_s
+        self._busy_s = now_s
 
     def _advance(self, now_s: float) -> None:
         """Let the trickle drip."""
@@ -176,10 +210,14 @@ class TokenClient:
         elapsed_s = now_s - self._measured_s
         if elapsed_s < _MEASURE_S:
             return
-        weight = 1 - (1 - _SMOOTH_PER_S) ** elapsed_s
+        weight = 1.0 if self._is_fresh else 1 - (1 - _SMOOTH_PER_S) ** elapsed_s
         self._demand_ru_per_s += weight * (self._charged_ru / elapsed_s - self._demand_ru_per_s)
         self._waiting += weight * (waiting - self._waiting)
-        self._charged_ru, self._measured_s = 0.0, now_s
+        self._charged_ru, self._measured_s, self._is_fresh = 0.0, now_s, False
+
+    def _demand_now(self) -> float:
+        """Return demand, with what this second has shown so far."""
+        return max(self._demand_ru_per_s, self._charged_ru / _MEASURE_S)
 
     def _coming_ru(self) -> float:
         """Return what the trickle still brings."""
@@ -197,10 +235,12 @@ class TokenClient:
         is_busy = waiting > 0 or now_s - self._charged_s <= config.period_s
         if not self._is_low() or not (is_busy or self._available_ru < 0):
             return False
+        if now_s - self._asked_s < self._interval_s:
+            return False
         return now_s >= self._fill_until_s - config.lead_s
 
     def _wanted_ru(self, waiting: int) -> float:
-        demand_ru = self._demand_ru_per_s * self._config.period_s
+        demand_ru = self._demand_now() * self._config.period_s
         if waiting or self._available_ru < 0:  # it would use more if it could
             demand_ru = max(2 * demand_ru, self._config.cushion_ru)
         missing = demand_ru + self._config.cushion_ru - self._available_ru - self._coming_ru()

@@ -1,7 +1,8 @@
 """Keeps the buckets of limited tenants: changes them, and makes each change durable.
 
 **Invariants.** An answer leaves after what it changed is durable, so a crash loses nothing that a
-SQL process was told. A tenant without limits has no bucket, no row and no write.
+SQL process was told. A request that reports nothing and gets nothing is answered at once: if a crash
+forgets it, nothing is missing. A tenant without limits has no bucket, no row and no write.
 
 **Concurrency.** Owner: the event loop. A bucket changes at once; its row follows through group
 commit, in the order of the changes. The limits of a tenant are changed one after the other: a
@@ -45,7 +46,7 @@ class BucketKeeper:
         assert bucket is not None, "who is unlimited is answered without a bucket"
         self.request_count += 1
         if (repeated := bucket.tokens.answered(request)) is not None:
-            self._store(tenant, lambda error: answer(self._told(repeated), error))
+            self._settle(tenant, request, repeated, answer)
             return
         grant, reached = bucket.request(request, now_s=self._now_s())
         self.granted_ru += grant.at_once_ru + grant.trickle_ru
@@ -53,11 +54,19 @@ class BucketKeeper:
         for part in reached:
             fields = {"tenant_id": tenant.id, "percent": round(100 * part)}
             _log.info("budget_reached", extra=fields)
-        self._store(tenant, lambda error: answer(self._told(grant), error))
+        self._settle(tenant, request, grant, answer)
         is_used_up = bucket.is_used_up(now_s=self._now_s())
         if is_used_up != bucket.was_used_up:
             bucket.was_used_up = is_used_up
             self._announce(tenant)
+
+    def _settle(
+        self, tenant: Tenant, request: TokenRequest, grant: TokenGrant, answer: Granted
+    ) -> None:
+        if request.reports_nothing and grant.is_empty:
+            answer(self._told(grant), None)
+        else:
+            self._store(tenant, lambda error: answer(self._told(grant), error))
 
     def _told(self, grant: TokenGrant) -> TokenGrant:
         """Return what the SQL process is told: without trickles, a period's tokens at once."""

@@ -206,7 +206,7 @@ class BucketMachine(Machine):
             self.now_s += 0.01
             if client.wait_s(now_s=self.now_s) > 0:
                 waited += 0.01
-            else:
+            elif rate:
                 client.charge(rate / 100, now_s=self.now_s)
                 used += rate / 100
             waiting = int(client.wait_s(now_s=self.now_s) > 0)

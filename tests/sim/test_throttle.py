@@ -214,6 +214,26 @@ async def test_two_processes_share_by_demand(world):
 
 
 @simulated
+async def test_a_newcomer_beside_a_busy_process_is_served_at_once(world):
+    """A second process of a busy tenant stands still, and asks the node 200 times a second."""
+    await world.begin(rate_ru_per_s=200, burst_ru_max=100)
+    busy = await world.process()
+    busy.work(9)
+    await asyncio.sleep(20)
+    newcomer = await world.process()
+    for _ in ("new", "woken"):
+        begin_s, sent = world.loop.time(), newcomer.sent
+        newcomer.work(3)
+        await asyncio.sleep(8)
+        served = newcomer.per_second(begin_s, begin_s + 8)
+        assert min(served) > 10, served
+        assert mean(served[3:]) == pytest.approx(50, rel=0.3), served
+        assert newcomer.sent - sent <= 12, "it asks with reason"
+        newcomer.rest()
+        await asyncio.sleep(30)
+
+
+@simulated
 async def test_a_changed_limit_acts_within_two_seconds(world):
     """A customer who pays for more waits for it; a tenant that is capped goes on as before."""
     await world.begin(rate_ru_per_s=50, burst_ru_max=0)

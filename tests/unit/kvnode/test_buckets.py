@@ -113,6 +113,21 @@ async def test_a_crash_forgets_nothing_that_was_answered(node, tenant_id):
 
 
 @simulated
+async def test_a_request_that_changes_nothing_writes_nothing(node, tenant_id):
+    """A process that asks in vain would keep the disk busy for everybody."""
+    await set_some(node, tenant_id, rate_ru_per_s=100, burst_ru_max=0)
+    stream, tenant = node.stream(tenant_id), node.core.load_tenant(tenant_id)
+    assert (await ask(stream, 1, wanted_ru=1000, demand_ru_per_s=50)).tokens.trickle_ru == 200
+    for sequence in (2, 3, 3):
+        pending = ask(stream, sequence, wanted_ru=1000, demand_ru_per_s=50)
+        assert tenant.bucket_writes == 0
+        assert (await pending).tokens.trickle_ru == pytest.approx(0, abs=1)
+    used = ask(stream, 4, wanted_ru=0, consumed_ru=10)
+    assert tenant.bucket_writes == 1, "what was used is durable before the answer"
+    assert (await used).tokens.sequence == 4
+
+
+@simulated
 async def test_streams_hear_of_changes_without_asking(node, tenant_id):
     """A running SQL process would go on at the old limit until its tenant sleeps."""
     stream = node.stream(tenant_id)
