@@ -43,7 +43,7 @@ class TokenRequest:
 
     client_id: int
     sequence: int  # of this client, rising; the same again for a retry
-    wanted_ru: float
+    wanted_ru: float = 0.0
     consumed_ru: float = 0.0  # since the last request that was answered
     borrowed_ru: float = 0.0  # of that, used without a grant
     demand_ru_per_s: float = 0.0  # smoothed

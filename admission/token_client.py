@@ -143,18 +143,39 @@ class TokenClient:
         if not self._is_pressed and not self._should_ask(now_s, waiting):
             return None
         self._is_pressed = False
+        return self._request(
+            now_s,
+            wanted_ru=self._wanted_ru(waiting),
+            demand_ru_per_s=self._demand_now() if self._is_fresh else self._demand_ru_per_s,
+            waiting=max(self._waiting, waiting) if self._is_fresh else self._waiting,
+            period_s=self._config.fresh_period_s if self._is_fresh else self._config.period_s,
+        )
+
+    def last_request(self, *, now_s: float) -> TokenRequest | None:
+        """Return what is to be said before the process ends, until nothing is left to say.
+
+        Requires: nothing is charged any more.
+        """
+        self._advance(now_s)
+        if self._in_flight is not None:
+            return self._in_flight
+        # What it started with, or might have borrowed, and did not use was never taken.
+        self._borrowed_ru = max(0.0, self._borrowed_ru - max(0.0, self._available_ru))
+        self._fill_ru_per_s = 0.0
+        if not (self._unreported_ru or self._borrowed_ru or self._throttled_s):
+            return None
+        return self._request(now_s)
+
+    def _request(self, now_s: float, **asked: float) -> TokenRequest:
         self._sequence += 1
         self._asked_s = now_s
         self._in_flight = TokenRequest(
             client_id=self._id,
             sequence=self._sequence,
-            wanted_ru=self._wanted_ru(waiting),
             consumed_ru=self._unreported_ru,
             borrowed_ru=self._borrowed_ru,
-            demand_ru_per_s=self._demand_now() if self._is_fresh else self._demand_ru_per_s,
-            waiting=max(self._waiting, waiting) if self._is_fresh else self._waiting,
             throttled_s=self._throttled_s,
-            period_s=self._config.fresh_period_s if self._is_fresh else self._config.period_s,
+            **asked,
         )
         self._unreported_ru = self._borrowed_ru = self._throttled_s = 0.0
         return self._in_flight

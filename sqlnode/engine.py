@@ -176,12 +176,11 @@ class Engine:
 
     async def close(self) -> None:
         """Stop what runs in the background."""
-        self.throttle.close()
         self.keeper.close()
         await self.jobs.stop()
         await self.catalog_use.close()
         await self.garbage.close()
-        await self.usage.close()
+        await asyncio.gather(self.throttle.end(), self.usage.close())
 
 
 def _throttle(kv: KvClient, meter: RuMeter, random_bytes: Callable[[int], bytes]) -> Throttle:

@@ -13,13 +13,15 @@ hundred that wait are not let in all at once for the first token. Charges redeem
 never charged lapses.
 
 **Invariants.** Without limits there is no bucket, no timer, no request: `is_on` is False and that
-is all a statement looks at. With limits, but nothing running, nothing is sent. Statements go in
-order of arrival, but those that hold locks go first: others wait for them.
+is all a statement looks at. With limits, but nothing running, nothing is sent. At an orderly end
+everything used is reported. Statements go in order of arrival, but those that hold locks go first:
+others wait for them.
 
 **Concurrency.** Owner: the process's loop.
 """
 
 import asyncio
+import logging
 import math
 from collections import deque
 from collections.abc import Callable
@@ -29,13 +31,17 @@ from admission.token_bucket import TokenGrant, TokenRequest
 from admission.token_client import TokenClient, TokenClientConfig
 from kvapi.client.results import Limits
 from kvapi.client.token_calls import TokensGot
+from kvapi.errors import KvError
 
+_log = logging.getLogger(__name__)
 _PULL_S: Final = 0.005  # the meter is read no more often
 _TICK_S: Final = 0.1  # while statements run
 _WAITING_TICK_S: Final = 0.005  # while statements wait
 _PROMISE_LIFE_S: Final = 0.2  # what is not charged in that time halves
 _PROMISED_PART_MAX: Final = 0.25  # of the cushion: more would stop it asking for tokens
 _COST_WEIGHT: Final = 0.1  # of the newest second in what a statement costs on average
+_RETRY_S: Final = 0.05  # of the last report
+_LAST_S_MAX: Final = 1.0  # for the reports at the end of the process
 _USED_UP_ASK_S: Final = 1.0  # how often it asks whether there is a new month's budget
 
 Ask = Callable[[TokenRequest], "asyncio.Future[TokensGot]"]
@@ -76,6 +82,7 @@ class Throttle:
     ) -> None:
         self.is_on = False
         self.limits: Limits | None = None
+        self._is_ended = False
         self._meter = meter
         self._ask = ask
         self._client_id = client_id
@@ -89,7 +96,7 @@ class Throttle:
         self._metered_ru = 0.0
         self._pulled_s = self._asked_s = -math.inf
         self._promised_ru = 0.0
-        self._cost_ru = 1.0  # of a statement, on average
+        self.cost_ru = 1.0  # of a statement, on average
         self._begun = 0  # statements since that average was taken
         self._begun_ru = 0.0  # charged since then
         self._averaged_s = 0.0
@@ -98,6 +105,8 @@ class Throttle:
 
     def set_limits(self, limits: Limits | None) -> None:
         """Learn what the tenant is allowed from now on; None: everything."""
+        if self._is_ended:
+            return
         now_s = self._loop.time()
         self.limits, self.is_on = limits, limits is not None
         if limits is None:
@@ -123,6 +132,33 @@ class Throttle:
             self._pending = None
         self._let_all_in()
 
+    async def end(self) -> None:
+        """Let everybody in, and report what is not reported yet, if the KV node answers soon.
+
+        Requires: no statement runs any more.
+        """
+        client = self._client
+        if client is not None:
+            self._pulled_s = -math.inf
+            self._pull()
+        self._is_ended = True
+        self.close()
+        if client is not None:
+            try:
+                async with asyncio.timeout(_LAST_S_MAX):
+                    await self._report_rest(client)
+            except TimeoutError:
+                _log.info("tokens_not_reported")
+
+    async def _report_rest(self, client: TokenClient) -> None:
+        while (request := client.last_request(now_s=self._loop.time())) is not None:
+            try:
+                got = await self._ask(request)
+            except KvError:
+                await asyncio.sleep(_RETRY_S)
+            else:
+                client.granted(_grant(got), now_s=self._loop.time())
+
     # statements
 
     def must_wait(self) -> bool:
@@ -140,10 +176,11 @@ class Throttle:
             return 0.0
         return self._client.available_ru(now_s=self._loop.time())
 
-    def begin(self) -> None:
-        """Take note that a statement begins."""
+    def begin(self, *, has_waited: bool) -> None:
+        """Take note that a statement begins. `has_waited`: in line, so it has its promise."""
         self._begun += 1
-        self._promised_ru += self._cost_ru
+        if not has_waited:
+            self._promised_ru += self.cost_ru
 
     async def wait(self, *, is_holder: bool) -> None:
         """Wait in line until let in. `is_holder`: it holds locks that others may wait for."""
@@ -167,6 +204,11 @@ class Throttle:
             self._asked_s = now_s
             self._client.ask_soon()
             self._tick_soon()
+
+    @property
+    def promised_ru(self) -> float:
+        """What statements that were let in are expected to cost still."""
+        return self._promised_ru
 
     @property
     def waiting_count(self) -> int:
@@ -199,7 +241,7 @@ class Throttle:
 
     def _average(self, now_s: float) -> None:
         cost_ru = self._begun_ru / self._begun
-        self._cost_ru += _COST_WEIGHT * (cost_ru - self._cost_ru)
+        self.cost_ru += _COST_WEIGHT * (cost_ru - self.cost_ru)
         self._begun, self._begun_ru, self._averaged_s = 0, 0.0, now_s
 
     def _has_room(self, client: TokenClient) -> bool:
@@ -212,7 +254,7 @@ class Throttle:
                 place = line.popleft()
                 if not place.done():
                     place.set_result(None)
-                    self._promised_ru += self._cost_ru
+                    self._promised_ru += self.cost_ru
 
     def _let_all_in(self) -> None:
         for line in (self._holders, self._others):
@@ -258,13 +300,15 @@ class Throttle:
             self._pending = None
         if pending.cancelled() or pending.exception() is not None or self._client is None:
             return  # without an answer the same is asked again
-        got = pending.result()
-        grant = TokenGrant(
-            sequence=got.sequence,
-            at_once_ru=got.at_once_ru,
-            trickle_ru=got.trickle_ru,
-            trickle_s=got.trickle_s,
-            fallback_ru_per_s=got.fallback_ru_per_s,
-        )
-        self._client.granted(grant, now_s=self._loop.time())
+        self._client.granted(_grant(pending.result()), now_s=self._loop.time())
         self._let_in(self._client)
+
+
+def _grant(got: TokensGot) -> TokenGrant:
+    return TokenGrant(
+        sequence=got.sequence,
+        at_once_ru=got.at_once_ru,
+        trickle_ru=got.trickle_ru,
+        trickle_s=got.trickle_s,
+        fallback_ru_per_s=got.fallback_ru_per_s,
+    )

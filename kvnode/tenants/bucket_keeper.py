@@ -1,8 +1,8 @@
 """Keeps the buckets of limited tenants: changes them, and makes each change durable.
 
 **Invariants.** An answer leaves after what it changed is durable, so a crash loses nothing that a
-SQL process was told. A request that reports nothing and gets nothing is answered at once: if a crash
-forgets it, nothing is missing. A tenant without limits has no bucket, no row and no write.
+SQL process was told. A request that reports nothing and gets nothing is answered at once: if a
+crash forgets it, nothing is missing. A tenant without limits has no bucket, no row and no write.
 
 **Concurrency.** Owner: the event loop. A bucket changes at once; its row follows through group
 commit, in the order of the changes. The limits of a tenant are changed one after the other: a

@@ -45,7 +45,8 @@ class SessionPace:
         self._waited_s, self._is_told = 0.0, False
         throttle = self.throttle
         self._check_budget()
-        if throttle.must_wait() and not self._is_look(statement):
+        must_wait = throttle.must_wait() and not self._is_look(statement)
+        if must_wait:
             if self._session.parameters.values["throttle_mode"] == "fail":
                 raise self._refusal()
             self.waiting_text = statement.text
@@ -53,7 +54,7 @@ class SessionPace:
                 await self._wait()
             finally:
                 self.waiting_text = ""
-        throttle.begin()
+        throttle.begin(has_waited=must_wait)
 
     def _is_look(self, statement: "Statement") -> bool:
         """Tell whether it only looks at what goes on: nobody else could see who is waiting.

@@ -42,9 +42,9 @@ class Process:
         """Run statements of 20 keys, one after the other, without end."""
         current_meter.set(self.meter)
         while True:
-            if self.throttle.must_wait():
+            if must_wait := self.throttle.must_wait():
                 await self.throttle.wait(is_holder=False)
-            self.throttle.begin()
+            self.throttle.begin(has_waited=must_wait)
             await self.client.multi_get(KEYS)
 
     async def close(self):

@@ -155,7 +155,7 @@ class CpuMachine(Machine):
 
 
 class BucketMachine(Machine):
-    """Directives: bucket, process, ask, use, work, away, back, retry, limits, show, pass."""
+    """Directives: bucket, process, ask, use, end, away, back, limits, pass."""
 
     def bucket(self, directive):
         rate, burst = float(directive.get("rate")), float(directive.get("burst"))
@@ -227,6 +227,13 @@ class BucketMachine(Machine):
         grant = self.owner.request(request, now_s=self.now_s)
         client.granted(grant, now_s=self.now_s)
         return f"{asked} -> {describe_grant(grant)}"
+
+    def end(self, directive):
+        client = self.clients.pop("1")
+        said = []
+        while (request := client.last_request(now_s=self.now_s)) is not None:
+            said.append(self.exchange(client, request))
+        return "\n".join([*said, f"ended; {self.balance()}"])
 
     def away(self, directive):
         self.is_away = True

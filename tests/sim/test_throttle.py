@@ -80,9 +80,9 @@ class Process:
     async def run(self, cost_ru, pause_s):
         while True:
             if self.throttle.is_on:
-                if self.throttle.must_wait():
+                if must_wait := self.throttle.must_wait():
                     await self.throttle.wait(is_holder=False)
-                self.throttle.begin()
+                self.throttle.begin(has_waited=must_wait)
             await asyncio.sleep(self.rng.uniform(0.0005, 0.004))
             cost = self.rng.uniform(*cost_ru)
             self.meter.total += cost
@@ -311,6 +311,40 @@ def test_nothing_is_lost_or_counted_twice(seed):
         await world.close()
 
     run_virtual(body)
+
+
+@simulated
+async def test_a_process_that_ends_reports_what_it_used(world):
+    """Who opens a new process for each statement pays nothing, and starts with 100 RU each time."""
+    await world.begin(rate_ru_per_s=1, burst_ru_max=1000)
+    for _ in range(5):
+        process = await world.process()
+        process.work(2, cost_ru=(1, 2), pause_s=0.01)
+        await asyncio.sleep(0.1)
+        process.rest()
+        assert process.sent == 0, "it has not used what it started with"
+        before_s = world.loop.time()
+        await process.throttle.end()
+        assert world.loop.time() - before_s < 0.1
+        used = sum(process.meter.total for process in world.processes)
+        assert world.row().bucket.consumed_ru == pytest.approx(used)
+        assert world.row().bucket.balance_ru == pytest.approx(1000 - used, abs=2)
+
+
+@simulated
+async def test_ending_takes_no_longer_than_a_second(world):
+    """Without the KV node no SQL process could be ended."""
+    await world.begin(rate_ru_per_s=100, burst_ru_max=1000)
+    process = await world.process()
+    process.work(2)
+    await asyncio.sleep(1)
+    process.rest()
+    world.network.crash_node()
+    before_s = world.loop.time()
+    await process.throttle.end()
+    assert world.loop.time() - before_s <= 1.0
+    process.throttle.set_limits(process.client.stream.limits)
+    assert not process.throttle.is_on, "it has ended"
 
 
 @simulated

@@ -167,6 +167,16 @@ async def test_who_holds_locks_goes_first(world):
 
 
 @paced
+async def test_a_promise_counts_once(world):
+    """Of statements that waited only half as many are let in as there is room for."""
+    await world.run(world.session(), "select 1", cost=400)
+    await asyncio.sleep(1)
+    await world.run(world.session(), "select 2")
+    assert world.loop.time() > 2, "it has waited"
+    assert world.throttle.promised_ru == pytest.approx(world.throttle.cost_ru)
+
+
+@paced
 async def test_a_canceled_statement_leaves_the_line(world):
     """Its place would swallow the turn of the next one."""
     await world.run(world.session(), "select 1", cost=100)
