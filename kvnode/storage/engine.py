@@ -117,6 +117,13 @@ class Engine(Protocol):
         """Make room. Requires: no snapshot, no write. Raises: DiskFull at the configured end."""
         ...
 
+    def make_room(self) -> bool:
+        """Make the next writes cheap, if they are not, in a millisecond or two; tell if it did.
+
+        Requires: no write.
+        """
+        ...
+
     def used_bytes(self) -> int:
         """Return the bytes of storage in use."""
         ...

@@ -24,6 +24,7 @@ import lmdb
 
 from kvapi.errors import DiskFull
 from kvnode.storage.engine import Row, StoreCorrupt, StoreNeedsGrowth, Table
+from kvnode.storage.file_room import FileRoom
 
 _LIB_VERSION: Final = 1
 _DATA_FILE: Final = "data.mdb"
@@ -57,6 +58,7 @@ class LmdbEngine:
             raise StoreCorrupt(f"cannot open the store in {path}: {error}") from error
         self.key_bytes_max: int = self._env.max_key_size()
         self._page_bytes: int = self._env.stat()["psize"]
+        self._room = FileRoom(path / _DATA_FILE)
 
     def snapshot(self) -> "LmdbView":
         txn = self._env.begin(db=self._dbs[Table.LIVE])
@@ -93,7 +95,13 @@ class LmdbEngine:
     def used_bytes(self) -> int:
         return int((self._env.info()["last_pgno"] + 1) * self._page_bytes)
 
+    def make_room(self) -> bool:
+        info = self._env.info()
+        used_bytes = (info["last_pgno"] + 1) * self._page_bytes
+        return self._room.keep(used_bytes, limit_bytes=info["map_size"])
+
     def close(self) -> None:
+        self._room.close()
         self._env.close()
 
 

@@ -49,3 +49,5 @@ class WriterThread:
             outcome = write_batch(self._engine, operations)
             before, seen = seen, self._use()
             self._loop.call_soon_threadsafe(report, outcome, seen.since(before))
+            if self._engine.make_room():
+                seen = self._use()  # nobody's

@@ -57,6 +57,10 @@ class EngineMachine(RuleBasedStateMachine):
             return
         self.model = draft
 
+    @rule()
+    def make_room(self):
+        self.engine.make_room()
+
     @rule(table=TABLES, rows=st.dictionaries(KEYS, st.binary(max_size=300), max_size=8))
     def write_many(self, table, rows):
         draft = {**self.model, table: self.model[table] | rows}
