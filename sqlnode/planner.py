@@ -4,7 +4,7 @@
 rowexec where the plan has an OLTP shape, vecexec otherwise. Any number of sessions may run a plan.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -27,9 +27,8 @@ from sqlnode.parse.utility import (
 from sqlnode.plan.bind import bind_statement
 from sqlnode.plan.env import BindSession
 from sqlnode.plan.literals import at_position, literal_datum
-from sqlnode.plan.logical import Columns, OutColumn, Scan
-from sqlnode.plan.rewrite import every_node
-from sqlnode.plan.statement import Bound, Delete, Insert, Query, Update, Utility
+from sqlnode.plan.logical import Columns, OutColumn
+from sqlnode.plan.statement import Bound, Query, Utility
 from sqlnode.plan_cache import PlanEnv
 from sqlnode.rowexec.dml import compile_dml
 from sqlnode.rowexec.not_row_shape import NotRowShape
@@ -66,7 +65,7 @@ class Plan:
     descriptions: dict[tuple[int, ...], bytes] = field(default_factory=dict)  # see session/describe
     column_oids: tuple[int, ...] = field(init=False)
     reg_columns: tuple[tuple[int, int], ...] = field(init=False)  # (position, type) of reg* types
-    relations: frozenset[int] = frozenset()  # ids of the tables it reads or writes
+    relations: frozenset[int] = frozenset()  # ids of the tables and views it uses
     stats: Any = None  # its entry in statement_stats.py
     returns_rows: bool = field(init=False)  # a query does, even one without columns
 
@@ -98,6 +97,7 @@ def make_plan(statement: Statement, env: PlanEnv, declared: tuple[int, ...]) -> 
     own = len(done.param_types) - len(statement.literal_types)
     plan = compile_plan(done.bound, done.param_types[:own], parsed.text, env.catalog)
     plan.literal_types = done.param_types[own:]
+    plan.relations |= done.relations
     return plan
 
 
@@ -153,7 +153,6 @@ def compile_plan(
             param_types,
             executable,
             is_read_only=is_read_only,
-            relations=_tables(bound),
         )
     assert not isinstance(bound, Utility), "utilities are not compiled"
     tag = {"Insert": "INSERT 0", "Update": "UPDATE", "Delete": "DELETE"}[type(bound).__name__]
@@ -175,33 +174,8 @@ def compile_plan(
         bound.columns,
         param_types,
         change,
-        relations=_tables(bound) | catalog.tied_by_keys(bound.table.id),
+        relations=catalog.tied_by_keys(bound.table.id),
     )
-
-
-def _tables(bound: Bound) -> frozenset[int]:
-    roots: list[Any] = []
-    found: set[int] = set()
-    if isinstance(bound, Query):
-        roots = [bound.plan]
-    elif not isinstance(bound, Utility):
-        found.add(bound.table.id)
-        roots = [bound.source, *_scalars(bound)]
-    for root in roots:
-        found |= {node.table.id for node in every_node(root) if isinstance(node, Scan)}
-    return frozenset(found)
-
-
-def _scalars(bound: Insert | Update | Delete) -> Iterator[Any]:
-    """Yield what a change computes beside its source; any of it may have subqueries."""
-    if bound.returning is not None:
-        yield from bound.returning.scalars
-    conflict = bound.on_conflict if isinstance(bound, Insert) else None
-    if conflict is not None and conflict.where is not None:
-        yield conflict.where
-    assigned = bound.assignments if isinstance(bound, Update) else ()
-    for _, scalar in (*assigned, *(() if conflict is None else conflict.assignments)):
-        yield scalar
 
 
 def compile_rows(bound: Query, catalog: Catalog) -> Executable:

@@ -51,7 +51,7 @@ def bind_statement(
         bound = _bind(env, tree, text)
     except RecursionError:
         raise StatementTooComplex("stack depth limit exceeded") from None
-    return BoundStatement(bound, env.params.finish())
+    return BoundStatement(bound, env.params.finish(), frozenset(env.relations))
 
 
 def _bind(env: Env, tree: Any, text: str) -> Bound:

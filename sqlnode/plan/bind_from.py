@@ -146,6 +146,7 @@ def scan_table(
     env: Env, ref: TableRef, table: TableDesc, *, with_hidden: bool = False
 ) -> FromResult:
     """Bind a stored table; hidden columns are in the plan if wanted, never in the scope."""
+    env.relations.add(table.id)
     columns = [
         env.new_column(c.name, c.type, table.id, c.attnum)
         for c in table.columns
@@ -175,6 +176,7 @@ def _virtual(env: Env, ref: TableRef, relation: VirtualRelation) -> FromResult:
 def _view(env: Env, ref: TableRef, view: ViewDesc) -> FromResult:
     from sqlnode.plan.bind_view import bind_view
 
+    env.relations.add(view.id)
     result = bind_view(env, view)
     columns = [
         OutColumn(column.id, desc.name, column.type, view.id, desc.attnum)

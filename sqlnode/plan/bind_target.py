@@ -43,6 +43,7 @@ def find_target(env: Env, ref: TableRef, action: str) -> TableDesc:
         raise InsufficientPrivilege(f"permission denied for table {name}")
     relation = env.catalog.find_relation(name, schema, env.search_path)
     if isinstance(relation, TableDesc):
+        env.relations.add(relation.id)
         return relation
     if isinstance(relation, ViewDesc):
         raise ObjectNotInPrerequisiteState(

@@ -84,6 +84,7 @@ class Env:
     last_id: int = 0
     last_cte: int = 0
     view_depth: int = 0
+    relations: set[int] = field(default_factory=set)  # ids of tables and views, those in views too
     widths: dict[int, int] = field(default_factory=dict)  # of the view that is being bound
     literals: dict[int, tuple[Const, int]] = field(default_factory=dict)
     positions: dict[int, int] = field(default_factory=dict)  # column id → where it was first named

@@ -125,6 +125,7 @@ class BoundStatement:
 
     bound: Bound
     param_types: tuple[SqlType, ...] = ()
+    relations: frozenset[int] = frozenset()  # ids of the tables and views that it uses
     literals: tuple[Any, ...] = field(
         default=()
     )  # datums of parameters lifted from literals, after the client's

@@ -269,3 +269,33 @@ def test_a_table_made_of_another_ties_the_block_to_it(stack, changing, table):
 def _end_with_count(connection):
     connection.execute("select count(*) from t")
     connection.execute("commit")
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read", "read committed"])
+def test_a_view_means_one_thing_in_a_transaction(stack, changing, table, isolation):
+    """A report would add up numbers of which some are what others were before."""
+    changing.execute("create view seen as select id, a as shown from t")
+    changing.execute("create view outer_seen as select * from seen")
+    with stack.connect("acme") as connection:
+        connection.execute(f"begin isolation level {isolation}")
+        assert connection.execute("select sum(shown) from outer_seen").fetchone() == (55,)
+        changing.execute("create or replace view seen as select id, -a as shown from t")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            connection.execute("select sum(shown) from outer_seen")
+        connection.execute("rollback")
+        assert connection.execute("select sum(shown) from outer_seen").fetchone() == (-55,)
+    changing.execute("drop view seen cascade")
+
+
+@pytest.mark.parametrize("isolation", ["serializable", "repeatable read", "read committed"])
+def test_a_view_that_changed_before_it_is_used_is_the_new_one(stack, changing, table, isolation):
+    """Who was told that a view is replaced would still get the answers of the old one."""
+    changing.execute("create view seen as select id, a as shown from t")
+    with stack.connect("acme") as connection:
+        connection.execute(f"begin isolation level {isolation}")
+        connection.execute("insert into t values (100, 0)")
+        changing.execute("create or replace view seen as select id, -a as shown from t")
+        assert connection.execute("select sum(shown) from seen").fetchone() == (-55,)
+        changing.execute("drop view seen")
+        with pytest.raises(psycopg.errors.SerializationFailure):
+            connection.execute("insert into t values (101, 0)")
