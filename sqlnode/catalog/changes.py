@@ -44,6 +44,8 @@ def go_together(mine: dict[int, Pair], theirs: dict[int, Pair]) -> bool:
 
     No descriptor is changed that the other side changes or names, and no name is given twice.
     """
+    if not (mine and theirs):
+        return True
     if mine.keys() & _named_by(theirs) or theirs.keys() & _named_by(mine):
         return False
     if _names(mine) & _names(theirs):

@@ -10,7 +10,7 @@ Layout of a descriptor's key: layout.descriptor_key(kind, id); kinds below, neve
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from kvapi import layout
 from kvapi.client.kv_client import KvClient
@@ -118,6 +118,13 @@ def id_allocator(kv: KvClient) -> AllocateId:
     return allocate
 
 
+class EditMark(NamedTuple):
+    """A position among a transaction's edits."""
+
+    base: Catalog
+    catalog: Catalog
+
+
 class CatalogEditor:
     """The catalog as one transaction is changing it."""
 
@@ -131,6 +138,18 @@ class CatalogEditor:
     def changed(self) -> set[int]:
         """Return the ids of what is changed, and of what that concerns."""
         return changed_relations(self.base, self.catalog)
+
+    def mark(self) -> EditMark | None:
+        """Return the present position, None while nothing is changed."""
+        return EditMark(self.base, self.catalog) if self.is_changed else None
+
+    def undo_to(self, mark: EditMark | None) -> None:
+        """Take edits since `mark` back, but not what was followed since: see `rebase`."""
+        base = self.base
+        self.base, self.catalog = mark or EditMark(base, base)
+        self.is_changed = mark is not None
+        if self.base is not base:
+            self.rebase(base)
 
     def rebase(self, newest: Catalog) -> None:
         """Make the same changes to a newer catalog. Raises: SchemaChanged if they do not go there.

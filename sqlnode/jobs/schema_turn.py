@@ -4,13 +4,14 @@
 many at once most would fail again and again. So a DDL statement that is a transaction of its own,
 and a job's step that was refused, queue up first, and begin with the catalog of the one before: an
 advisory lock of the transaction, freed with its commit. It is a courtesy, nothing more: who has
-waited long goes on without it, and blocks, which may stay open for long, queue up at their COMMIT.
+waited long, or is waited for, goes on without it, and blocks, which may stay open for long, queue
+up at their COMMIT.
 """
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from kvapi.errors import LockTimeout
+from kvapi.errors import Deadlock, LockTimeout
 from sqlnode.advisory_locks import SCHEMA_TURN_KEY
 from sqlnode.txn import Transaction
 from sqlnode.txn_locks import LockWish
@@ -27,7 +28,7 @@ async def take_turn(engine: "Engine", txn: Transaction) -> None:
     Raises: KvError.
     """
     wish = LockWish("exclusive", "block", _WAIT_MS_MAX, "schema change")
-    with suppress(LockTimeout):
+    with suppress(LockTimeout, Deadlock):
         await txn.locks.lock_advisory(SCHEMA_TURN_KEY, wish)
     if engine.is_catalog_stale:
         await engine.reload()

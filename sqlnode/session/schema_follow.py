@@ -13,7 +13,7 @@ have changed meanwhile goes together with what it has, or the client sees 40001.
 from contextlib import suppress
 from typing import Final
 
-from kvapi.errors import Deadlock, SchemaChanged, WriteConflict
+from kvapi.errors import SchemaChanged, WriteConflict
 from pgwire.errors import InvalidSchemaName, UndefinedColumn, UndefinedTable
 from sqlnode.catalog.changes import changed_relations
 from sqlnode.jobs.schema_turn import take_turn
@@ -83,8 +83,7 @@ async def follow_at_commit(session: Session) -> None:
     """
     block, txn = session.block, session.block.txn
     assert txn is not None, "only a running transaction commits"
-    with suppress(Deadlock):  # somebody waits for this very block
-        await take_turn(session.engine, txn)
+    await take_turn(session.engine, txn)
     if txn.catalog_version != session.engine.catalog.version:
         _move(session, block, txn)
 

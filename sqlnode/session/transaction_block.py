@@ -24,7 +24,7 @@ from typing import Final, Protocol, cast
 
 from pgwire.errors import InvalidSavepointSpecification, ProgramLimitExceeded
 from sqlnode.catalog.snapshot import Catalog
-from sqlnode.catalog.store import AllocateId, CatalogEditor
+from sqlnode.catalog.store import AllocateId, CatalogEditor, EditMark
 from sqlnode.session.parameters import ParameterMark, Parameters
 from sqlnode.session.portal import Portal
 from sqlnode.txn import Isolation, Mark, Transaction
@@ -66,7 +66,7 @@ class SavepointMark:
 
     name: str
     parameters: ParameterMark
-    catalog: Catalog | None  # as edited then; None: not edited yet
+    catalog: EditMark | None  # as edited then; None: not edited yet
     portals: tuple[Portal, ...]  # open then
 
 
@@ -266,15 +266,14 @@ class TransactionBlock:
         """Bind later statements against a newer catalog."""
         self._catalog = catalog
 
-    def catalog_mark(self) -> Catalog | None:
-        """Return the catalog as edited so far, None if it is not."""
-        return self.editor.catalog if self.editor is not None and self.editor.is_changed else None
+    def catalog_mark(self) -> EditMark | None:
+        """Return a mark of the catalog as edited so far, None if it is not."""
+        return None if self.editor is None else self.editor.mark()
 
-    def undo_edits(self, mark: Catalog | None) -> None:
+    def undo_edits(self, mark: EditMark | None) -> None:
         """Take edits since `catalog_mark` back."""
         if self.editor is not None:
-            self.editor.catalog = mark or self.base_catalog
-            self.editor.is_changed = mark is not None
+            self.editor.undo_to(mark)
 
     def edit_catalog(self, allocate_id: AllocateId) -> CatalogEditor:
         """Return the editor of this transaction's DDL."""

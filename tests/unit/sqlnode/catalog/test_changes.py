@@ -53,6 +53,7 @@ TOGETHER = {
         after(table(20, "x")),
         after(dropped=(2, 4)),
     ),
+    "nothing any more, after a savepoint": (BASE, after(dropped=(3,))),
     "two children of one parent": (after(referring(20, "x", 1)), after(referring(30, "y", 1))),
 }
 APART = {

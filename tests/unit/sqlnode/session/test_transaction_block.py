@@ -3,12 +3,14 @@
 import pytest
 
 from pgwire.errors import InvalidSavepointSpecification
+from sqlnode.catalog.descriptors import SchemaDesc
 from sqlnode.catalog.snapshot import build_catalog
 from sqlnode.savepoints import Savepoints
 from sqlnode.session.parameters import Parameters
 from sqlnode.session.transaction_block import BlockState, Modes, TransactionBlock
 
 CATALOG = build_catalog(1, (), ())
+MINE, THEIRS, LATER = (SchemaDesc(number, f"s{number}", "owner") for number in (20, 30, 40))
 
 
 class RememberingTxn:
@@ -36,6 +38,9 @@ class RememberingTxn:
 
     def begin_statement(self):
         return self.writes
+
+    def put(self, key, value):
+        self.writes += 1
 
     async def commit(self):
         self.ended = "commit"
@@ -143,3 +148,23 @@ async def test_restart_begins_a_new_transaction_in_the_same_block(block, begun):
     await block.restart()
     assert (block.status, begun[0].ended) == ("T", "rollback")
     assert block.ensure() is begun[1]
+
+
+@pytest.mark.parametrize("is_edited", [True, False])
+def test_taking_edits_back_leaves_what_others_have_made(block, is_edited):
+    """A block that has followed the schema would lose its sight of what it followed it for."""
+    block.begin_block(Modes())
+    block.ensure()
+    editor = block.edit_catalog(None)
+    if is_edited:
+        editor.put(MINE)
+    mark = block.catalog_mark()
+    newest = build_catalog(2, (THEIRS,), ())
+    editor.rebase(newest)
+    block.follow(newest)
+    editor.put(LATER)
+    block.undo_edits(mark)
+    assert block.catalog.by_id.keys() - CATALOG.by_id.keys() == ({20, 30} if is_edited else {30})
+    assert block.catalog.version == 2
+    assert editor.changed() == ({20} if is_edited else set())
+    assert block.is_catalog_edited == is_edited
