@@ -362,7 +362,7 @@ class Transaction(TransactionReads):
                     txn_id=self.txn_id,
                     read_ts=self.read_ts if is_validated else self._checks.read_ts,
                     catalog_version=self.catalog_version,
-                    relations=self.used.named,
+                    relations=self.used.ids,
                     footprint=(self._reads if is_validated else self._checks).footprint(),
                     writes=self._own.buffer.writes,
                     absent_keys=self._own.buffer.absent_keys,

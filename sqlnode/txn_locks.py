@@ -108,6 +108,10 @@ class TxnLocks:
         self._advisory.add(key, wish.mode)
         return True
 
+    def has_advisory(self, key: bytes) -> bool:
+        """Tell whether an advisory lock was taken already."""
+        return self._advisory.covers(key, "exclusive")
+
     def note(self, keys: Sequence[bytes], found: bytes, mode: LockMode) -> list[bytes]:
         """Note what was locked, skipped keys apart; return those absent and not held before."""
         absent = []

@@ -7,7 +7,8 @@ of those has changed (kvnode/tenants/catalog_use.py). A commit cannot be sent tw
 always.
 
 **Invariants.** What a statement uses is added before it runs, foreign keys and all that they reach
-included (`Plan.relations`). A transaction with DDL may use anything: `is_known` is False.
+included (`Plan.relations`). DDL adds the tables whose rows it reads; what else it rests on is
+looked at before its commit, which must have the newest catalog (session/schema_follow.py).
 """
 
 Ids = frozenset[int]
@@ -17,11 +18,10 @@ _NONE: Ids = frozenset()
 class UsedRelations:
     """Shared by all views of one transaction."""
 
-    __slots__ = ("ids", "is_known", "told")
+    __slots__ = ("ids", "told")
 
     def __init__(self) -> None:
         self.ids = _NONE
-        self.is_known = True
         self.told = _NONE  # to be named with every request; empty while there is no need
 
     def add(self, ids: Ids) -> None:
@@ -37,17 +37,7 @@ class UsedRelations:
         if self.told:
             self.told = ids
 
-    def forget(self) -> None:
-        """From now on anything may be used."""
-        self.is_known, self.told = False, _NONE
-
     def tell(self, sent: Ids) -> bool:
         """Name them from now on; tell whether that is more than `sent`, which was refused."""
-        if self.is_known:
-            self.told = self.ids
+        self.told = self.ids
         return self.told != sent
-
-    @property
-    def named(self) -> Ids:
-        """What a commit names."""
-        return self.ids if self.is_known else _NONE

@@ -90,7 +90,8 @@ def _names(changes: dict[int, Pair]) -> set[tuple[int | str, str]]:
                 found.add((descriptor.schema_id, descriptor.name))
         if isinstance(descriptor, TableDesc):
             indexes = (descriptor.primary, *descriptor.indexes, *descriptor.building)
-            found.update((descriptor.schema_id, index.name) for index in indexes)
+            names = {index.name for index in indexes if index.name}  # a hidden key has none
+            found.update((descriptor.schema_id, name) for name in names)
     return found
 
 

@@ -90,6 +90,7 @@ class DdlContext:
         if self.has_rows is None:
             return False
         span = codec_of(table).span
+        self.exec.txn.used.add(frozenset((table.id,)))
         if await self.has_rows(span):
             return True
         async with aclosing(self.exec.txn.scan_blocks(span, limit_rows=1)) as rows:

@@ -28,7 +28,8 @@ async def take_turn(engine: "Engine", txn: Transaction) -> None:
     Raises: KvError.
     """
     wish = LockWish("exclusive", "block", _WAIT_MS_MAX, "schema change")
-    with suppress(LockTimeout, Deadlock):
-        await txn.locks.lock_advisory(SCHEMA_TURN_KEY, wish)
+    if not txn.locks.has_advisory(SCHEMA_TURN_KEY):
+        with suppress(LockTimeout, Deadlock):
+            await txn.locks.lock_advisory(SCHEMA_TURN_KEY, wish)
     if engine.is_catalog_stale:
         await engine.reload()

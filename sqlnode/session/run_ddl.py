@@ -37,7 +37,6 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
     online = session.is_whole and _is_one_change(node)
     # Alone: what the statement finds is still so when it commits.
     txn = block.begin_serializable() if session.is_whole else block.begin_work()
-    txn.used.forget()
     if block.is_read_only:
         word = re.sub(r"(?<!^)(?=[A-Z])", " ", type(node).__name__).upper()
         word = "TRUNCATE TABLE" if word == "TRUNCATE" else word

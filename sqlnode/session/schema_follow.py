@@ -76,7 +76,7 @@ async def follow_unheard(session: Session) -> bool:
 
 
 async def follow_at_commit(session: Session) -> None:
-    """Move a block that has changed the schema to the newest catalog, for its commit.
+    """Move a transaction that has changed the schema to the newest catalog, for its commit.
 
     Its snapshot stays: nothing is read any more but for checks of what it has used.
     Raises: SchemaChanged if that is not possible; KvError.

@@ -101,8 +101,8 @@ async def commit(session: Session) -> None:
     has_writes = block.txn is not None and block.txn.has_writes
     if has_writes and block.txn is not None:
         try:  # whatever fails here, the transaction is over afterwards
-            if block.statement_count and not block.txn.used.is_known:
-                await _follow(session)
+            if block.is_catalog_edited and not block.txn.keeps_previous:
+                await follow_at_commit(session)
             if block.txn.deferred.pending:
                 await check_deferred(session.context(()))
         except BaseException:
@@ -117,23 +117,6 @@ async def commit(session: Session) -> None:
         session.engine.garbage.notify()
     if session.portals:
         await session.close_portals()
-
-
-async def _follow(session: Session) -> None:
-    """Bring a block with DDL to a catalog that it can commit against. Raises: KvError."""
-    if session.block.is_catalog_edited:
-        await follow_at_commit(session)
-    elif _is_outdated(session):
-        await follow_schema(session, None)
-
-
-def _is_outdated(session: Session) -> bool:
-    """Tell whether the KV node no longer accepts the running transaction's catalog version."""
-    engine = session.engine
-    version = session.block.catalog_version_used
-    return (
-        version != engine.kv.catalog_version and version < engine.kv.stream.oldest_catalog_version
-    )
 
 
 async def rollback(session: Session) -> None:

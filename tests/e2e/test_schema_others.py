@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from tests.e2e.schema_load import SPREAD
+from tests.e2e.stack import wait_until
 
 pytestmark = pytest.mark.e2e
 STACK_CONFIG = SPREAD
@@ -299,3 +300,60 @@ def test_a_view_that_changed_before_it_is_used_is_the_new_one(stack, changing, t
         changing.execute("drop view seen")
         with pytest.raises(psycopg.errors.SerializationFailure):
             connection.execute("insert into t values (101, 0)")
+
+
+LONG = {
+    "create table slow as select {wait} as number": 1,
+    "alter table wide alter number type bigint using {wait}": 200,  # some requests of rows each
+}
+
+
+@pytest.mark.parametrize("sql", LONG)
+def test_a_long_change_comes_through_beside_short_ones(stack, changing, sql):
+    """A table could not be written anew while others are created: each try would be in vain."""
+    changing.execute("create sequence tries")
+    changing.execute("create table wide (number int, text text)")
+    changing.execute("create index on wide (number)")
+    changing.execute("insert into wide select n, repeat('x', 20000) from generate_series(1, 200) n")
+    begun, go_on = (f"(pg_advisory_xact_lock({number}) is null)::int" for number in (1, 2))
+
+    def change():
+        with stack.connect("acme") as connection:
+            connection.execute(sql.format(wait=f"nextval('tries') + {begun} + {go_on}"))
+
+    def is_under_way():
+        free = changing.execute("select pg_try_advisory_lock(1)").fetchone()[0]
+        return not (free and changing.execute("select pg_advisory_unlock(1)"))
+
+    slow = threading.Thread(target=change)
+    with stack.connect("acme") as holder:
+        holder.execute("select pg_advisory_lock(2)")
+        slow.start()
+        wait_until(is_under_way, 10, "the long change is under way")
+        changing.execute("create table quick (id int)")
+        assert slow.is_alive()
+    slow.join(30)
+    assert changing.execute("select nextval('tries')").fetchone() == (LONG[sql] + 1,)
+    changing.execute("drop table if exists slow")
+    changing.execute("drop table quick, wide")
+    changing.execute("drop sequence tries")
+
+
+def test_what_a_savepoint_took_back_is_no_change(stack, changing, table):
+    """A block that tried to create something would fail for whatever others change."""
+    with stack.connect("acme") as connection:
+        connection.execute("begin")
+        connection.execute("insert into t values (100, 1)")
+        connection.execute("savepoint before")
+        connection.execute("create table made (id int)")
+        connection.execute("insert into made values (1)")
+        connection.execute("rollback to before")
+        changing.execute("create sequence passing")
+        changing.execute("create table made (id int)")
+        connection.execute("insert into t values (101, 1)")
+        changing.execute("drop sequence passing")
+        connection.execute("insert into made values (2)")
+        connection.execute("commit")
+    assert changing.execute("select * from made").fetchall() == [(2,)]
+    assert count(changing) == 12
+    changing.execute("drop table made")

@@ -13,6 +13,7 @@ from kvapi.client.results import Block, MultiGot
 from kvapi.errors import KeyExists
 from kvapi.spans import Span
 from sqlnode.deferred_keys import DeferredKeys
+from sqlnode.used_relations import UsedRelations
 
 
 class MemoryStore:
@@ -34,6 +35,7 @@ class MemoryTxn:
         self.read_ts = 1
         self.isolation = "serializable"
         self.deferred = DeferredKeys()
+        self.used = UsedRelations()
         self.catalog_version = 1
         self.writes: dict[bytes, bytes | None] = {}
         self.absent: list[bytes] = []

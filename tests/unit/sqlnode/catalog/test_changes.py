@@ -15,6 +15,7 @@ from sqlnode.catalog.descriptors import (
 )
 from sqlnode.catalog.snapshot import build_catalog
 from sqlnode.catalog.store import CatalogEditor
+from sqlnode.ddl.hidden_key import hidden_primary
 
 PUBLIC = 2200
 
@@ -52,6 +53,10 @@ TOGETHER = {
     "a new table, another one dropped with its sequence": (
         after(table(20, "x")),
         after(dropped=(2, 4)),
+    ),
+    "new tables without a key": (
+        after(replace(table(20, "x"), primary=hidden_primary())),
+        after(replace(table(30, "y"), primary=hidden_primary())),
     ),
     "nothing any more, after a savepoint": (BASE, after(dropped=(3,))),
     "two children of one parent": (after(referring(20, "x", 1)), after(referring(30, "y", 1))),

@@ -20,6 +20,7 @@ async def test_the_newest_catalog_is_loaded_whoever_has_the_turn(error):
         engine.is_catalog_stale = False
 
     engine = SimpleNamespace(is_catalog_stale=True, reload=reload)
-    txn = SimpleNamespace(locks=SimpleNamespace(lock_advisory=lock_advisory))
+    locks = SimpleNamespace(has_advisory=lambda key: False, lock_advisory=lock_advisory)
+    txn = SimpleNamespace(locks=locks)
     await take_turn(engine, txn)
     assert not engine.is_catalog_stale
