@@ -4,7 +4,7 @@
 
 When all ports serve, one line of JSON {pid, kv, admin, unix, http} goes to the file descriptor of
 `--ready-fd`. SIGTERM, SIGINT or the supervisor's end drain the node: streams are told, queued
-writes become durable, the store is closed.
+writes become durable, the store is closed. Exit codes: 2 it cannot start, 3 its writer died.
 """
 
 import argparse

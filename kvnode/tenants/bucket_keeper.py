@@ -80,10 +80,10 @@ class BucketKeeper:
 
         It goes on if the caller is cancelled. Raises: KvError, what `change` raises.
         """
+        tenant.bucket_writes += 1  # it stays loaded from this turn on
         await asyncio.shield(self._change_in_turn(tenant, change))
 
     async def _change_in_turn(self, tenant: Tenant, change: Callable[[Limits], Limits]) -> None:
-        tenant.bucket_writes += 1  # it stays loaded while this waits
         try:
             async with tenant.changing_limits:
                 await self._set_limits(tenant, change(tenant.limits))

@@ -1,15 +1,25 @@
-"""The one thread that writes to the store."""
+"""The one thread that writes to the store.
+
+What an operation or the store does wrong is an outcome (`write_batch`). Whatever else ends the
+thread would leave every commit without an answer: the process ends with it, and starts again from
+what is durable.
+"""
 
 import asyncio
+import logging
+import os
 import threading
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+from typing import Final
 
 from kvnode.storage.engine import Engine
 from kvnode.txn.group_commit import Operation, Report, write_batch
 from runtime import os_priority
 from runtime.thread_use import ThreadUse, thread_use
 
+_log = logging.getLogger(__name__)
+_EXIT_WRITER: Final = 3
 _Job = tuple[Sequence[Operation], Report]
 
 
@@ -29,7 +39,7 @@ class WriterThread:
         self._jobs: SimpleQueue[_Job | None] = (
             SimpleQueue()
         )  # bound: GroupCommit runs one at a time
-        self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
+        self._thread = threading.Thread(target=self._live, name="store-writer", daemon=True)
         self._thread.start()
 
     def run(self, operations: Sequence[Operation], report: Report) -> None:
@@ -39,6 +49,14 @@ class WriterThread:
         """Finish the running batch, then end the thread."""
         self._jobs.put(None)
         self._thread.join()
+
+    def _live(self) -> None:
+        try:
+            self._work()
+        except BaseException:
+            _log.critical("writer_died", exc_info=True)
+            logging.shutdown()
+            os._exit(_EXIT_WRITER)  # the loop might not come to rest without us
 
     def _work(self) -> None:
         if os_priority.is_realtime(0):  # behind the event loop: a bulk batch takes milliseconds

@@ -1,13 +1,13 @@
 """A schema change is nobody's affair but of those who use what it changes."""
 
-import asyncio
+import struct
 import threading
 import time
 
-import asyncpg
 import psycopg
 import pytest
 
+from tests.e2e.raw_client import RawClient, message, sqlstate, tcp
 from tests.e2e.schema_load import SPREAD
 from tests.e2e.stack import wait_until
 
@@ -22,6 +22,9 @@ CHANGES = (
     "create view seen as select * from renamed",
     "drop table renamed cascade",
 )
+PARSE = message(b"P", b"\0insert into t values (13, 13)\0\0\0")
+BIND = message(b"B", bytes(8))  # the unnamed portal of the unnamed statement, without parameters
+EXECUTE_ONE = message(b"E", b"\0" + struct.pack("!I", 1))
 
 
 @pytest.fixture
@@ -222,23 +225,19 @@ def test_a_block_sees_tables_that_came_after_its_begin(stack, changing, table):
         changing.execute("drop table fresh_0, fresh_1")
 
 
-def test_rows_inserted_by_a_limited_execute_meet_the_table_as_it_is(stack, changing, table):
+@pytest.mark.parametrize("block", [(), ("begin isolation level serializable",)])
+def test_rows_inserted_by_a_limited_execute_meet_the_table_as_it_is(stack, changing, table, block):
     """Drivers that ask for one row at most would store rows where TRUNCATE left garbage."""
-
-    async def insert():
-        connection = await asyncpg.connect(stack.url("acme"))
-        try:
-            statement = await connection.prepare("insert into t values ($1, $1)")
-            await statement.fetchrow(11)  # Execute with a limit of one row
-            changing.execute("truncate t")
-            await statement.fetchrow(12)
-            async with connection.transaction():
-                changing.execute("truncate t")
-                await statement.fetchrow(13)
-        finally:
-            await connection.close()
-
-    asyncio.run(insert())
+    with RawClient(tcp(stack)).connect("acme") as client:
+        for sql in block:
+            client.run(sql)
+        client.send(PARSE, BIND, message(b"H"))
+        assert client.until(b"2", b"E")[-1][0] == b"2", "bound to the table as it was"
+        changing.execute("truncate t")
+        client.send(EXECUTE_ONE, message(b"S"))
+        assert sqlstate(client.until(b"Z")) is None
+        for _ in block:
+            assert sqlstate(client.run("commit")) is None
     assert changing.execute("select id from t").fetchall() == [(13,)]
 
 

@@ -161,6 +161,22 @@ async def test_a_forgotten_tenant_comes_back_with_its_bucket(node, tenant_id):
     assert after.bucket.tokens.record.balance_ru == pytest.approx(100, abs=2)
 
 
+@simulated
+async def test_a_tenant_stays_loaded_as_soon_as_its_limits_change(node, tenant_id):
+    """Its SQL processes would go on with a copy of the tenant that is without limits."""
+    tenant = node.core.load_tenant(tenant_id)
+    limits = Limits(rate_ru_per_s=100, burst_ru_max=500)
+    change = node.core.buckets.change_limits(tenant, lambda _: limits)
+    changing = asyncio.ensure_future(change)
+    await asyncio.sleep(0)
+    node.core.tenants.forget_unused()
+    assert node.core.load_tenant(tenant_id) is tenant
+    await changing
+    node.core.tenants.forget_unused()
+    assert node.core.load_tenant(tenant_id) is not tenant
+    assert node.core.load_tenant(tenant_id).limits.rate_ru_per_s == 100
+
+
 class FullEngine(MemoryEngine):
     """Refuses to write while it is full, or so many times."""
 
