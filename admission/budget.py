@@ -1,9 +1,13 @@
 """A tenant's budget of request units for a calendar month, and when to say something.
 
+**Model.** What the month has used is what it is billed, whenever the budget was set, and beyond
+that what is not on the bill yet: statements that run.
+
 **Invariants.** Each threshold is reported once a month, in rising order, also if one charge passes
 several, or the limit is lowered below what is used already.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -17,7 +21,7 @@ class BudgetRecord:
 
     month_ru_max: float
     month: str = ""  # YYYY-MM, UTC
-    used_ru: float = 0.0
+    billed_ru: float = 0.0
     reported: float = 0.0  # the highest threshold reported this month
 
     def __post_init__(self) -> None:
@@ -26,34 +30,53 @@ class BudgetRecord:
 
 
 class MonthlyBudget:
-    """Adds up what a tenant uses in a month."""
+    """What a tenant uses in a month, against what it may use.
 
-    def __init__(self, record: BudgetRecord) -> None:
+    `read_bill` returns what a month is billed; it is asked when a record or a month is new.
+    """
+
+    def __init__(self, record: BudgetRecord, read_bill: Callable[[str], float]) -> None:
         self.record = record
+        self._read_bill = read_bill
+        self._is_read = False
 
-    def is_exhausted(self, *, unix_s: float) -> bool:
+    def billed(self, month: str, billed_ru: float, *, unix_s: float) -> None:
+        """Take note of what a month is billed in all."""
+        record = self.as_of(unix_s=unix_s)
+        if record.month == month:
+            record.billed_ru = max(record.billed_ru, billed_ru)
+
+    def used_ru(self, unbilled_ru: float, *, unix_s: float) -> float:
+        """Return what this month has used, with what is not billed yet."""
+        return self.as_of(unix_s=unix_s).billed_ru + unbilled_ru
+
+    def is_exhausted(self, unbilled_ru: float, *, unix_s: float) -> bool:
         """Tell whether this month's budget is used up."""
-        record = self.record
-        return record.month == _month(unix_s) and record.used_ru >= record.month_ru_max
+        return self.used_ru(unbilled_ru, unix_s=unix_s) >= self.record.month_ru_max
 
-    def as_of(self, *, unix_s: float) -> BudgetRecord:
-        """Return the record, begun anew if its month is over."""
-        if (month := _month(unix_s)) > self.record.month:
-            return BudgetRecord(month_ru_max=self.record.month_ru_max, month=month)
-        return self.record
-
-    def add(self, ru: float, *, unix_s: float) -> list[float]:
-        """Charge; return the thresholds that were reached for the first time this month.
-
-        What comes with an earlier month's time, from a clock that was set back, counts as of now.
-        """
-        record = self.record = self.as_of(unix_s=unix_s)
-        record.used_ru += ru
-        part = record.used_ru / record.month_ru_max
-        reached = [t for t in THRESHOLDS if record.reported < t <= part]
-        record.reported = max([record.reported, *reached])
+    def reach(self, unbilled_ru: float, *, unix_s: float) -> list[float]:
+        """Return the thresholds that are reached for the first time this month."""
+        part = self.used_ru(unbilled_ru, unix_s=unix_s) / self.record.month_ru_max
+        reached = [t for t in THRESHOLDS if self.record.reported < t <= part]
+        self.record.reported = max([self.record.reported, *reached])
         return reached
 
+    def as_of(self, *, unix_s: float) -> BudgetRecord:
+        """Return the record of the month, begun anew if it is another one."""
+        month = month_of(unix_s)
+        if month != self.record.month:
+            self.record = BudgetRecord(month_ru_max=self.record.month_ru_max, month=month)
+            self._is_read = False
+        if not self._is_read:
+            self.record.billed_ru = self._read_bill(month)
+            self._is_read = True
+        return self.record
 
-def _month(unix_s: float) -> str:
+
+def month_of(unix_s: float) -> str:
+    """Return the calendar month, in UTC.
+
+    >>> month_of(1_700_000_000)
+    '2023-11'
+    """
     return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m")

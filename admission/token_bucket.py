@@ -15,7 +15,8 @@ no debt, and what was used beyond is paid back smoothly.
 
 **Invariants.** Whatever is granted, or was borrowed while this half was away, is taken off the
 balance once: a request that comes again with the number of the last one gets the same answer and
-changes nothing. All state is one plain record, to be stored before the answer leaves.
+changes nothing. All state is one plain record, to be stored before the answer leaves. Time never
+goes back: a moment before the last one counts as the last one.
 
 **Source.** CockroachDB, RFC 20210604 (distributed token bucket) and
 pkg/ccl/multitenantccl/tenantcostserver; the parts by demand are in the RFC only.
@@ -34,6 +35,7 @@ _FALLBACK_BALANCE_S: Final = 3600.0  # the balance is spread over an hour of abs
 _SPILL_LIFE_S: Final = 60.0  # what nobody has claimed by then is forgotten by half
 _SPILL_S_MAX: Final = 3600.0  # of refill
 _WAITER_PART: Final = 0.25  # of the refill: what one waiting statement adds to the demand
+_UNBILLED_S: Final = 60.0  # a process at work reports more often
 _CLIENTS_MAX: Final = 200
 
 
@@ -82,6 +84,7 @@ class ClientRecord:
     grant: TokenGrant
     trickle_ru_per_s: float = 0.0  # it gets, with what was left of earlier grants
     trickle_ends_s: float = 0.0
+    unbilled_ru: float = 0.0  # used and not on the bill yet; below zero: the bill came first
 
     def coming_ru(self, now_s: float) -> float:
         """Return what its trickle still brings."""
@@ -90,7 +93,7 @@ class ClientRecord:
 
 @dataclass(slots=True, kw_only=True)
 class BucketRecord:
-    """Everything there is to store. Times are wall seconds."""
+    """Everything there is to store. Times are seconds of a clock that outlives the process."""
 
     rate_ru_per_s: float
     burst_ru_max: float
@@ -111,6 +114,16 @@ class TokenBucket:
 
     def __init__(self, record: BucketRecord) -> None:
         self.record = record
+
+    def start(self, *, now_s: float) -> None:
+        """Go on with a stored record. If the clock was set back since, all times move with it."""
+        record = self.record
+        ahead_s = record.updated_s - now_s
+        if ahead_s > 0:
+            record.updated_s = now_s
+            for client in record.clients.values():
+                client.seen_s -= ahead_s
+                client.trickle_ends_s -= ahead_s
 
     def set_limits(self, *, rate_ru_per_s: float, burst_ru_max: float, now_s: float) -> None:
         """Change the limits from now on: a lower burst cuts the balance, a lower rate the debt."""
@@ -137,7 +150,7 @@ class TokenBucket:
         if (answered := self.answered(request)) is not None:
             return answered
         record = self.record
-        self._refill(now_s)
+        now_s = self._refill(now_s)
         # A new process borrowed what it started with, and not because nobody answered.
         is_known = request.client_id in record.clients
         unused_ru = min(request.borrowed_ru, record.spilled_ru) if is_known else 0.0
@@ -146,6 +159,7 @@ class TokenBucket:
         record.consumed_ru += request.consumed_ru
         record.throttled_s += request.throttled_s
         client = self._client(request, now_s)
+        client.unbilled_ru += request.consumed_ru
         grant = client.grant = self._grant(request, client, now_s)
         record.balance_ru -= grant.at_once_ru + grant.trickle_ru
         return grant
@@ -156,6 +170,17 @@ class TokenBucket:
         is_known = known is not None and request.sequence <= known.grant.sequence
         return known.grant if known is not None and is_known else None
 
+    def billed(self, client_id: int, ru: float) -> None:
+        """Take note that what a process used is on the bill now."""
+        if (client := self.record.clients.get(client_id)) is not None:
+            client.unbilled_ru -= ru
+
+    def unbilled_ru(self, *, now_s: float) -> float:
+        """Return what was used and is not on the bill yet, by processes that still are there."""
+        clients = self.record.clients.values()
+        alive = [client for client in clients if now_s - client.seen_s <= _UNBILLED_S]
+        return sum(max(0.0, client.unbilled_ru) for client in alive)
+
     def balance_ru(self, *, now_s: float) -> float:
         """Return what is there for everybody; below zero: handed out ahead, or owed."""
         self._refill(now_s)
@@ -163,15 +188,18 @@ class TokenBucket:
 
     def debt_ru(self, *, now_s: float) -> float:
         """Return what was used beyond what was there, and is still to be paid back."""
-        return max(0.0, -self.balance_ru(now_s=now_s) - self._ahead_ru(now_s))
+        now_s = self._refill(now_s)
+        return max(0.0, -self.record.balance_ru - self._ahead_ru(now_s))
 
     def _ahead_ru(self, now_s: float) -> float:
         """Return what is handed out and still to come to the processes."""
         return sum(client.coming_ru(now_s) for client in self.record.clients.values())
 
-    def _refill(self, now_s: float) -> None:
+    def _refill(self, now_s: float) -> float:
+        """Let time pass; return the moment that counts as now."""
         record = self.record
-        elapsed_s = max(0.0, now_s - record.updated_s)
+        now_s = max(now_s, record.updated_s)
+        elapsed_s = now_s - record.updated_s
         filled = record.balance_ru + record.rate_ru_per_s * elapsed_s
         # Processes report within seconds what they borrowed; what is left then was just not used.
         spilled_ru = record.spilled_ru * 0.5 ** (elapsed_s / _SPILL_LIFE_S)
@@ -179,6 +207,7 @@ class TokenBucket:
         record.spilled_ru = min(spilled_ru, _SPILL_S_MAX * record.rate_ru_per_s)
         record.balance_ru = min(filled, record.burst_ru_max)
         record.updated_s = now_s
+        return now_s
 
     def _client(self, request: TokenRequest, now_s: float) -> ClientRecord:
         """Return the record of the asking process, its demand noted; forget who is long gone."""

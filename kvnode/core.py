@@ -23,6 +23,7 @@ from kvnode.tenants.bucket_keeper import BucketKeeper
 from kvnode.tenants.records import NEWEST_TS, read_u64
 from kvnode.tenants.registry import TenantRegistry
 from kvnode.tenants.tenant import Tenant
+from kvnode.tenants.usage import MICRO, read_month
 from kvnode.txn.counter_steps import CounterSteps
 from kvnode.txn.group_commit import GroupCommit, Operation, Writer
 from kvnode.txn.intents import Intents
@@ -105,11 +106,12 @@ class Core:
         is_staged = config.range_commit == STAGED
         self.commits = RangeCommits(self.intents, self.sequencer, self.locks, is_staged=is_staged)
         self.counters = CounterSteps(self.timeline, self.group)
-        self.buckets = BucketKeeper(self.group, self.now_s, has_trickle=config.trickle)
+        self.buckets = BucketKeeper(self.group, clock, self._read_bill, has_trickle=config.trickle)
         self.tenants = TenantRegistry(
             self.timeline,
             key_bytes_max=engine.key_bytes_max,
             recent_keys_max=config.recent_keys_max,
+            load_bucket=self.buckets.load,
         )
         self._next_stream_id = 0
         self.intents.load(self.tenants.load)
@@ -166,6 +168,9 @@ class Core:
     def now_s(self) -> float:
         """Return wall time in seconds."""
         return self.clock.now_ns() / 1e9
+
+    def _read_bill(self, prefix: bytes, month: str) -> float:
+        return read_month(self.timeline.snapshot(), prefix, month) / MICRO
 
     def new_stream_id(self) -> int:
         """Return a number no other stream of this node has."""

@@ -22,21 +22,26 @@ async def set_limits(
 def _changed(old: Limits, request: admin_pb2.SetLimitsRequest) -> Limits:
     """Return what the limits shall be. Raises: LimitsInvalid."""
     rate = _chosen(request, "rate_ru_per_s", old.rate_ru_per_s)
-    burst = _chosen(request, "burst_ru_max", old.burst_ru_max, none=0.0)
+    month = _chosen(request, "month_ru_max", old.month_ru_max)
+    burst = None if old.is_burst_derived else old.burst_ru_max
+    burst = _chosen(request, "burst_ru_max", burst, none=0.0)
     if rate is None and not request.HasField("burst_ru_max"):
-        burst = None
+        return Limits(month_ru_max=month)
+    is_derived = rate is not None and burst is None
     if rate is not None and burst is None:
         burst = _BURST_S * rate
-    month = _chosen(request, "month_ru_max", old.month_ru_max)
-    return Limits(rate_ru_per_s=rate, burst_ru_max=burst, month_ru_max=month)
+    return Limits(
+        rate_ru_per_s=rate, burst_ru_max=burst, is_burst_derived=is_derived, month_ru_max=month
+    )
 
 
 def describe_limits(core: Core, tenant: Tenant) -> admin_pb2.TenantLimits:
     """Return a tenant's limits and how it stands with them."""
-    shown, bucket, now_s = admin_pb2.TenantLimits(name=tenant.record.name), tenant.bucket, 0.0
+    shown, bucket = admin_pb2.TenantLimits(name=tenant.record.name), tenant.bucket
     if bucket is None:
         return shown
-    now_s = core.now_s()
+    now = core.buckets.now()
+    now_s = now.bucket_s
     limits, record = bucket.limits, bucket.tokens.record
     if limits.rate_ru_per_s is not None:
         shown.rate_ru_per_s = limits.rate_ru_per_s
@@ -46,10 +51,10 @@ def describe_limits(core: Core, tenant: Tenant) -> admin_pb2.TenantLimits:
     shown.consumed_ru, shown.throttled_s = record.consumed_ru, record.throttled_s
     shown.client_count = sum(now_s - c.seen_s <= _LATELY_S for c in record.clients.values())
     if bucket.budget is not None:
-        used = bucket.budget.as_of(unix_s=now_s)
-        shown.month_ru_max = used.month_ru_max
-        shown.month_used_ru = used.used_ru
-        shown.month_reached = round(100 * used.reported)
+        budget = bucket.budget.as_of(unix_s=now.unix_s)
+        shown.month_ru_max = budget.month_ru_max
+        shown.month_used_ru = bucket.month_used_ru(now)
+        shown.month_reached = round(100 * budget.reported)
     return shown
 
 

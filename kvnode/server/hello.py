@@ -60,6 +60,6 @@ def limits_news(core: Core, tenant: Tenant) -> kv_pb2.ServerFrame:
         rate_ru_per_s=limits.rate_ru_per_s or 0.0,
         burst_ru_max=limits.burst_ru_max or 0.0,
         month_ru_max=limits.month_ru_max or 0.0,
-        is_used_up=bucket.is_used_up(now_s=core.now_s()),
+        is_used_up=bucket.is_used_up(core.buckets.now()),
     )
     return kv_pb2.ServerFrame(limits=news)

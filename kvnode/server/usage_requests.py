@@ -12,6 +12,7 @@ from kvnode.storage.engine import WriteTxn
 from kvnode.tenants.usage import (
     DAY_S,
     REPORTER_BYTES,
+    MonthUsage,
     StatementUsage,
     UsageReport,
     record_usage,
@@ -20,6 +21,7 @@ from kvnode.txn.operations import SystemOperation
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
+    from kvnode.server.token_requests import TokenRequests
 
 STATEMENTS_PER_REPORT_MAX: Final = 200  # one quantum of the writer
 TEXT_CHARS_MAX: Final = 4_096
@@ -31,8 +33,9 @@ _SEQUENCE_MAX: Final = (1 << 63) - 1
 class UsageRequests:
     """Answers `ReportUsage`. A stream has one report on its way at a time."""
 
-    def __init__(self, session: StreamSession) -> None:
+    def __init__(self, session: StreamSession, tokens: TokenRequests) -> None:
         self._session = session
+        self._tokens = tokens
         self._is_writing = False
 
     def report(self, request: kv_pb2.Request) -> None:
@@ -43,25 +46,29 @@ class UsageRequests:
             raise BadRequest("a report of this stream is being written")
         report = _parse(request.report_usage)
         day = int(core.now_s()) // DAY_S
+        micro_ru = sum(statement.micro_ru for statement in report.statements)
         session.track(request_id, lambda _: None)  # a report cannot be taken back
         self._is_writing = True
 
+        months: list[MonthUsage | None] = []
+
         def work(txn: WriteTxn) -> None:
-            record_usage(txn, tenant.prefix, day, report)
+            months.append(record_usage(txn, tenant.prefix, day, report))
+
+        def finish(error: KvError | None) -> None:
+            if error is None and (month := months[-1]) is not None:
+                core.buckets.billed(tenant, self._tokens.client_id, micro_ru, month)
+            self._written(request_id, error)
 
         core.scheduler.loads.reported(
             tenant.id,
             calls=sum(statement.calls for statement in report.statements),
-            micro_ru=sum(statement.micro_ru for statement in report.statements),
+            micro_ru=micro_ru,
             latencies=list(request.report_usage.latency_counts[:BUCKETS]),
             now_s=core.scheduler.now(),
         )
         size = request.report_usage.ByteSize()
-        core.group.submit(
-            SystemOperation(
-                tenant.id, work, lambda error: self._written(request_id, error), size_bytes=size
-            )
-        )
+        core.group.submit(SystemOperation(tenant.id, work, finish, size_bytes=size))
 
     def _written(self, request_id: int, error: KvError | None) -> None:
         session = self._session

@@ -7,6 +7,9 @@ crash forgets it, nothing is missing. A tenant without limits has no bucket, no 
 **Concurrency.** Owner: the event loop. A bucket changes at once; its row follows through group
 commit, in the order of the changes. The limits of a tenant are changed one after the other: a
 change that cannot be stored is taken back before the next begins.
+
+**Time.** Buckets live by a clock that starts at wall time with the node and never goes back: a wall
+clock that is set back and forth would fill them. Months are those of the calendar.
 """
 
 import asyncio
@@ -17,11 +20,13 @@ from dataclasses import replace
 from admission.token_bucket import TokenGrant, TokenRequest
 from kvapi.errors import KvError
 from kvnode.storage.engine import WriteTxn
-from kvnode.tenants.bucket_row import Limits, encode_row, write_row
+from kvnode.tenants.bucket_row import BucketRow, Limits, encode_row, write_row
 from kvnode.tenants.tenant import Tenant
-from kvnode.tenants.tenant_bucket import TenantBucket, changed, made
+from kvnode.tenants.tenant_bucket import Now, ReadBill, TenantBucket, changed, made
+from kvnode.tenants.usage import MICRO, MonthUsage
 from kvnode.txn.group_commit import GroupCommit
 from kvnode.txn.operations import SystemOperation
+from runtime.clock import Clock
 
 _log = logging.getLogger(__name__)
 Granted = Callable[[TokenGrant, KvError | None], None]
@@ -31,14 +36,35 @@ class BucketKeeper:
     """The buckets of all tenants."""
 
     def __init__(
-        self, group: GroupCommit, now_s: Callable[[], float], *, has_trickle: bool = True
+        self,
+        group: GroupCommit,
+        clock: Clock,
+        read_bill: Callable[[bytes, str], float],
+        *,
+        has_trickle: bool = True,
     ) -> None:
         self._group = group
-        self._now_s = now_s
+        self._clock = clock
+        self._read_bill = read_bill  # tenant, month → request units
+        self._begun_s = clock.now_ns() / 1e9 - clock.monotonic_s()
         self._has_trickle = has_trickle
         self.request_count = 0
         self.granted_ru = 0.0
         self.throttled_s = 0.0
+
+    def now(self) -> Now:
+        """Return the time for buckets and budgets."""
+        clock = self._clock
+        return Now(self._begun_s + clock.monotonic_s(), clock.now_ns() / 1e9)
+
+    def load(self, prefix: bytes, row: BucketRow) -> TenantBucket:
+        """Return a tenant's bucket as it was stored."""
+        bucket = TenantBucket(row, self._bill_of(prefix))
+        bucket.tokens.start(now_s=self.now().bucket_s)
+        return bucket
+
+    def _bill_of(self, prefix: bytes) -> ReadBill:
+        return lambda month: self._read_bill(prefix, month)
 
     def ask(self, tenant: Tenant, request: TokenRequest, answer: Granted) -> None:
         """Grant tokens of a limited tenant; `answer` is called when that is durable."""
@@ -48,14 +74,27 @@ class BucketKeeper:
         if (repeated := bucket.tokens.answered(request)) is not None:
             self._settle(tenant, request, repeated, answer)
             return
-        grant, reached = bucket.request(request, now_s=self._now_s())
+        grant, reached = bucket.request(request, self.now())
         self.granted_ru += grant.at_once_ru + grant.trickle_ru
         self.throttled_s += request.throttled_s
+        self._settle(tenant, request, grant, answer)
+        self._tell(tenant, bucket, reached)
+
+    def billed(self, tenant: Tenant, client_id: int, micro_ru: int, month: MonthUsage) -> None:
+        """Take note of what is durable on the bill: of a process, and of the month in all."""
+        if (bucket := tenant.bucket) is None:
+            return
+        bill = month.month, month.micro_ru / MICRO
+        reached = bucket.billed(client_id, micro_ru / MICRO, bill, self.now())
+        if bucket.budget is not None:
+            self._store(tenant, lambda _: None)  # in vain: the bill is read again after a crash
+            self._tell(tenant, bucket, reached)
+
+    def _tell(self, tenant: Tenant, bucket: TenantBucket, reached: list[float]) -> None:
         for part in reached:
             fields = {"tenant_id": tenant.id, "percent": round(100 * part)}
             _log.info("budget_reached", extra=fields)
-        self._settle(tenant, request, grant, answer)
-        is_used_up = bucket.is_used_up(now_s=self._now_s())
+        is_used_up = bucket.is_used_up(self.now())
         if is_used_up != bucket.was_used_up:
             bucket.was_used_up = is_used_up
             self._announce(tenant)
@@ -91,13 +130,13 @@ class BucketKeeper:
             tenant.bucket_writes -= 1
 
     async def _set_limits(self, tenant: Tenant, limits: Limits) -> None:
-        before, now_s = tenant.bucket, self._now_s()
+        before, now = tenant.bucket, self.now()
         if limits.is_none:
             tenant.bucket = None
         elif before is None:
-            tenant.bucket = made(limits, now_s=now_s)
+            tenant.bucket = made(limits, self._bill_of(tenant.prefix), now)
         else:
-            tenant.bucket = changed(before, limits, now_s=now_s)
+            tenant.bucket = changed(before, limits, now)
         done: asyncio.Future[KvError | None] = asyncio.get_running_loop().create_future()
 
         def stored(error: KvError | None) -> None:
@@ -119,7 +158,7 @@ class BucketKeeper:
         """Return the former limits with what was granted since."""
         if before is None or now is None:
             return before
-        return changed(now, before.limits, now_s=self._now_s())
+        return changed(now, before.limits, self.now())
 
     def _store(self, tenant: Tenant, on_durable: Callable[[KvError | None], object]) -> None:
         bucket, prefix = tenant.bucket, tenant.prefix

@@ -13,7 +13,7 @@ from kvnode.mvcc.formats import TENANT_BYTES
 from kvnode.ranges.descriptor import read_ranges
 from kvnode.ranges.range_map import RangeMap
 from kvnode.storage.engine import Table
-from kvnode.tenants.bucket_row import read_row
+from kvnode.tenants.bucket_row import BucketRow, read_row
 from kvnode.tenants.catalog_use import CatalogUse
 from kvnode.tenants.keyspace import TENANT_ID_MAX, Keyspace
 from kvnode.tenants.records import (
@@ -36,8 +36,16 @@ from kvnode.txn.timeline import Timeline
 class TenantRegistry:
     """All tenants of the store. Owner: the event loop."""
 
-    def __init__(self, timeline: Timeline, *, key_bytes_max: int, recent_keys_max: int) -> None:
+    def __init__(
+        self,
+        timeline: Timeline,
+        *,
+        key_bytes_max: int,
+        recent_keys_max: int,
+        load_bucket: Callable[[bytes, BucketRow], TenantBucket],
+    ) -> None:
         self._timeline = timeline
+        self._load_bucket = load_bucket
         self._key_bytes_max = key_bytes_max
         self._recent_keys_max = recent_keys_max
         self._loaded: dict[int, Tenant] = {}
@@ -119,5 +127,5 @@ class TenantRegistry:
             threshold=read_u64(snapshot, threshold_key(keyspace.prefix)),
             ranges=RangeMap(read_ranges(snapshot, keyspace.prefix), own_address=self.own_address),
             catalog_use=CatalogUse(oldest_valid=catalog_version),
-            bucket=None if bucket is None else TenantBucket(bucket),
+            bucket=None if bucket is None else self._load_bucket(keyspace.prefix, bucket),
         )

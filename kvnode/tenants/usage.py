@@ -1,6 +1,7 @@
 """What tenants are billed: the rows of the SYSTEM table, and how a report changes them.
 
     'u' tenant u32 'd' day u32                → DayUsage as JSON; days since 1970, UTC
+    'u' tenant u32 'm'                        → MonthUsage as JSON: of the month of the last report
     'u' tenant u32 's' day u32 query_id i64   → StatementUsage as JSON
     'u' tenant u32 'r' reporter 8 bytes       → sequence u64 · day u32 of its last report
 
@@ -8,7 +9,7 @@ Integers are big-endian, the query_id with its sign bit flipped.
 
 **Model.** Each SQL process reports every few seconds what its statements cost since its last
 report. The day's row and the statements' rows change in one write, so the bill of a day is the sum
-over its statements, exactly: RU are whole millionths.
+over its statements, and that of a month over its days, exactly: RU are whole millionths.
 
 **Invariants.** A report is counted once: one whose sequence is not above the reporter's last one
 changes nothing. STATEMENTS_MAX rows of statements for each day; what is beyond them is added to the
@@ -16,12 +17,14 @@ row of query_id 0. Counters stop at COUNTER_MAX, which honest reports do not rea
 are dropped after DAYS_MAX and STATEMENT_DAYS_MAX days.
 """
 
+import datetime
 import struct
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
 
+from admission.budget import month_of
 from kvapi.spans import prefix_end
 from kvnode.storage.engine import Snapshot, StoreCorrupt, Table, WriteTxn
 
@@ -31,6 +34,7 @@ STATEMENT_DAYS_MAX: Final = 32
 REPORTER_BYTES: Final = 8
 COUNTER_MAX: Final = (1 << 63) - 1  # what was stored beyond would not fit its message, or JSON
 OTHERS: Final = "<other statements>"
+MICRO: Final = 1_000_000
 DAY_S: Final = 86_400
 _AREA: Final = b"u"
 _DROPPED_AT_ONCE: Final = 2_000
@@ -68,6 +72,13 @@ class DayUsage(msgspec.Struct, kw_only=True):
     used: dict[str, float] = {}
 
 
+class MonthUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What a tenant cost in one month, YYYY-MM in UTC."""
+
+    month: str
+    micro_ru: int
+
+
 class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
     """What one SQL process has to say."""
 
@@ -80,6 +91,7 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
 
 _encode = msgspec.json.Encoder().encode
 _statement_decoder = msgspec.json.Decoder(StatementUsage)
+_month_decoder = msgspec.json.Decoder(MonthUsage)
 _day_decoder = msgspec.json.Decoder(DayUsage)
 
 
@@ -92,6 +104,10 @@ def _day_key(tenant: bytes, day: int) -> bytes:
     return _AREA + tenant + b"d" + _DAY.pack(day)
 
 
+def _month_key(tenant: bytes) -> bytes:
+    return _AREA + tenant + b"m"
+
+
 def _statements_prefix(tenant: bytes, day: int) -> bytes:
     return _AREA + tenant + b"s" + _DAY.pack(day)
 
@@ -100,12 +116,12 @@ def _statement_key(tenant: bytes, day: int, query_id: int) -> bytes:
     return _statements_prefix(tenant, day) + _QUERY_ID.pack(query_id + _SIGN)
 
 
-def record_usage(txn: WriteTxn, tenant: bytes, day: int, report: UsageReport) -> bool:
-    """Add a report to the rows of a day; False if it was counted before."""
+def record_usage(txn: WriteTxn, tenant: bytes, day: int, report: UsageReport) -> MonthUsage | None:
+    """Add a report to the rows of a day; return its month. None: it was counted before."""
     reporter_key = _AREA + tenant + b"r" + report.reporter
     known = txn.get(Table.SYSTEM, reporter_key)
     if known is not None and _REPORTER.unpack(known)[0] >= report.sequence:
-        return False
+        return None
     txn.put(Table.SYSTEM, reporter_key, _REPORTER.pack(report.sequence, day))
     stored = txn.get(Table.SYSTEM, _day_key(tenant, day))
     if stored is None:
@@ -113,6 +129,8 @@ def record_usage(txn: WriteTxn, tenant: bytes, day: int, report: UsageReport) ->
         total = DayUsage()
     else:
         total = _decoded_day(stored)
+    month, before = month_of(day * DAY_S), total.micro_ru
+    month_micro_ru = read_month(txn, tenant, month)
     for statement in report.statements:
         _add_statement(txn, tenant, day, total, statement)
         total.micro_ru = _sum(total.micro_ru, statement.micro_ru)
@@ -121,7 +139,9 @@ def record_usage(txn: WriteTxn, tenant: bytes, day: int, report: UsageReport) ->
     for name, count in report.used.items():
         total.used[name] = total.used.get(name, 0) + count
     txn.put(Table.SYSTEM, _day_key(tenant, day), _encode(total))
-    return True
+    usage = MonthUsage(month=month, micro_ru=_sum(month_micro_ru, total.micro_ru - before))
+    txn.put(Table.SYSTEM, _month_key(tenant), _encode(usage))
+    return usage
 
 
 def _add_statement(
@@ -179,6 +199,20 @@ def read_days(view: Snapshot, tenant: bytes, first_day: int) -> Iterator[tuple[i
         yield _DAY.unpack(key[-_DAY.size :])[0], _decoded_day(stored)
 
 
+def read_month(view: Snapshot, tenant: bytes, month: str) -> int:
+    """Return what a month is billed, in micro-RU."""
+    stored = view.get(Table.SYSTEM, _month_key(tenant))
+    if stored is not None and (known := _decoded_month(stored)).month == month:
+        return known.micro_ru
+    first = datetime.datetime.fromisoformat(f"{month}-01T00:00:00+00:00")
+    total = 0
+    for day, usage in read_days(view, tenant, int(first.timestamp()) // DAY_S):
+        if month_of(day * DAY_S) != month:
+            break
+        total = _sum(total, usage.micro_ru)
+    return total
+
+
 def read_statements(
     view: Snapshot, tenant: bytes, first_day: int
 ) -> Iterator[tuple[int, StatementUsage]]:
@@ -196,6 +230,13 @@ def _decoded_day(stored: bytes) -> DayUsage:
         return _day_decoder.decode(stored)
     except msgspec.MsgspecError as error:
         raise StoreCorrupt(f"the usage of a day is damaged: {error}") from error
+
+
+def _decoded_month(stored: bytes) -> MonthUsage:
+    try:
+        return _month_decoder.decode(stored)
+    except msgspec.MsgspecError as error:
+        raise StoreCorrupt(f"the usage of a month is damaged: {error}") from error
 
 
 def _decoded_statement(stored: bytes) -> StatementUsage:

@@ -9,11 +9,12 @@ from admission.token_bucket import TokenRequest
 from kvapi.errors import DiskFull
 from kvapi.pb import admin_pb2, kv_pb2
 from kvnode.admin.limits_calls import describe_limits, set_limits
+from kvnode.admin.usage_rows import usage_rows
 from kvnode.storage.engine import StoreCorrupt, Table
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.tenants.bucket_keeper import BucketKeeper
 from kvnode.tenants.bucket_row import Limits, LimitsInvalid, bucket_key, decode_row, read_row
-from kvnode.tenants.tenant_bucket import TenantBucket, changed, made
+from kvnode.tenants.tenant_bucket import Now, TenantBucket, changed, made
 from kvnode.verify import problems_of, verify_store
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
@@ -76,6 +77,10 @@ async def test_limits_that_make_no_sense_are_refused(node, tenant_id):
         assert node.core.load_tenant(tenant_id).bucket is None
 
 
+def read_nothing(prefix, month):
+    return 0.0
+
+
 @simulated
 async def test_without_trickles_a_period_comes_at_once(node, tenant_id):
     """The bench would compare the trickle with itself."""
@@ -83,7 +88,7 @@ async def test_without_trickles_a_period_comes_at_once(node, tenant_id):
     tenant = node.core.load_tenant(tenant_id)
     given = []
     for has_trickle in (True, False):
-        keeper = BucketKeeper(node.core.group, node.core.now_s, has_trickle=has_trickle)
+        keeper = BucketKeeper(node.core.group, node.clock, read_nothing, has_trickle=has_trickle)
         request = TokenRequest(client_id=int(has_trickle), sequence=1, wanted_ru=50)
         keeper.ask(tenant, request, lambda grant, _: given.append(grant))
         await asyncio.sleep(1)
@@ -261,19 +266,125 @@ async def test_damage_of_a_row_is_found(node, tenant_id):
 
 def test_a_raised_budget_tells_again_and_a_lowered_one_at_once():
     """The second warning of a month would never come, or come with every request."""
+    now = Now(0.0, 0.0)
 
     def used(bucket, sequence, ru):
         request = TokenRequest(client_id=1, sequence=sequence, wanted_ru=0, consumed_ru=ru)
-        return bucket.request(request, now_s=0.0)[1]
+        return bucket.request(request, now)[1]
 
-    bucket: TenantBucket = made(Limits(month_ru_max=100), now_s=0.0)
+    bucket: TenantBucket = made(Limits(month_ru_max=100), lambda month: 0.0, now)
     assert used(bucket, 1, 80) == [0.5, 0.75]
     assert used(bucket, 1, 80) == [], "the same again"
     assert used(bucket, 2, 30) == [1.0]
-    assert bucket.is_used_up(now_s=0.0)
-    bucket = changed(bucket, Limits(month_ru_max=200), now_s=0.0)
-    assert not bucket.is_used_up(now_s=0.0)
+    assert bucket.is_used_up(now)
+    bucket = changed(bucket, Limits(month_ru_max=200), now)
+    assert not bucket.is_used_up(now)
     assert used(bucket, 3, 50) == [0.75]
-    bucket = changed(bucket, Limits(month_ru_max=110), now_s=0.0)
-    assert bucket.is_used_up(now_s=0.0)
+    bucket = changed(bucket, Limits(month_ru_max=110), now)
+    assert bucket.is_used_up(now)
     assert used(bucket, 4, 0) == [1.0]
+
+
+def bill(stream, sequence, ru):
+    statement = kv_pb2.StatementUsage(query_id=5, text="q", calls=1, micro_ru=round(ru * 1e6))
+    message = kv_pb2.ReportUsage(reporter=b"8 bytes!", sequence=sequence, statements=[statement])
+    return stream.request(report_usage=message)
+
+
+def month_used(node, tenant_id):
+    return describe_limits(node.core, node.core.load_tenant(tenant_id)).month_used_ru
+
+
+@simulated
+async def test_the_months_budget_is_the_months_bill(node, tenant_id):
+    """A budget set on the 20th would allow the whole month again, and each removal of it too."""
+    stream = node.stream(tenant_id)
+    await bill(stream, 1, 700)
+    found = await set_some(node, tenant_id, month_ru_max=1000)
+    assert found.month_used_ru == 700
+    await bill(stream, 2, 200)
+    assert month_used(node, tenant_id) == 900
+    await set_some(node, tenant_id, month_ru_max=0)
+    await bill(stream, 3, 50)
+    found = await set_some(node, tenant_id, month_ru_max=900)
+    assert found.month_used_ru == 950
+    assert stream.frames[-1].limits.is_used_up
+    node.crash()
+    await asyncio.sleep(0)
+    assert month_used(node, tenant_id) == 950
+    (day,) = usage_rows(node.core, node.core.load_tenant(tenant_id), 40, by_statement=False).rows
+    assert day.micro_ru == 950_000_000, "one ledger"
+
+
+@simulated
+async def test_what_is_not_billed_yet_counts_until_it_is(node, tenant_id):
+    """A long statement would pass the budget by all it costs, or be counted twice at its end."""
+    await set_some(node, tenant_id, month_ru_max=1000)
+    stream = node.stream(tenant_id)
+    await ask(stream, 1, consumed_ru=400)
+    await ask(stream, 2, consumed_ru=300)
+    assert month_used(node, tenant_id) == 700
+    await bill(stream, 1, 650)
+    assert month_used(node, tenant_id) == 700
+    await bill(stream, 1, 650)  # sent again
+    await bill(stream, 2, 60)  # before the bucket hears of the last ten
+    assert month_used(node, tenant_id) == 710
+    await ask(stream, 3, consumed_ru=10)
+    assert month_used(node, tenant_id) == 710
+    node.crash()
+    await asyncio.sleep(0)
+    assert month_used(node, tenant_id) == 710
+    await ask(node.stream(tenant_id), 4, consumed_ru=300)
+    assert month_used(node, tenant_id) == 1010
+    await asyncio.sleep(120)
+    assert month_used(node, tenant_id) == 710, "the process died, and nobody is billed for it"
+
+
+class SteppedClock:
+    """A wall clock that is set now and then; monotonic time goes on."""
+
+    step_s = 0
+
+    def __init__(self, loop):
+        self.monotonic_s, self.loop = loop.monotonic_s, loop
+
+    def now_ns(self):
+        return self.loop.now_ns() + self.step_s * 10**9
+
+
+def test_setting_the_clock_fills_no_bucket():
+    """A clock that is set back and forth would hand out the burst each time, or stop the tenant."""
+
+    async def body(loop):
+        clock = SteppedClock(loop)
+        node = SimNode(loop, clock=clock)
+        tenant_id = await node.create("acme")
+        await set_some(node, tenant_id, rate_ru_per_s=1, burst_ru_max=1000)
+        stream = node.stream(tenant_id)
+        assert (await ask(stream, 1, wanted_ru=1000)).tokens.at_once_ru == 1000
+        for sequence, clock.step_s in enumerate((-3600, 0, 7200, 0), 2):
+            assert (await ask(stream, sequence, wanted_ru=1000)).tokens.at_once_ru < 1
+        clock.step_s = -86_400
+        node.crash()
+        stream = node.stream(tenant_id)
+        await asyncio.sleep(5)
+        got = (await ask(stream, 6, wanted_ru=1000, demand_ru_per_s=9)).tokens
+        assert got.at_once_ru < 10
+        assert got.trickle_ru > 0, "it goes on"
+
+    run_virtual(body)
+
+
+@simulated
+async def test_a_burst_that_nobody_gave_follows_the_rate(node, tenant_id):
+    """A tenant raised from 50 to 10,000 would keep the burst of 50: 50 ms of its rate."""
+    found = await set_some(node, tenant_id, rate_ru_per_s=50)
+    assert found.burst_ru_max == 500
+    found = await set_some(node, tenant_id, rate_ru_per_s=10_000)
+    assert found.burst_ru_max == 100_000
+    found = await set_some(node, tenant_id, burst_ru_max=100_000)
+    found = await set_some(node, tenant_id, rate_ru_per_s=50)
+    assert found.burst_ru_max == 100_000, "it was given"
+    await set_some(node, tenant_id, rate_ru_per_s=0)
+    found = await set_some(node, tenant_id, rate_ru_per_s=50)
+    assert found.burst_ru_max == 500, "with the rate its burst was removed"

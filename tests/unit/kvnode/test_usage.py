@@ -18,6 +18,7 @@ from kvnode.tenants.usage import (
     StatementUsage,
     UsageReport,
     read_days,
+    read_month,
     read_statements,
     record_usage,
     usage_prefix,
@@ -70,6 +71,16 @@ def test_a_report_counts_once():
     assert write(engine, 20_000, report(2, {5: 10}))
     ((_, usage),) = read_days(engine.snapshot(), TENANT, 0)
     assert (usage.micro_ru, usage.calls, usage.used) == (30, 3, {"read_requests": 3.0})
+
+
+def test_a_month_is_the_sum_of_its_days():
+    """A budget would be held against something else than the bill."""
+    engine, july = MemoryEngine(), 20_635  # 2026-07-01
+    for sequence, day in enumerate((july - 1, july, july + 30, july - 1, july + 31), 1):
+        month = write(engine, day, report(sequence, {5: 10**sequence}))
+    assert (month.month, month.micro_ru) == ("2026-08", 10**5)
+    months = [read_month(engine.snapshot(), TENANT, f"2026-0{number}") for number in (6, 7, 8, 9)]
+    assert months == [10_010, 1_100, 100_000, 0]
 
 
 def test_old_rows_go():
