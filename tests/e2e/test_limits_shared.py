@@ -1,85 +1,58 @@
-"""Two SQL processes of one limited tenant on a real node: who needs more gets more."""
+"""Two SQL processes of one limited tenant: who needs more gets more, and all they use is billed."""
 
 import asyncio
+import time
 
-import grpc
+import asyncpg
 import pytest
 
-from kvapi.client.config import ClientConfig
-from kvapi.client.kv_client import KvClient
-from kvapi.client.meter import current_meter
-from kvapi.client.token_calls import TokenCalls
-from kvapi.pb import admin_pb2, admin_pb2_grpc
-from runtime.clock import SystemClock
-from runtime.tasks import spawn
-from sqlnode.ru_meter import RuMeter
-from sqlnode.throttle import Throttle
-from tests.e2e.stack import USER, Stack
+from tests.e2e.stack import Stack, wait_until
 
 pytestmark = pytest.mark.e2e
-KEYS = [b"\x02%d" % number for number in range(20)]
+MANY, FEW = 9, 3
+# The tenth connection gets another process, and processes that are not used end soon.
+CONFIG = f"[pool]\nsessions_per_process = {MANY}\nprocesses_per_tenant_max = 2\nidle_s = 0.5\n"
 
 
-class Process:
-    """What a SQL process is to the KV node: one stream, one meter, one bucket."""
+async def read_on(stack, tenant, seconds):
+    """Read single rows on all connections; return when each process's reads ended."""
+    connections = [await asyncpg.connect(stack.url(tenant)) for _ in range(MANY + FEW)]
+    pids = stack.sql_pids(tenant)
+    start_s, ends = time.monotonic(), ([], [])
 
-    def __init__(self, stack, client_id):
-        self.meter = RuMeter()
-        self.client = KvClient(stack.running.kv, config=ClientConfig(), clock=SystemClock())
-        self.client_id = client_id
+    async def client(number, connection):
+        while time.monotonic() - start_s < seconds:
+            await connection.fetch("select b from t where a = $1", number % 10)
+            ends[number >= MANY].append(time.monotonic() - start_s)
 
-    async def start(self, credential):
-        await self.client.authenticate(credential)
-        stream = self.client.stream
-        loop = asyncio.get_running_loop()
-        self.throttle = Throttle(
-            self.meter, TokenCalls(stream).tokens, client_id=self.client_id, loop=loop
-        )
-        stream.on_limits = self.throttle.set_limits
-        self.throttle.set_limits(stream.limits)
-
-    async def read_on(self):
-        """Run statements of 20 keys, one after the other, without end."""
-        current_meter.set(self.meter)
-        while True:
-            if must_wait := self.throttle.must_wait():
-                await self.throttle.wait(is_holder=False)
-            self.throttle.begin(has_waited=must_wait)
-            await self.client.multi_get(KEYS)
-
-    async def close(self):
-        self.throttle.close()
-        await self.client.close()
+    try:
+        await asyncio.gather(*(client(*numbered) for numbered in enumerate(connections)))
+    finally:
+        for connection in connections:
+            await connection.close()
+    return pids, ends
 
 
-def credential_of(stack, tenant):
-    with grpc.insecure_channel(stack.running.admin) as channel:
-        ask = admin_pb2.GetLoginRequest(tenant=tenant, user=USER)
-        metadata = (("authorization", f"Bearer {stack.running.admin_token}"),)
-        return admin_pb2_grpc.TenantAdminStub(channel).GetLogin(ask, metadata=metadata).credential
-
-
-async def test_two_sql_processes_share_by_demand():
-    """The busier process would be held to the same part as the one that does little."""
-    with Stack() as stack:
+def test_two_sql_processes_share_by_demand():
+    """The busier process would be held to the same part as the one that does little; and who opens
+    process after process would use more than is ever counted."""
+    settle_s, end_s = 6, 16
+    with Stack(config=CONFIG) as stack:
         stack.create_tenant("shared")
-        stack.insula("limits", "set", "shared", "--rate", "400", "--burst", "0")
-        many, few = Process(stack, 1), Process(stack, 2)
-        credential = credential_of(stack, "shared")
-        tasks = []
-        for process, connections in ((many, 9), (few, 3)):
-            await process.start(credential)
-            for _ in range(connections):
-                tasks.append(spawn(process.read_on(), name="connection"))
-        await asyncio.sleep(8)
-        before = many.meter.ru(), few.meter.ru()
-        await asyncio.sleep(10)
-        used = many.meter.ru() - before[0], few.meter.ru() - before[1]
-        for task in tasks:
-            task.cancel()
-        await many.close()
-        await few.close()
-    figures = f"{used[0] / 10:.0f} and {used[1] / 10:.0f} RU/s of 400, {used[0] / used[1]:.2f} : 1"
-    print(f"\n{figures}")
-    assert used[0] / used[1] == pytest.approx(3, rel=0.15), figures
-    assert sum(used) / 10 == pytest.approx(400, rel=0.05), figures
+        stack.insula("limits", "set", "shared", "--rate", "300", "--burst", "0")
+        with stack.connect("shared") as connection:
+            connection.execute("create table t (a int primary key, b text)")
+            connection.execute("insert into t select g, 'x' from generate_series(0, 9) g")
+        pids, ends = asyncio.run(read_on(stack, "shared", end_s))
+        wait_until(lambda: not stack.sql_pids("shared"), 10, "both processes have ended")
+        admin = stack.admin()
+        counted_ru = admin.get_limits("shared")["consumed_ru"]
+        days = admin.usage("shared", day_count=2, by_statement=False)
+        admin.close()
+    billed_ru = sum(day.micro_ru for day in days) / 1e6
+    assert len(pids) == 2, pids
+    counts = [sum(settle_s <= end < end_s for end in part) for part in ends]
+    figures = f"{counts[0]} and {counts[1]} reads in {end_s - settle_s} s"
+    print(f"\n{figures}, {counts[0] / counts[1]:.2f} : 1; {counted_ru:.1f} RU of {billed_ru:.1f}")
+    assert counts[0] / counts[1] == pytest.approx(3, rel=0.15), figures
+    assert counted_ru == pytest.approx(billed_ru, abs=5), "nothing is forgotten when they end"
