@@ -24,9 +24,9 @@ _CPU_CLOCK_OF_PROCESS: Final = 2  # CPUCLOCK_SCHED, of all threads
 _NICE_MAX: Final = 19
 _REALTIME_S_MAX: Final = 0.01  # at a stretch, of a SQL process
 REALTIME_GUARD: Final = 4  # it ends real-time of those below
-REALTIME_SQL: Final = 3  # of tenants that use next to nothing
-REALTIME_SERVICE: Final = 2  # of what all tenants wait for
-REALTIME_WRITER: Final = 1
+REALTIME_SERVICE: Final = 3  # of what all tenants wait for
+REALTIME_WRITER: Final = 2
+REALTIME_SQL: Final = 1  # of tenants that use next to nothing
 _RESET_ON_FORK: Final = os.SCHED_RESET_ON_FORK
 
 

@@ -141,7 +141,7 @@ async def _schedule(clients: list[_Client], rate_per_s: float, stopped: Stopped)
 def _come_first() -> None:
     """Run as soon as there is an answer: the client's wait for a CPU is not the server's."""
     with contextlib.suppress(PermissionError):
-        os_priority.set_realtime(0, os_priority.REALTIME_SQL + 1, inherit=True)
+        os_priority.set_realtime(0, os_priority.REALTIME_GUARD, inherit=True)
 
 
 def main() -> None:
