@@ -41,6 +41,7 @@ class TransactionReads:
     _is_tracking: bool
     isolation: str
     pace: "Pace | None"
+    scan_priority = 0  # kv.proto, Request.priority
 
     @property
     def read_ts(self) -> int:
@@ -178,6 +179,7 @@ class TransactionReads:
                     reverse=reverse,
                     limit_rows=limit_rows,
                     keys_only=keys_only,
+                    priority=self.scan_priority,
                     **scope,
                 )
             except SchemaChanged:

@@ -33,3 +33,11 @@ def end_waiting(session: StreamSession, request: kv_pb2.Request, name: str | Non
     if name == "rollback" and request.txn_id in session.elastic.txns:
         error = BadRequest("the transaction was rolled back")
         session.elastic.end_txn(request.txn_id, error)
+
+
+def read_priority(session: StreamSession, request: kv_pb2.Request) -> int:
+    """Return the priority of a long read: who holds rows that others may wait for has it normal."""
+    priority = request.priority
+    if priority == ELASTIC and request.txn_id and session.holds_rows(request.txn_id):
+        return 0
+    return priority

@@ -57,9 +57,9 @@ class _LongRead(Task):
         self._is_started = False
 
     def start(self, priority: int = 0) -> None:
-        """Take the first step now or soon; `priority` is the request's."""
+        """Take the first step now or soon; `priority` as of `elastic_route.read_priority`."""
         if priority == ELASTIC:
-            self.is_elastic = True
+            self.is_elastic, self.wait_kind = True, "elastic"
         self._session.track(self._request_id, self._cancel, size_bytes=self._size_bytes)
         self._session.credit.long_reads += 1
         self._tenant.reads[self] = self._read_ts

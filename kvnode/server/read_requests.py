@@ -16,6 +16,7 @@ from kvnode.mvcc.formats import TS_BYTES
 from kvnode.mvcc.overlay import Overlay, find_intent
 from kvnode.mvcc.point_read import Version, read_history
 from kvnode.mvcc.scan import ScanSpec
+from kvnode.server.elastic_route import read_priority
 from kvnode.server.long_reads import MultiGetRead, OwnLayers, ScanRead
 from kvnode.server.range_gate import clamp_scan
 from kvnode.storage.engine import Table
@@ -104,7 +105,9 @@ class ReadRequests:
             return
         keys = tenant.keyspace.keys(request.multi_get.keys)
         own = OwnLayers(self._own(request), request.layer_max) if request.txn_id else None
-        MultiGetRead(self._session, request.id, keys, read_ts, own).start(request.priority)
+        MultiGetRead(self._session, request.id, keys, read_ts, own).start(
+            read_priority(self._session, request)
+        )
 
     def _scan(self, request: kv_pb2.Request) -> None:
         tenant = self._session.tenant
@@ -129,7 +132,9 @@ class ReadRequests:
             count_only=scan.count_only,
         )
         own = OwnLayers(self._own(request), request.layer_max) if request.txn_id else None
-        ScanRead(self._session, request.id, spec, own, resume_key).start(request.priority)
+        ScanRead(self._session, request.id, spec, own, resume_key).start(
+            read_priority(self._session, request)
+        )
 
     def _read_ts(
         self, tenant: Tenant, request: kv_pb2.Request, again: Callable[[kv_pb2.Request], None]

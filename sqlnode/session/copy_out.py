@@ -1,10 +1,15 @@
-"""COPY … TO STDOUT: a query's rows to the client as text or csv."""
+"""COPY … TO STDOUT: a query's rows to the client as text or csv.
+
+An export takes what others leave of the KV node: its scans are elastic, unless somebody may wait
+for what its transaction has written or locked.
+"""
 
 from contextlib import aclosing
 
 from pgwire.copy_options import CopyOptions
 from pgwire.copy_writer import CopyWriter
 from pgwire.messages import COPY_DONE, copy_data, copy_out_response
+from sqlnode.jobs.work import ELASTIC
 from sqlnode.planner import Plan
 from sqlnode.session.session import Session
 
@@ -25,7 +30,18 @@ async def copy_to_client(session: Session, plan: Plan, options: CopyOptions) -> 
     header = writer.header()
     if header:
         out.add(copy_data(header))
-    row_count = 0
+    if not (txn.has_writes or txn.locks.has_any):
+        txn.scan_priority = ELASTIC
+    try:
+        row_count = await _send_rows(session, plan, writer)
+    finally:
+        txn.scan_priority = 0
+    out.add(COPY_DONE)
+    return row_count
+
+
+async def _send_rows(session: Session, plan: Plan, writer: CopyWriter) -> int:
+    out, row_count = session.out, 0
     async with aclosing(plan.executable.run(session.context(()))) as batches:
         async for rows in batches:
             if plan.reg_columns:
@@ -35,5 +51,4 @@ async def copy_to_client(session: Session, plan: Plan, options: CopyOptions) -> 
                 out.add(copy_data(line))
             row_count += len(rows)
             await out.relieve()
-    out.add(COPY_DONE)
     return row_count
