@@ -10,6 +10,8 @@ Tier BURST is for tenants within their share: at high utilisation they still pas
 wait, and the room between both targets is theirs alone. Tokens drip in with every tick: each
 millisecond under load, four times a second when idle.
 
+A process that cannot use its cores never runs out of tokens: see ADR 8 for where that is so.
+
 **Invariants.** The multiplier is between 1 and `multiplier_max`. It falls quickly, so that capacity
 comes back quickly, and rises slowly, so that one odd second costs little. It is not fitted to an
 idle node, whose fixed costs would look like a dear price for little work.

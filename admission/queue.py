@@ -134,11 +134,15 @@ class FairQueue:
 
     def add(self, work: Work, *, now_s: float) -> None:
         """Queue new work. Raises: Throttled, with a wait in milliseconds."""
-        tenant = self._tenant(work.tenant_id)
+        self.check_room(work.tenant_id, now_s=now_s)
+        self.put_back(work, now_s=now_s)
+
+    def check_room(self, tenant_id: int, *, now_s: float) -> None:
+        """Raise Throttled, with a wait in milliseconds, if no more work of a tenant may wait."""
+        tenant = self._tenant(tenant_id)
         if tenant.count >= self._config.tenant_items_max or self._count >= self._config.items_max:
             retry_ms = math.ceil(self._retry_s(tenant, now_s) * 1e3)
             raise Throttled("too much work of this tenant waits already", number=retry_ms)
-        self.put_back(work, now_s=now_s)
 
     def put_back(self, work: Work, *, now_s: float) -> None:
         """Queue work whose quantum is over: what is under way is not refused any more."""

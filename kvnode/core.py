@@ -5,10 +5,10 @@ tenants; `server/` feeds it from streams and `admin/` from operators.
 """
 
 import asyncio
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from admission.queue import QueueConfig
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
 from kvnode.admission.io_gate import IoGate
@@ -36,6 +36,7 @@ from kvnode.txn.timeline import Timeline
 from kvnode.txn.validation import FindConflict, find_conflict
 from kvnode.txn.validations import Validations
 from runtime.clock import Clock, CpuClock, WallCpuClock
+from runtime.cpu_limit import usable_cores
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +94,10 @@ class Core:
             loop,
             clock,
             self.cpu,
-            cores=len(os.sched_getaffinity(0)),
+            cores=usable_cores(),
             quantum_s=config.quantum_s,
             is_enabled=config.admission,
+            queue=QueueConfig(tenant_items_max=config.lane_requests_tenant_max),
         )
         self.watchdog = Watchdog(loop, self.scheduler, self.cpu)
         self.lane_room = Room()  # of all streams

@@ -31,8 +31,8 @@ _RETRY_S: Final = 0.001
 class ElasticQueue:
     """The queue and the bucket. Times are the caller's monotonic seconds."""
 
-    def __init__(self, *, now_s: float) -> None:
-        self.queue = FairQueue(QueueConfig())
+    def __init__(self, config: QueueConfig | None = None, *, now_s: float) -> None:
+        self.queue = FairQueue(config)
         self.tokens = ElasticCpu(ElasticConfig(cores=_CORES), now_s=now_s)
         self._next_s = now_s
         self._is_paid = False  # what was taken last

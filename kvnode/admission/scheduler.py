@@ -20,8 +20,13 @@ Elastic tasks have a queue of their own (`elastic_queue.py`): they take what reg
 a small part beside those, so that they never starve.
 
 **Invariants.** While a regular task waits, nothing regular runs past it. A task is in one queue, or
-blocked, or running. Switched off (`[kvnode] admission = false`), requests always run at once and
-long reads take turns, first come, first served.
+blocked, or running. What waits is bounded: two lanes of each stream, whose bounds are theirs; long
+reads, which `start` refuses where too many of their tenant wait; validations, each of them an
+outstanding request; one task of each tenant for the node's own work. There are no deadlines here:
+when a statement's time is up, its SQL process cancels the request, and that takes its task out.
+
+Switched off (`[kvnode] admission = false`), requests always run at once and long reads take turns,
+first come, first served.
 
 **Concurrency.** Owner: the event loop.
 """
@@ -60,6 +65,7 @@ class Scheduler:
         cores: float,
         quantum_s: float,
         is_enabled: bool,
+        queue: QueueConfig | None = None,
     ) -> None:
         self._loop = loop
         self.now = clock.monotonic_s
@@ -75,8 +81,8 @@ class Scheduler:
         self.turn_count = 0
         self.on_held: Callable[[str, int, float], None] = _ignore  # what, whose, CPU seconds
         now_s = self.now()
-        self.queue = FairQueue(QueueConfig())
-        self.elastic = ElasticQueue(now_s=now_s)
+        self.queue = FairQueue(queue)
+        self.elastic = ElasticQueue(queue, now_s=now_s)
         self.tokens = CpuTokens(CpuConfig(cores=cores))
         self._blocked: dict[Task, None] = {}  # in order
         self._uses: defaultdict[int, float] = defaultdict(
@@ -93,7 +99,8 @@ class Scheduler:
         self._timer: asyncio.TimerHandle | None = None
         self._last_tenant = 0
         self._last_seen_s = self._shared_until_s = -1e9
-        self.activity_count = self._elastic_saw = 0  # chunks and tasks
+        self.activity_count = self._turn_saw = 0  # chunks and tasks
+        self._was_idle = True  # between the last two turns
 
     def __len__(self) -> int:
         return len(self.queue) + len(self.elastic) + len(self._blocked)
@@ -154,14 +161,20 @@ class Scheduler:
     # --- what waits ---------------------------------------------------------------------------
 
     def start(self, task: Task) -> None:
-        """Run a task's first quantum at once if that is allowed, the rest in turns."""
+        """Run a task's first quantum at once if that is allowed, the rest in turns.
+
+        Raises: Throttled, with a wait, if too many tasks of its tenant wait already.
+        """
         is_now = (self.is_open or self._is_running) and not task.is_blocked()
-        if is_now and not task.is_elastic and not self.is_over() and task.run(self.ends_s):
-            return
-        self.submit(task)
+        if not is_now or task.is_elastic or self.is_over():
+            if self.is_enabled:
+                self._queue_for(task).check_room(task.tenant_id, now_s=self.now())
+            self.submit(task)
+        elif not task.run(self.ends_s):
+            self.submit(task)
 
     def submit(self, task: Task, *, txn_start: int = 0, priority: int = Priority.NORMAL) -> None:
-        """Queue a task."""
+        """Queue a task, of which there are no more than its kind allows."""
         now_s = self.now()
         task.since_s = now_s
         if not self.is_enabled:
@@ -174,10 +187,8 @@ class Scheduler:
                 estimate=_ESTIMATE_S,
                 payload=task,
             )
-        if task.is_elastic and self.is_enabled:
-            task.queue = self.elastic.queue
-        else:
-            task.queue = self.queue
+        task.queue = self._queue_for(task)
+        if task.queue is self.queue:
             self.is_open = not self.is_enabled
         task.queue.put_back(task.work, now_s=now_s)
         self._schedule()
@@ -210,6 +221,9 @@ class Scheduler:
         self.queue.set_weight(tenant_id, weight)
         self.elastic.queue.set_weight(tenant_id, weight)
 
+    def _queue_for(self, task: Task) -> FairQueue:
+        return self.elastic.queue if task.is_elastic and self.is_enabled else self.queue
+
     # --- turns ----------------------------------------------------------------------------------
 
     def _schedule(self) -> None:
@@ -223,9 +237,7 @@ class Scheduler:
             self._reopen()
 
     def _reopen(self) -> None:
-        self.is_open = not self.is_enabled or (
-            not len(self.queue) and not self.tokens.wait_s(CpuTier.REGULAR)
-        )
+        self.is_open = not self.is_enabled or not (len(self.queue) or self._is_short())
 
     def _turn(self) -> None:
         """Drain the queues for one slice."""
@@ -235,6 +247,8 @@ class Scheduler:
         now_s = self.now()
         self._settle(now_s)
         self.ends_s = now_s + self._slice_s
+        self._was_idle = self._turn_saw == self.activity_count
+        self._turn_saw = self.activity_count
         wait_s: float | None = 0.0
         try:
             while now_s < self.ends_s:
@@ -270,17 +284,18 @@ class Scheduler:
             elastic_s = taken
         if tenant_id is None:
             return elastic_s if len(self.elastic) else None
-        if self.is_enabled:
+        if self.is_shared:
             tier = CpuTier.BURST if self.queue.is_within_share(tenant_id) else CpuTier.REGULAR
-            if not self.tokens.try_take(tier, _ESTIMATE_S):
+            if self.tokens.wait_s(tier):
                 return min(max(self.tokens.wait_s(tier), self._quantum_s), elastic_s)
+        if self.is_enabled:
+            self.tokens.take(_ESTIMATE_S)
         work = self.queue.take(now_s=now_s)
         assert work is not None, "somebody is next"
         return work
 
     def _take_elastic(self, now_s: float, *, is_beside: bool) -> Work | float:
-        saw, self._elastic_saw = self._elastic_saw, self.activity_count
-        is_idle = saw == self.activity_count or not self.is_shared
+        is_idle = self._was_idle or not self.is_shared
         return self.elastic.take(now_s=now_s, is_beside=is_beside, is_idle=is_idle)
 
     def _run(self, work: Work, now_s: float) -> None:
@@ -344,8 +359,12 @@ class Scheduler:
         self.is_shared = self.is_enabled and self._shared_until_s > now_s
         self._slice_s = self._quantum_s * (_SHARED_PART if self.is_shared else 1.0)
         self._at_once_s = self._slice_s if self.is_shared else _ALONE_SLICES * self._quantum_s
-        if self.is_open and self.tokens.wait_s(CpuTier.REGULAR):
+        if self.is_open and self._is_short():
             self.is_open = not self.is_enabled
+
+    def _is_short(self) -> bool:
+        """Tell whether CPU is kept for tenants within their share."""
+        return self.is_shared and self.tokens.wait_s(CpuTier.REGULAR) > 0
 
     def _seen(self, tenant_id: int, now_s: float) -> None:
         """Notice who is active: several tenants within a second get shorter slices."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kvapi.errors import InternalError, KvError, RequestTooLarge, WriteConflict
+from kvapi.errors import InternalError, KvError, RequestTooLarge, Throttled, WriteConflict
 from kvapi.pb import kv_pb2
 from kvnode.admission.lane import ELASTIC
 from kvnode.admission.task import Task
@@ -57,13 +57,20 @@ class _LongRead(Task):
         self._is_started = False
 
     def start(self, priority: int = 0) -> None:
-        """Take the first step now or soon; `priority` as of `elastic_route.read_priority`."""
+        """Take the first step now or soon; `priority` as of `elastic_route.read_priority`.
+
+        Raises: Throttled.
+        """
         if priority == ELASTIC:
             self.is_elastic, self.wait_kind = True, "elastic"
         self._session.track(self._request_id, self._cancel, size_bytes=self._size_bytes)
         self._session.credit.long_reads += 1
         self._tenant.reads[self] = self._read_ts
-        self._session.core.scheduler.start(self)
+        try:
+            self._session.core.scheduler.start(self)
+        except Throttled:
+            self._end()
+            raise
 
     def is_blocked(self) -> bool:
         """Tell whether to wait: for the client to read on, or for its reads before this one."""

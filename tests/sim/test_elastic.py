@@ -6,7 +6,9 @@ import pytest
 
 from kvapi.errors import BadRequest
 from kvapi.pb import kv_pb2
+from kvnode.admission.task import Task
 from tests.sim.busy_field import Field
+from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
 
 TXN = b"t" * 16
@@ -117,3 +119,62 @@ async def test_a_rollback_does_not_wait_for_what_it_ends(busy):
     assert not busy.elastic.session.elastic.txns
     assert not len(busy.field.node.core.locks.table)
     assert not busy.elastic.session.tenant.layers.holding
+
+
+class Burn(Task):
+    """Keeps the loop busy for a while, again and again."""
+
+    def __init__(self, scheduler, loop, tenant_id, *, every_s, is_elastic=False):
+        self.scheduler, self.loop, self.tenant_id = scheduler, loop, tenant_id
+        self.every_s, self.is_elastic = every_s, is_elastic
+        self.needs_s = 0.0002
+
+    def run(self, ends_s):
+        self.loop.burn(self.needs_s)
+        self.loop.call_later(self.every_s, self.scheduler.submit, self)
+        return True
+
+
+def test_the_limit_follows_the_scheduling_latency():
+    """Bulk work goes on as before while the users of all tenants wait, or never gets more."""
+
+    async def body(loop):
+        core = SimNode(loop).core
+        core.watchdog.start()
+        users = [Burn(core.scheduler, loop, tenant, every_s=0.001) for tenant in (1, 2)]
+        bulk = [Burn(core.scheduler, loop, 3, every_s=0.0, is_elastic=True) for _ in range(2)]
+        for task in (*users, *bulk):
+            core.scheduler.submit(task)
+
+        def limit():
+            return core.scheduler.elastic.tokens.limit
+
+        await asyncio.sleep(3)
+        first = limit()
+        users[0].needs_s = 0.003  # more than a slice, so everybody waits
+        await asyncio.sleep(12)
+        low = limit()
+        users[0].needs_s = 0.0002
+        await asyncio.sleep(15)  # what is measured is smoothed
+        calm = limit()
+        await asyncio.sleep(10)
+        assert calm <= low < first - 0.01
+        assert limit() > calm + 0.005
+        core.watchdog.stop()
+
+    run_virtual(body)
+
+
+def test_the_ticker_is_slow_while_nothing_happens():
+    """A node that nobody uses wakes up two hundred times a second."""
+
+    async def body(loop):
+        core = SimNode(loop).core
+        core.watchdog.start()
+        await asyncio.sleep(1)
+        before = len(core.watchdog._lateness)
+        await asyncio.sleep(10)
+        assert len(core.watchdog._lateness) - before <= 41
+        core.watchdog.stop()
+
+    run_virtual(body)

@@ -273,3 +273,48 @@ async def test_blocked_reads_are_forgotten_with_their_stream(node, one, two):
     assert len(node.core.scheduler) == 3
     one.break_off()
     assert not len(node.core.scheduler)
+
+
+def test_how_many_long_reads_wait_is_bounded():
+    """A tenant that asks for ten thousand scans at once fills the queue of the node."""
+
+    async def body(loop):
+        _node, one, _two = await shared(loop, lane_requests_tenant_max=20)
+        puts = {"put_keys": [b"k%04d" % n for n in range(2000)], "put_values": [b"v"] * 2000}
+        await one.request(commit=kv_pb2.Commit(writes=kv_pb2.Writes(**puts)))
+        for priority in (0, 2):
+            asked = []
+            for _ in range(60):
+                await asyncio.sleep(0)
+                asked.append(one.request(priority=priority, scan=kv_pb2.Scan()))
+            results = await asyncio.gather(*asked, return_exceptions=True)
+            refused = [result for result in results if isinstance(result, Throttled)]
+            assert 0 < len(refused) < 60
+            assert all(error.number >= 10 for error in refused), "says when to come back"
+        assert not len(one.session.outstanding)
+        assert one.session.credit.long_reads == 0
+        assert not one.session.tenant.reads
+
+    run_virtual(body)
+
+
+@on_shared_node
+async def test_whatever_waits_ends_when_it_is_cancelled(node, one, two):
+    """A statement's time is up, and the node works on for it."""
+    puts = {"put_keys": [b"k%04d" % n for n in range(2000)], "put_values": [b"v"] * 2000}
+    await one.request(commit=kv_pb2.Commit(writes=kv_pb2.Writes(**puts)))
+    flood = ask(two, [{"get": GET}] * 500)
+    stage = kv_pb2.Stage(writes=kv_pb2.Writes(put_keys=[b"s"], put_values=[b"v"]))
+    asked = [
+        one.request(scan=kv_pb2.Scan()),
+        one.request(priority=2, scan=kv_pb2.Scan()),
+        one.request(txn_id=TXN, stage=stage),
+    ]
+    last = one.next_id
+    cancels = [
+        kv_pb2.Request(id=1000 + n, cancel=kv_pb2.Cancel(request_id=last - n)) for n in range(3)
+    ]
+    one.receive(frame(cancels))
+    assert all(isinstance(future.exception(), Cancelled) for future in asked), "in no time"
+    await asyncio.gather(*flood)
+    assert len(node.core.scheduler) == 0
