@@ -64,20 +64,24 @@ def members(group):
     return [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
 
 
-def wait_for_group(tenants, pid):
-    """Return the group that `pid` is moved to."""
-    wait_until(lambda: any(pid in members(g) for g in tenants.glob("tenant-*")), 10, "it is moved")
-    return next(group for group in tenants.glob("tenant-*") if pid in members(group))
+@contextlib.contextmanager
+def tenant_group(stack, group):
+    """Yield a tenant's SQL process and the group that it is moved to."""
+    stack.create_tenant("acme")
+    with stack.connect("acme"):
+        (pid,) = stack.sql_pids("acme")
+        groups = (group / "tenants").glob
+        (tenant,) = wait_until(
+            lambda: [g for g in groups("tenant-*") if pid in members(g)], 10, "it is moved"
+        )
+        yield pid, tenant
 
 
 @pytest.mark.skipif(TOP is None, reason="needs a writable cgroup v2 with the cpu controller")
 def test_tenants_share_the_cpu_by_weight(group):
     """Ten processes of one tenant would get ten times the CPU of another's single one."""
     with DelegatedStack(group) as stack:
-        stack.create_tenant("acme")
-        with stack.connect("acme"):
-            (pid,) = stack.sql_pids("acme")
-            tenant = wait_for_group(group / "tenants", pid)
+        with tenant_group(stack, group) as (pid, tenant):
             assert (tenant / "cpu.weight").read_text() == "100\n"
             services = members(group / "services")
             assert pid not in services
@@ -90,9 +94,6 @@ def test_tenants_share_the_cpu_by_weight(group):
 def test_the_gateway_learns_where_the_groups_are(tmp_path):
     """Weights would be set up and never used."""
     with PretendingStack(tmp_path) as stack:
-        stack.create_tenant("acme")
-        with stack.connect("acme"):
-            (pid,) = stack.sql_pids("acme")
-            tenant = wait_for_group(tmp_path / "tenants", pid)
+        with tenant_group(stack, tmp_path) as (_, tenant):
             assert (tenant / "cpu.weight").read_text() == "100"
         assert any(line["event"] == "cpu_groups_on" for line in stack.log_lines())

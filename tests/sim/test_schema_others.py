@@ -15,10 +15,6 @@ from tests.sim.virtual_loop import run_virtual
 class QuietWriter(Writer):
     """Conflicts with other writers are in order; a change of the schema is not."""
 
-    def __init__(self, process, seed):
-        super().__init__(process, seed)
-        self.errors = []
-
     def failed(self, error):
         is_conflict = isinstance(error, WriteConflict | KeyExists | Deadlock)
         if not is_conflict and sql_name(error) != "23505":
