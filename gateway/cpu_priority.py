@@ -92,7 +92,7 @@ class CpuPriority:
         self._shares.sample(self._clock.monotonic_s(), used, weights)
         former, self._steps = self._steps, {}
         for process, _ in alive:
-            steps = self._steps[process.pid] = self._shares.steps(process.tenant_id)
+            steps = self._steps[process.pid] = self._shares.nice_steps(process.tenant_id)
             if steps != former.get(process.pid):  # the first time too: who knows how it was left
                 self._move(process, steps)
         if self._guard is not None:

@@ -9,6 +9,10 @@ is idle most of the time runs at once when it wakes.
     cores used / weight   ≤ 0.1   0.2   0.4   0.8   ≥ 1.6
     steps                   0      3     6     9     12
 
+That balance gives the CPU by the square root of the weights. What is missing is added to the *nice
+steps*: three for each doubling of weight that the heaviest of the busy has more, with less of it
+for who uses little. (In a control group the weight itself does that.)
+
 Who uses next to nothing is *prompt*: its processes may run as soon as they wake, before everybody.
 That takes a use of at most half the fair share, and of at most a quarter of a core at weight 1: all
 the prompt ones together leave half of the CPU to the others. Nobody is who has just come, or was
@@ -30,6 +34,7 @@ _STEPS_PER_DOUBLING: Final = 3
 _STEP: Final = 1.25
 _FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
 _SLACK: Final = 0.75  # of a step
+_MORE_MAX: Final = 3  # times its own steps, for being lighter
 _PROMPT_CORES: Final = 0.25  # at weight 1
 _BURST_CORES: Final = 0.5  # between two samples; who used more was not waiting for its turn
 _ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
@@ -39,6 +44,7 @@ _ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
 class _Tenant:
     cores: float = 0.0
     steps: int = 0
+    nice_steps: int = 0
     is_prompt: bool = False
     looks: int = 0  # samples since it came
 
@@ -90,6 +96,11 @@ class CpuShares:
             limit = weights.get(tenant_id, 1.0) * min(part, _PROMPT_CORES)
             is_calm = used_s[tenant_id] <= elapsed_s * _BURST_CORES and tenant.looks > 1
             tenant.is_prompt = tenant.cores <= limit and is_calm
+        heaviest = max(
+            [weights.get(id_, 1.0) for id_, one in tenants.items() if one.steps], default=1
+        )
+        for tenant_id, tenant in tenants.items():
+            tenant.nice_steps = _nice_steps(tenant.steps, heaviest / weights.get(tenant_id, 1.0))
         self._tenants = tenants
         self._former, self._former_s = dict(processes), now_s
 
@@ -102,6 +113,11 @@ class CpuShares:
         """Return how many steps of niceness a tenant's processes stand back."""
         tenant = self._tenants.get(tenant_id)
         return 0 if tenant is None else tenant.steps
+
+    def nice_steps(self, tenant_id: int) -> int:
+        """Return how far they stand back where nice values are all there is."""
+        tenant = self._tenants.get(tenant_id)
+        return 0 if tenant is None else tenant.nice_steps
 
     def is_prompt(self, tenant_id: int) -> bool:
         """Whether a tenant's processes may run as soon as they wake."""
@@ -116,6 +132,16 @@ def cpu_weight(weight: float, steps: int) -> int:
     (100, 205, 1, 10000)
     """
     return max(1, min(round(100 * weight / _STEP**steps), 10_000))
+
+
+def _nice_steps(steps: int, lighter: float) -> int:
+    """Return the steps of a tenant that is so many times lighter than the heaviest.
+
+    >>> _nice_steps(4, 1.0), _nice_steps(4, 4.0), _nice_steps(0, 4.0), _nice_steps(9, 100.0)
+    (4, 10, 0, 12)
+    """
+    more = min(_STEPS_PER_DOUBLING * math.log2(max(lighter, 1.0)), _MORE_MAX * steps)
+    return min(round(steps + more), STEPS_MAX)
 
 
 def _steps(tenant: _Tenant, weight: float) -> int:

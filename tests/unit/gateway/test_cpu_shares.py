@@ -58,6 +58,20 @@ def test_weight_buys_use():
     assert Machine({BUSY: 4.0}).run(20, p1_2=0.8)[-1][BUSY] == 3
 
 
+def test_weights_that_compete_get_shares_like_them():
+    """Of two busy tenants with 1 and 4 one would get only twice what the other does."""
+    machine = Machine({QUIET: 1.0, BUSY: 4.0})
+    machine.run(20, p1_1=0.2, p2_2=0.8)
+    shares = machine.shares
+    assert shares.steps(QUIET) == shares.steps(BUSY) == 3, "as far from what is theirs"
+    assert shares.nice_steps(BUSY) == 3
+    assert shares.nice_steps(QUIET) == 3 + 6, "a factor of four"
+    machine.run(20, p1_1=0.05, p2_2=0.8)
+    assert shares.nice_steps(QUIET) == 0, "who uses little stands back for nobody"
+    machine.run(20, p1_1=0.4, p2_2=0.05)
+    assert shares.nice_steps(QUIET) == 6, "nor for somebody heavy who is idle"
+
+
 def test_steps_are_bounded_and_do_not_flap():
     """Each change is a system call for every thread of a process."""
     machine = Machine()
