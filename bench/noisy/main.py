@@ -2,7 +2,7 @@
 
     python -m bench.noisy.main [--quick] [--only NAME[,NAME]…]… [--system SYSTEM]… [--rounds N]
 
-In full it takes about half an hour, with --quick about six minutes, whose figures are rough: a p99
+In full it takes about half an hour, with --quick about eight minutes, whose figures are rough: a p99
 is one of the two slowest then. NAME is a letter from a to f, `many`, the name of a share, `lone` or
 `limits`. Writes `report.md`, `report.json` and a picture for each scenario; the report also goes to
 standard output.
@@ -26,13 +26,14 @@ from bench.noisy.systems import NAMES as SYSTEMS
 from bench.noisy.systems import System, running_systems
 from bench.programs import ROOT, BenchFailed, end_as_interrupted
 
+Say = Callable[[str], None]
 OUT_DIR: Final = ROOT / "bench" / "out" / "noisy"
 
 
 def run(
     plan: NoisyPlan,
     names: Sequence[str],
-    say: Callable[[str], None],
+    say: Say,
     system_names: Sequence[str] = SYSTEMS,
 ) -> NoisyReport:
     """Run the named scenarios, round by round. One that fails is reported; the others still run."""
@@ -47,24 +48,31 @@ def run(
             # The machine has its phases, so none is always first.
             ordered = systems[::-1] if turn % 2 else systems
             for scenario in chosen:
-                for system in ordered:
-                    if turn < scenario.rounds.get(system.name, 0):
-                        say(f"round {turn + 1}: {scenario.name}, {system.name}")
-                        _measure(scenario, system, plan, turn, report)
+                taking = [one for one in ordered if turn < scenario.rounds.get(one.name, 0)]
+                for group in [taking] if scenario.is_together else [[one] for one in taking]:
+                    if group:
+                        _measure(scenario, group, plan, turn, report, say)
     report.settings["plan"] = plan.describe()
     report.settings["duration"] = f"{time.monotonic() - start_s:.0f} s"
     return report
 
 
 def _measure(
-    scenario: Scenario, system: System, plan: NoisyPlan, turn: int, report: NoisyReport
+    scenario: Scenario,
+    systems: Sequence[System],
+    plan: NoisyPlan,
+    turn: int,
+    report: NoisyReport,
+    say: Say,
 ) -> None:
+    names = " and ".join(system.name for system in systems)
+    say(f"round {turn + 1}: {scenario.name}, {names}")
     try:
-        scenario.measure(system, plan, turn, report)
+        scenario.measure(systems, plan, turn, report)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        report.failures[f"{scenario.name}, {system.name}, round {turn + 1}"] = reason
-        _say(f"failed: {reason}")
+        report.failures[f"{scenario.name}, {names}, round {turn + 1}"] = reason
+        say(f"failed: {reason}")
 
 
 def write(report: NoisyReport, plan: NoisyPlan, folder: Path) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import select
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,6 +22,14 @@ class Client:
         self._process = process
         self.name = name
         self.result: Any = None
+
+    def pause(self) -> None:
+        """Let it stand still."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """End `pause`."""
+        self._process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Let it end; take what it printed. Raises: BenchFailed."""

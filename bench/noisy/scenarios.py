@@ -1,7 +1,7 @@
 """What is measured, on which systems, in how many rounds, and about how long that takes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from bench.noisy.beside import Chain, measure_beside, measure_many
@@ -17,25 +17,30 @@ _PREPARE_S: Final = 8.0
 _NOISE_S: Final = 3.0
 _TENANT_S: Final = 0.25
 _CLIENT_S: Final = 1.2
-_LONE_S: Final = 4.0
+_LONE_S: Final = 2.0
+_TURN_S: Final = 1.2
 _STACK_S: Final = 3.0
 
-Measure = Callable[[System, NoisyPlan, int, NoisyReport], None]
+Measure = Callable[[Sequence[System], NoisyPlan, int, NoisyReport], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """Measured in so many rounds on each system, by name; `seconds`: one round of one, roughly."""
+    """Measured in so many rounds on each system, by name; `seconds`: one round of one, roughly.
+
+    `is_together`: on all systems by turns, and not on one after the other.
+    """
 
     name: str
     rounds: Mapping[str, int]
     seconds: float
     measure: Measure
+    is_together: bool = False
 
     def on(self, names: Set[str]) -> "Scenario":
         """Return it on these systems only."""
         rounds = {name: count for name, count in self.rounds.items() if name in names}
-        return Scenario(name=self.name, rounds=rounds, seconds=self.seconds, measure=self.measure)
+        return replace(self, rounds=rounds)
 
 
 def scenarios(plan: NoisyPlan, names: Iterable[str]) -> Iterator[Scenario]:
@@ -62,7 +67,8 @@ def estimate_s(chosen: Iterable[Scenario], system_count: int) -> float:
 
 
 def _beside(plan: NoisyPlan, noises: Sequence[Noise]) -> Scenario:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+    def measure(systems: Sequence[System], plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+        (system,) = systems
         _add(report, system, turn, measure_beside(system, noises, plan, turn))
 
     alone_s = plan.alone_s * (len(noises) + 1)
@@ -79,7 +85,8 @@ def _beside(plan: NoisyPlan, noises: Sequence[Noise]) -> Scenario:
 
 
 def _many(plan: NoisyPlan) -> Scenario:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+    def measure(systems: Sequence[System], plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+        (system,) = systems
         _add(report, system, turn, measure_many(system, plan, turn))
 
     spans_s = 2 * plan.alone_s + plan.beside_s + _NOISE_S
@@ -92,7 +99,8 @@ def _many(plan: NoisyPlan) -> Scenario:
 
 
 def _share(plan: NoisyPlan, share: Share) -> Scenario:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+    def measure(systems: Sequence[System], plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+        (system,) = systems
         measured = measure_share(system, share, plan, turn)
         if measured is not None:
             report.shares.append(measured)
@@ -101,25 +109,26 @@ def _share(plan: NoisyPlan, share: Share) -> Scenario:
     return Scenario(
         name=share.name,
         rounds=_rounds(plan, OFF, POSTGRES) if has_postgres else _rounds(plan, OFF),
-        seconds=plan.share_s + 2 + _CLIENT_S * len(share.clients),
+        seconds=plan.share_s + (2 if share.is_raw else 6) + _CLIENT_S * len(share.clients),
         measure=measure,
     )
 
 
 def _lone(plan: NoisyPlan) -> Scenario:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
-        report.shares += measure_lone(system, plan, turn)
+    def measure(systems: Sequence[System], plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+        report.shares += measure_lone(systems, plan, turn)
 
     return Scenario(
         name=LONE,
         rounds={ON: plan.rounds, ALIKE: plan.rounds},
-        seconds=2 * (plan.share_s + _LONE_S),
+        seconds=2 * (_TURN_S * (plan.lone_turns + 1) + _LONE_S),
         measure=measure,
+        is_together=True,
     )
 
 
 def _limits(plan: NoisyPlan) -> Scenario:
-    def measure(system: System, plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
+    def measure(systems: Sequence[System], plan: NoisyPlan, turn: int, report: NoisyReport) -> None:
         report.limits = measure_limits(plan)
 
     return Scenario(name=LIMITS, rounds={ON: 1}, seconds=limits_s(plan), measure=measure)

@@ -7,9 +7,9 @@ would share their own CPU, and nobody would ever wait for the server.
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import median
+from statistics import mean, median
 from time import monotonic_ns
 from typing import Final
 
@@ -19,10 +19,14 @@ from bench.noisy.beside import rate_within, settle
 from bench.noisy.plan import LONE, LONE_SQL, NoisyPlan, Share
 from bench.noisy.processes import running
 from bench.noisy.systems import Insula, System
+from bench.noisy.watch import Span
 
-_WARM_S: Final = 2.0  # shares follow the use of the last seconds
+_WARM_S: Final = 2.0  # shares at the KV node follow the use of the last second or two,
+_WARM_SQL_S: Final = 6.0  # those of SQL processes slower
 _LONE_RAW: Final = 64
 _LONE_CLIENTS: Final = 16
+_AWAKE_S: Final = 0.2
+_TURN_S: Final = 1.0
 _SUMS: Final = "sums"
 _READS: Final = "reads"
 _SQL_ROWS: Final = 10_000
@@ -52,20 +56,46 @@ def measure_share(system: System, share: Share, plan: NoisyPlan, turn: int) -> S
         _words(system, kind, f"{prefix}-{number}", clients, weight, plan)
         for number, (clients, weight) in enumerate(zip(share.clients, share.weights, strict=True))
     ]
+    warm_s = _WARM_S if share.is_raw else _WARM_SQL_S
     return Shared(
-        scenario=share.name, system=system.name, per_s=_rates(system, words, plan.share_s)
+        scenario=share.name, system=system.name, per_s=_rates(system, words, warm_s, plan.share_s)
     )
 
 
-def measure_lone(system: System, plan: NoisyPlan, turn: int) -> list[Shared]:
-    """Measure a tenant without neighbours: at the KV node, and through SQL."""
-    measured = []
+def measure_lone(systems: Sequence[System], plan: NoisyPlan, turn: int) -> Iterator[Shared]:
+    """Measure a tenant without neighbours on each system: at the KV node, and through SQL."""
     for name, kind, clients in ((LONE, loads.RAW, _LONE_RAW), (LONE_SQL, _READS, _LONE_CLIENTS)):
-        if isinstance(system, Insula):
-            words = _words(system, kind, f"{name}-{turn}", clients, 1, plan)
-            per_s = _rates(system, [words], plan.share_s)
-            measured.append(Shared(scenario=name, system=system.name, per_s=per_s))
-    return measured
+        words = [_words(system, kind, f"{name}-{turn}", clients, 1, plan) for system in systems]
+        for system, rate in zip(systems, _rates_in_turn(words, plan.lone_turns), strict=True):
+            yield Shared(scenario=name, system=system.name, per_s=[rate])
+
+
+def _rates_in_turn(words: Sequence[Sequence[str]], turns: int) -> list[float]:
+    """Return the rates of clients that work one at a time, a second each, over and over.
+
+    The machine is faster or slower for seconds and minutes: by far more than what is compared.
+    """
+    spans: list[list[Span]] = [[] for _ in words]
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(running("loads", *each)) for each in words]
+        for client in clients:
+            client.pause()
+        for turn in range(turns + 1):  # the first is to get warm
+            pairs = list(zip(clients, spans, strict=True))
+            for client, found in pairs[::-1] if turn % 2 else pairs:
+                client.go_on()
+                time.sleep(_AWAKE_S)
+                start_ns = monotonic_ns()
+                time.sleep(_TURN_S)
+                if turn:
+                    found.append((start_ns, monotonic_ns()))
+                client.pause()
+        for client in clients:
+            client.go_on()
+    return [
+        mean(rate_within(client.result["done"], span) for span in found)
+        for client, found in zip(clients, spans, strict=True)
+    ]
 
 
 def _words(
@@ -82,11 +112,13 @@ def _words(
     return [*words, "--clients", str(clients)]
 
 
-def _rates(system: System, words: Sequence[Sequence[str]], seconds: float) -> list[float]:
+def _rates(
+    system: System, words: Sequence[Sequence[str]], warm_s: float, seconds: float
+) -> list[float]:
     settle(system)
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(running("loads", *each)) for each in words]
-        time.sleep(_WARM_S)
+        time.sleep(warm_s)
         start_ns = monotonic_ns()
         time.sleep(seconds)
         span = (start_ns, monotonic_ns())
