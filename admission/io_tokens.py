@@ -3,22 +3,27 @@
 **Model.** A token is one byte that reaches the disk. A commit of n bytes writes more than that,
 since LMDB writes whole pages and the path to them: (n + `PATH_BYTES`) times the *amplification*,
 which is fitted from pages and bytes. The path counts, or the estimates of large commits would be
-those of small ones, of which each byte costs a hundred. What the disk can do is seen in the latency
-of commits: `score` is the smoothed mean latency over `latency_max_s`, and `rate` the bytes per
-second it really took lately.
+those of small ones, of which each byte costs a hundred.
+
+What the disk can do is seen in the latency of commits, and in the bytes per second (`rate`) that it
+really took lately. A score is a latency over `latency_max_s`, smoothed:
 
     score < 0.5       no limit
     0.5 ≤ score < 1   (3 − 2·score) · rate      from twice down to once what it took
     1 ≤ score < 2     (3 − score) / 2 · rate    from once down to half
     2 ≤ score         rate / 2
 
-The bucket of elastic writes fills at `elastic_part` of that, and every write is taken from both: so
-elastic writes wait first, and get at most that part when nobody else writes. A write reserves
-tokens by its size when it begins, and is settled when it is known what reached the disk.
+There are two, for two kinds of writes. Elastic ones go to the disk in batches of their own, and a
+commit waits for the sync of such a batch, however small it is: they are limited by the whole
+latency. Regular ones share their syncs with the other commits. They are limited by what their bytes
+add to it (`latency_fit.py`): on a disk whose every sync is slow, less of them makes nobody quicker.
 
-**Invariants.** The limit never falls below `bytes_per_s_min`, nor that of regular writes below
-`regular_bytes_per_s_min`: a disk whose every sync is slow would else be throttled to nothing,
-although fewer bytes do not make it quicker. New limits go in
+Every write is taken from both buckets, and that of elastic writes fills at `elastic_part` of its
+limit: they wait first, and get at most that part when nobody else writes. A write reserves tokens
+by its size when it begins, and is settled when it is known what reached the disk.
+
+**Invariants.** Regular writes are limited later than elastic ones, and less. No limit falls below
+`bytes_per_s_min`, that of regular writes not below `regular_bytes_per_s_min`. New limits go in
 half-way, so that two odd intervals do not swing it. Nothing is given back that was not taken.
 
 **Source.** CockroachDB, pkg/util/admission/io_load_listener.go; there the score is the number of
@@ -27,10 +32,11 @@ files in LSM level 0, which LMDB does not have.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
 
+from admission.latency_fit import LatencyFit
 from admission.tiers import TieredTokens
 
 _SMOOTH: Final = 0.5
@@ -72,6 +78,7 @@ class IoSample:
     operation_count: int = 0
     bytes: int = 0  # of keys and values
     pages: int = 0  # written to disk
+    fit: LatencyFit = field(default_factory=LatencyFit)  # over pages
 
     def add(
         self, *, latency_s: float, size_bytes: int, pages: int, operation_count: int = 1
@@ -82,6 +89,7 @@ class IoSample:
         self.latency_sum_s += latency_s
         self.bytes += size_bytes
         self.pages += pages
+        self.fit.add(pages, latency_s)
 
 
 class IoTokens:
@@ -90,9 +98,11 @@ class IoTokens:
     def __init__(self, config: IoConfig, *, now_s: float) -> None:
         self._config = config
         self.score = 0.0
+        self.regular_score = 0.0  # of what bytes add to the latency
+        self._fit = LatencyFit()
         self.amplification = 1.0
         self._rate = 0.0  # bytes per second that reached the disk, smoothed
-        self._limit = math.inf
+        self._limit = self._regular_limit = math.inf
         self._tokens = TieredTokens(
             [math.inf, math.inf], burst_s=config.burst_s, debt_s=config.debt_s
         )
@@ -101,7 +111,7 @@ class IoTokens:
 
     @property
     def limit(self) -> float:
-        """Bytes per second that may reach the disk; infinite while it has room."""
+        """Bytes per second of which elastic writes get a part; infinite while there is room."""
         return self._limit
 
     @property
@@ -146,28 +156,34 @@ class IoTokens:
         if elapsed_s <= 0:
             return
         config = self._config
-        latency_s = sample.latency_sum_s / max(1, sample.commit_count)
+        count = max(1, sample.commit_count)
+        latency_s = sample.latency_sum_s / count
+        self._fit.merge(sample.fit, kept=_SMOOTH)
+        of_bytes_s = min(latency_s, self._fit.of_size_s(sample.pages / count))
         self.score = _smooth(self.score, latency_s / config.latency_max_s)
+        self.regular_score = _smooth(self.regular_score, of_bytes_s / config.latency_max_s)
         written = sample.pages * config.page_bytes
         if sample.bytes:
             low, high = _AMPLIFICATION
             raw = written / (sample.bytes + PATH_BYTES * sample.operation_count)
             self.amplification = _smooth(self.amplification, min(max(raw, low), high))
         self._rate = _smooth(self._rate, written / elapsed_s)
-        self._limit = self._next_limit()
+        self._limit = self._next(self._limit, self.score, config.bytes_per_s_min)
+        self._regular_limit = max(
+            self._limit,
+            self._next(self._regular_limit, self.regular_score, config.regular_bytes_per_s_min),
+        )
         self._tokens.fill(now_s)
-        regular = max(self._limit, config.regular_bytes_per_s_min)
-        self._tokens.set_rates([regular, self._limit * config.elastic_part])
+        self._tokens.set_rates([self._regular_limit, self._limit * config.elastic_part])
 
-    def _next_limit(self) -> float:
-        score = self.score
+    def _next(self, limit: float, score: float, least: float) -> float:
         if score < 0.5:
             return math.inf
         part = 3 - 2 * score if score < 1 else max(0.5, (3 - score) / 2)
         wanted = part * self._rate
-        if self._limit != math.inf:
-            wanted = _smooth(self._limit, wanted)
-        return max(wanted, self._config.bytes_per_s_min)
+        if limit != math.inf:
+            wanted = _smooth(limit, wanted)
+        return max(wanted, least)
 
 
 def _smooth(old: float, new: float) -> float:

@@ -41,7 +41,8 @@ class TieredTokens:
         assert rates[-1] > 0, "a tier without refill never passes again"
         self._rates = list(rates)
         self._caps = [self._burst_s * rate for rate in rates]
-        self._floor = -self._debt_s * rates[0]
+        limited = [rate for rate in rates if rate != math.inf]
+        self._floor = -self._debt_s * max(limited, default=math.inf)
         self.levels = [
             min(max(level, self._floor), cap)
             for level, cap in zip(self.levels, self._caps, strict=True)
@@ -75,7 +76,10 @@ class TieredTokens:
         """
         before = self.levels[:]
         self.take(amount)
-        given = [was - level for was, level in zip(before, self.levels, strict=True)]
+        given = [
+            was - level if level != math.inf else 0.0
+            for was, level in zip(before, self.levels, strict=True)
+        ]
         self.taken += given[0] - amount
         return given
 

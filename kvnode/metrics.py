@@ -180,6 +180,11 @@ class KvnodeMetrics(Collector):
             ),
             ("admission_elastic_limit", "Part of a core.", scheduler.elastic.tokens.limit),
             ("admission_io_limit_bytes", "Per second; +Inf: no limit.", core.io.tokens.limit),
+            (
+                "admission_io_commit_limit_bytes",
+                "The same of commits.",
+                core.io.tokens.regular_limit,
+            ),
             ("admission_io_score", "Latency of commits, of what is full.", core.io.tokens.score),
             ("admission_io_bulk_waits", "Waits of bulk for the disk.", core.io.bulk_wait_count),
             ("admission_writes_waited", "Commits that waited for it.", core.writes.wait_count),

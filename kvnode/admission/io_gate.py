@@ -3,7 +3,7 @@
 **Model.** Every batch of group commit is measured: how long it took, how many bytes it held. Every
 15 seconds `admission.io_tokens` makes of that how much the disk can take. All writes are charged;
 bulk (staged chunks, moves, garbage collection) waits here first, so that what is left of a slow
-disk goes to commits. Among those `write_gate.py` is fair.
+disk goes to commits. Where their bytes are what makes it slow, `write_gate.py` is fair among those.
 
     batch ends ──► sample ──(15 s)──► tokens per second        none while the disk has room
     batch of bulk begins ──► tokens? ── no ──► later; ordinary batches go on meanwhile

@@ -1,6 +1,6 @@
 """Whose commit may go to the disk now: at once while that has room, else by the fair queue.
 
-**Model.** While `admission.io_tokens` gives no limit, the gate is open: one comparison for each
+**Model.** While `admission.io_tokens` limits no commits, the gate is open: one comparison for each
 commit, and nothing is kept. With a limit every write takes tokens, bytes that reach the disk, and
 what finds none waits here, before locks, validation and timestamp, in a fair queue of its own whose
 cost is bytes: tenants by recent use over weight, within one who holds locks goes first, then the
@@ -230,7 +230,7 @@ class WriteGate:
 
     def _refitted(self) -> None:
         """Learn of a new limit."""
-        self.is_open = self._io.tokens.limit == math.inf and not len(self.queue)
+        self.is_open = self._io.tokens.regular_limit == math.inf and not len(self.queue)
         if len(self.queue):
             self._again(0.0)
 
@@ -284,7 +284,7 @@ class WriteGate:
             if len(self.queue):
                 self._again(self._io.tokens.wait_s(IoTier.REGULAR))
             else:
-                self.is_open = self._io.tokens.limit == math.inf
+                self.is_open = self._io.tokens.regular_limit == math.inf
 
     def _has_tokens(self, now_s: float) -> bool:
         is_alone = self._shared_until_s <= now_s

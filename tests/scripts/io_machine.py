@@ -22,22 +22,24 @@ class IoMachine(Machine):
         return "no limit"
 
     def interval(self, directive):
-        """15 s of commits of this mean latency, this many MiB, this many times that on disk."""
-        size = int(float(directive.get("mib")) * 2**20)
-        sample, amplification = IoSample(), float(directive.get("amplification", "1"))
-        for _ in range(10):
+        """15 s of commits, small and large, of so many MiB in all, this many times that on disk.
+
+        Each takes `latency`, and what the disk takes for its bytes at `mib_per_s`.
+        """
+        mib, amplification = float(directive.get("mib")), float(directive.get("amplification", "1"))
+        sample, speed = IoSample(), float(directive.get("mib_per_s", "inf"))
+        count = int(directive.get("commits", "10"))
+        for part in (0.5, 1.5) * (count // 2):
+            size = int(part * mib * 2**20) // count
             sample.add(
-                latency_s=float(directive.get("latency")),
-                size_bytes=size // 10,
-                pages=int(size * amplification) // 4096 // 10,
+                latency_s=float(directive.get("latency")) + part * mib / count / speed,
+                size_bytes=size,
+                pages=int(size * amplification) // 4096,
             )
         self.now_s += 15
         self.tokens.refit(sample, now_s=self.now_s)
-        limit = self.tokens.limit / 2**20
-        said = "no limit" if limit == float("inf") else f"limit {limit:.1f} MiB/s"
-        return (
-            f"score {self.tokens.score:.2f}, {said}, a byte counts {self.tokens.amplification:.1f}"
-        )
+        bulk, commits = _mib(self.tokens.limit), _mib(self.tokens.regular_limit)
+        return f"score {self.tokens.score:.2f}, bulk: {bulk}, commits: {commits}"
 
     def write(self, directive):
         """Writes of `mib` MiB, one after the other, as long as they may go."""
@@ -123,6 +125,10 @@ class IoMachine(Machine):
             timer._run()
         self.clock.advance(end_s - self.clock.monotonic_s())
         return "\n".join(self.said) or "nobody goes on"
+
+
+def _mib(limit):
+    return "no limit" if limit == float("inf") else f"{limit / 2**20:.1f} MiB/s"
 
 
 class Loop:
