@@ -1,5 +1,11 @@
 """Counters of the running node: step in memory, make durable, then answer.
 
+**Model.** Steps do not wait for write tokens (`write_gate.py`), though they are charged for what
+they write, so that the commits of who steps much wait sooner. A step is 32 bytes, and all those of
+a counter that wait for a sync write the same page: however many there are, the batch is hardly
+longer. Holding them back would help nobody, and make each row of a `serial` column wait twice. SQL
+processes take several at once where CACHE says so, and blocks of row ids.
+
 **Invariants.** A value is answered after it is on disk, so it is never handed out twice. Steps of
 one counter are taken in order, also while earlier ones are still being written.
 """
