@@ -159,9 +159,10 @@ class TokenClient:
         self._advance(now_s)
         if self._in_flight is not None:
             return self._in_flight
-        # What it started with, or might have borrowed, and did not use was never taken.
-        self._borrowed_ru = max(0.0, self._borrowed_ru - max(0.0, self._available_ru))
-        self._fill_ru_per_s = 0.0
+        # Tokens that are left make up for borrowed ones; debt is borrowed as well.
+        left_ru = self._available_ru + (0.0 if self._is_borrowing else self._coming_ru())
+        self._borrowed_ru = max(0.0, self._borrowed_ru - left_ru)
+        self._available_ru = self._fill_ru_per_s = 0.0
         if not (self._unreported_ru or self._borrowed_ru or self._throttled_s):
             return None
         return self._request(now_s)

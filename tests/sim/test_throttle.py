@@ -332,6 +332,21 @@ async def test_a_process_that_ends_reports_what_it_used(world):
 
 
 @simulated
+async def test_debt_outlives_the_process_that_ran_it_up(world):
+    """Who opens a new process for each large statement would have no limit."""
+    await world.begin(rate_ru_per_s=1, burst_ru_max=1000)
+    for _ in range(5):
+        process = await world.process()
+        process.meter.total += 50
+        assert not process.throttle.must_wait()
+        await asyncio.sleep(0.2)  # it has got tokens
+        process.meter.total += 250
+        await process.throttle.end()
+    assert world.row().bucket.consumed_ru == 1500
+    assert world.row().bucket.balance_ru == pytest.approx(1000 - 1500, abs=10)
+
+
+@simulated
 async def test_ending_takes_no_longer_than_a_second(world):
     """Without the KV node no SQL process could be ended."""
     await world.begin(rate_ru_per_s=100, burst_ru_max=1000)
