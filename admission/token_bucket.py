@@ -48,6 +48,7 @@ class TokenRequest:
     wanted_ru: float = 0.0
     consumed_ru: float = 0.0  # since the last request that was answered
     borrowed_ru: float = 0.0  # of that, used without a grant
+    returned_ru: float = 0.0  # of what was granted: not used by a process that ends
     demand_ru_per_s: float = 0.0  # smoothed
     waiting: float = 0.0  # statements that wait for tokens, smoothed
     throttled_s: float = 0.0  # statements have waited since the last request that was answered
@@ -56,7 +57,8 @@ class TokenRequest:
     @property
     def reports_nothing(self) -> bool:
         """Whether it only asks."""
-        return not (self.consumed_ru or self.borrowed_ru or self.throttled_s)
+        amounts = self.consumed_ru, self.borrowed_ru, self.returned_ru, self.throttled_s
+        return not any(amounts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +161,8 @@ class TokenBucket:
         record.consumed_ru += request.consumed_ru
         record.throttled_s += request.throttled_s
         client = self._client(request, now_s)
+        if request.returned_ru:
+            self._take_back(client, request.returned_ru, now_s)
         client.unbilled_ru += request.consumed_ru
         grant = client.grant = self._grant(request, client, now_s)
         record.balance_ru -= grant.at_once_ru + grant.trickle_ru
@@ -208,6 +212,11 @@ class TokenBucket:
         record.balance_ru = min(filled, record.burst_ru_max)
         record.updated_s = now_s
         return now_s
+
+    def _take_back(self, client: ClientRecord, ru: float, now_s: float) -> None:
+        """Take what a process leaves over, no more than it was granted last."""
+        self.record.balance_ru += min(ru, client.grant.at_once_ru + client.grant.trickle_ru)
+        client.trickle_ends_s = min(client.trickle_ends_s, now_s)
 
     def _client(self, request: TokenRequest, now_s: float) -> ClientRecord:
         """Return the record of the asking process, its demand noted; forget who is long gone."""

@@ -161,11 +161,12 @@ class TokenClient:
             return self._in_flight
         # Tokens that are left make up for borrowed ones; debt is borrowed as well.
         left_ru = self._available_ru + (0.0 if self._is_borrowing else self._coming_ru())
-        self._borrowed_ru = max(0.0, self._borrowed_ru - left_ru)
+        owed_ru = self._borrowed_ru - left_ru
+        self._borrowed_ru, returned_ru = max(0.0, owed_ru), max(0.0, -owed_ru)
         self._available_ru = self._fill_ru_per_s = 0.0
-        if not (self._unreported_ru or self._borrowed_ru or self._throttled_s):
+        if not (self._unreported_ru or owed_ru or self._throttled_s):
             return None
-        return self._request(now_s)
+        return self._request(now_s, returned_ru=returned_ru)
 
     def _request(self, now_s: float, **asked: float) -> TokenRequest:
         self._sequence += 1

@@ -22,6 +22,8 @@ class TokenAsk(Protocol):
     @property
     def borrowed_ru(self) -> float: ...
     @property
+    def returned_ru(self) -> float: ...
+    @property
     def demand_ru_per_s(self) -> float: ...
     @property
     def waiting(self) -> float: ...
@@ -69,5 +71,5 @@ class TokenCalls:
         tokens.wanted_ru, tokens.consumed_ru = ask.wanted_ru, ask.consumed_ru
         tokens.borrowed_ru, tokens.demand_ru_per_s = ask.borrowed_ru, ask.demand_ru_per_s
         tokens.waiting, tokens.throttled_s = ask.waiting, ask.throttled_s
-        tokens.period_s = ask.period_s
+        tokens.period_s, tokens.returned_ru = ask.period_s, ask.returned_ru
         return future

@@ -304,7 +304,7 @@ class Ranges(_message.Message):
     def __init__(self, start: _Optional[bytes] = ..., limit: _Optional[int] = ...) -> None: ...
 
 class Tokens(_message.Message):
-    __slots__ = ("client_id", "sequence", "wanted_ru", "consumed_ru", "borrowed_ru", "demand_ru_per_s", "waiting", "throttled_s", "period_s")
+    __slots__ = ("client_id", "sequence", "wanted_ru", "consumed_ru", "borrowed_ru", "demand_ru_per_s", "waiting", "throttled_s", "period_s", "returned_ru")
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     WANTED_RU_FIELD_NUMBER: _ClassVar[int]
@@ -314,6 +314,7 @@ class Tokens(_message.Message):
     WAITING_FIELD_NUMBER: _ClassVar[int]
     THROTTLED_S_FIELD_NUMBER: _ClassVar[int]
     PERIOD_S_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_RU_FIELD_NUMBER: _ClassVar[int]
     client_id: int
     sequence: int
     wanted_ru: float
@@ -323,7 +324,8 @@ class Tokens(_message.Message):
     waiting: float
     throttled_s: float
     period_s: float
-    def __init__(self, client_id: _Optional[int] = ..., sequence: _Optional[int] = ..., wanted_ru: _Optional[float] = ..., consumed_ru: _Optional[float] = ..., borrowed_ru: _Optional[float] = ..., demand_ru_per_s: _Optional[float] = ..., waiting: _Optional[float] = ..., throttled_s: _Optional[float] = ..., period_s: _Optional[float] = ...) -> None: ...
+    returned_ru: float
+    def __init__(self, client_id: _Optional[int] = ..., sequence: _Optional[int] = ..., wanted_ru: _Optional[float] = ..., consumed_ru: _Optional[float] = ..., borrowed_ru: _Optional[float] = ..., demand_ru_per_s: _Optional[float] = ..., waiting: _Optional[float] = ..., throttled_s: _Optional[float] = ..., period_s: _Optional[float] = ..., returned_ru: _Optional[float] = ...) -> None: ...
 
 class Limits(_message.Message):
     __slots__ = ("rate_ru_per_s", "burst_ru_max", "month_ru_max", "is_used_up")

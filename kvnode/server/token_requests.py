@@ -19,6 +19,7 @@ _AMOUNTS: Final = (
     "wanted_ru",
     "consumed_ru",
     "borrowed_ru",
+    "returned_ru",
     "demand_ru_per_s",
     "waiting",
     "throttled_s",

@@ -218,9 +218,10 @@ class BucketMachine(Machine):
 
     def exchange(self, client, request):
         borrowed = f", borrowed {request.borrowed_ru:.0f}" if request.borrowed_ru >= 1 else ""
+        returned = f", returns {request.returned_ru:.0f}" if request.returned_ru >= 1 else ""
         asked = (
             f"{self.now_s:g} s: #{request.sequence} wants {request.wanted_ru:.0f}, "
-            f"used {request.consumed_ru:.0f}{borrowed}"
+            f"used {request.consumed_ru:.0f}{borrowed}{returned}"
         )
         if self.is_away:
             return f"{asked} -> no answer"

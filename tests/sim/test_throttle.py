@@ -347,6 +347,21 @@ async def test_debt_outlives_the_process_that_ran_it_up(world):
 
 
 @simulated
+async def test_what_a_process_has_left_outlives_it(world):
+    """A tenant whose connections come and go would pay for tokens that nobody used."""
+    await world.begin(rate_ru_per_s=1, burst_ru_max=10_000)
+    for _ in range(5):
+        process = await world.process()
+        process.meter.total += 300
+        assert not process.throttle.must_wait()
+        await asyncio.sleep(0.2)  # it has got tokens
+        process.meter.total += 20
+        await process.throttle.end()
+    assert world.row().bucket.consumed_ru == 5 * 320
+    assert world.row().bucket.balance_ru == pytest.approx(10_000 - 5 * 320, abs=10)
+
+
+@simulated
 async def test_ending_takes_no_longer_than_a_second(world):
     """Without the KV node no SQL process could be ended."""
     await world.begin(rate_ru_per_s=100, burst_ru_max=1000)
