@@ -77,6 +77,8 @@ class TokenClient:
         self._unreported_since_s = now_s
         self._demand_ru_per_s = 0.0
         self._waiting = 0.0
+        self._waiting_s = 0.0  # of all that waited, since demand was measured
+        self._looked_s = now_s
         self._throttled_s = 0.0  # not reported yet
         self._is_pressed = False
         self._in_flight: TokenRequest | None = None
@@ -214,8 +216,8 @@ class TokenClient:
         """Begin to measure anew with the first work after a rest."""
         if now_s - self._busy_s > _REST_PERIODS * self._config.period_s:
             self._is_fresh, self._interval_s = True, 0.0
-            self._demand_ru_per_s = self._waiting = self._charged_ru = 0.0
-            self._measured_s = now_s
+            self._demand_ru_per_s = self._waiting = self._charged_ru = self._waiting_s = 0.0
+            self._measured_s = self._looked_s = now_s
         self._busy_s = now_s
 
     def _advance(self, now_s: float) -> None:
@@ -230,13 +232,16 @@ class TokenClient:
             self._fill_ru_per_s = 0.0
 
     def _measure(self, now_s: float, waiting: int) -> None:
+        self._waiting_s += waiting * (now_s - self._looked_s)
+        self._looked_s = now_s
         elapsed_s = now_s - self._measured_s
         if elapsed_s < _MEASURE_S:
             return
         weight = 1.0 if self._is_fresh else 1 - (1 - _SMOOTH_PER_S) ** elapsed_s
         self._demand_ru_per_s += weight * (self._charged_ru / elapsed_s - self._demand_ru_per_s)
-        self._waiting += weight * (waiting - self._waiting)
-        self._charged_ru, self._measured_s, self._is_fresh = 0.0, now_s, False
+        self._waiting += weight * (self._waiting_s / elapsed_s - self._waiting)
+        self._charged_ru = self._waiting_s = 0.0
+        self._measured_s, self._is_fresh = now_s, False
 
     def _demand_now(self) -> float:
         """Return demand, with what this second has shown so far."""

@@ -38,6 +38,7 @@ _PULL_S: Final = 0.005  # the meter is read no more often
 _TICK_S: Final = 0.1  # while statements run
 _WAITING_TICK_S: Final = 0.005  # while statements wait
 _PROMISE_LIFE_S: Final = 0.2  # what is not charged in that time halves
+_LAPSED_PART: Final = 0.02  # of a promise: then nothing more is expected of its statement
 _PROMISED_PART_MAX: Final = 0.25  # of the cushion: more would stop it asking for tokens
 _COST_WEIGHT: Final = 0.1  # of the newest second in what a statement costs on average
 _RETRY_S: Final = 0.05  # of the last report
@@ -286,7 +287,7 @@ class Throttle:
             self._send(request)
         if self.waiting_count:
             self._timer = self._loop.call_later(_WAITING_TICK_S, self._tick)
-        elif not client.is_at_rest:
+        elif not client.is_at_rest or self._promised_ru > _LAPSED_PART * self.cost_ru:
             self._timer = self._loop.call_later(_TICK_S, self._tick)
 
     def _send(self, request: TokenRequest) -> None:

@@ -36,7 +36,7 @@ async def read_on(stack, tenant, seconds):
 def test_two_sql_processes_share_by_demand():
     """The busier process would be held to the same part as the one that does little; and who opens
     process after process would use more than is ever counted."""
-    settle_s, end_s = 6, 16
+    settle_s, end_s = 8, 18
     with Stack(config=CONFIG) as stack:
         stack.create_tenant("shared")
         stack.insula("limits", "set", "shared", "--rate", "300", "--burst", "0")
