@@ -1,10 +1,10 @@
 """CPU for elastic work: as much as leaves the scheduling latency alone.
 
-**Model.** Backfills, garbage collection, ANALYZE, bulk loads may use a `limit` of the cores they
-run on, beside what is not elastic. Every
-`adjust_s` the limit is steered by the p99 of scheduling latency, how long something ready to run
-had to wait: it falls twice as quickly as it rises, rises only if it is used, and sinks to a low
-resting place when nobody uses it, so that a night's work starts gently.
+**Model.** Backfills, garbage collection, ANALYZE, bulk loads, exports may use a `limit` of the
+cores they run on, beside what is not elastic. Every `adjust_s` the limit is steered by the p99 of
+scheduling latency, how long something ready to run had to wait: it falls twice as quickly as it
+rises, rises only if it is used, and sinks to a low resting place when nobody uses it, so that a
+night's work starts gently.
 
 **Invariants.** `limit_min` ≤ limit ≤ `limit_max`. Debt is forgotten every `forgive_s`: a queue that
 long would help nobody.

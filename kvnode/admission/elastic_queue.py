@@ -5,9 +5,9 @@ bucket of CPU time (`admission.elastic_cpu`) that is filled with a part of the l
 first 12 %, steered by scheduling latency, and never less than 5 %. What the loop leaves idle, or
 what there is while one tenant has the node, they take freely.
 
-    regular work waits? ── yes ──► tokens, and the last piece long enough ago? ─► a piece, paid
-                        └─ no ───► idle since the last look, or one tenant? ─► a slice, free
-                                   else: tokens? ─► a slice, paid
+    regular work waits? ─┬ yes ──► tokens, and the last piece long enough ago? ─► a piece, paid
+                         └ no ────► idle since the last turn, or one tenant? ─► a slice, free
+                                    else: tokens? ─► a slice, paid
 
 **Invariants.** Beside regular work elastic pieces take a tenth of the time at most, and come one at
 a time, a millisecond apart or more: whoever asks waits for one of them. However busy the node is,

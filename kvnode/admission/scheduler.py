@@ -202,13 +202,13 @@ class Scheduler:
 
     def raise_priority(self, task: Task, priority: int) -> None:
         """Let a queued task pass others of its tenant; one that is elastic no more moves over."""
-        if task.work is None or not self.is_enabled:
+        if task.work is None or task.queue is None or not self.is_enabled:
             return
-        if task.queue is self.elastic.queue and not task.is_elastic:
+        if task.queue is self._queue_for(task):
+            task.queue.raise_priority(task.work, priority)
+        else:
             self.withdraw(task)
             self.submit(task, priority=priority)
-        else:
-            self.queue.raise_priority(task.work, priority)
 
     def unblock(self) -> None:
         """Look at the blocked tasks again: some client reads its answers."""
