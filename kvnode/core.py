@@ -17,6 +17,7 @@ from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
 from kvnode.admission.write_account import WriteAccount
 from kvnode.admission.write_gate import WriteBounds, WriteGate
+from kvnode.memory import NodeMemory
 from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
 from kvnode.tenants.bucket_keeper import BucketKeeper
@@ -85,8 +86,8 @@ class Core:
         self.epoch = clock.now_ns()
         self.stats = StreamStats()
         self.is_draining = False
-        self.staged_bytes = 0  # chunks of large transactions under way, of all streams
-        self.request_bytes = 0  # of requests that wait, of all streams
+        self.memory = NodeMemory(config.memory_bytes_max)
+        self.stream_tenants: dict[int, int] = {}  # of open streams, by their ids
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
         self.cpu = cpu or WallCpuClock(clock)
@@ -113,6 +114,7 @@ class Core:
             self.timeline,
             key_bytes_max=engine.key_bytes_max,
             recent_keys_max=config.recent_keys_max,
+            recent=self.memory.recent,
             load_bucket=self.buckets.load,
         )
         self._next_stream_id = 0
@@ -152,8 +154,14 @@ class Core:
             requests=self.config.credit_requests,
             bytes=self.config.lane_bytes_max,
             tenant_requests=self.config.lane_requests_tenant_max,
-            node_bytes=self.config.lane_bytes_node_max,
+            node=self.lane_room,
+            shared=self.memory.lanes,
         )
+
+    @property
+    def streams_max(self) -> int:
+        """How many streams may be open."""
+        return min(self.config.streams_max, self.memory.streams_max)
 
     def set_weight(self, tenant_id: int, weight: float) -> None:
         """Give a tenant its share of the loop and of the disk, from now on."""

@@ -31,6 +31,7 @@ from kvapi.pb import admin_pb2_grpc
 from kvnode.admin.admin_server import TenantAdminService, TokenGuard
 from kvnode.core import Core
 from kvnode.data_dir import DataDir, open_data_dir
+from kvnode.memory import MemoryWatch
 from kvnode.metrics import KvnodeMetrics
 from kvnode.node_config import FOREIGN_SECTIONS, KvnodeConfig, NodeConfig
 from kvnode.ranges.keeper import RangeKeeper
@@ -93,6 +94,9 @@ async def running_kvnode(
         stack.callback(keeping.cancel)
         drops = spawn(lifecycle.finish_drops(), name="finish-drops")
         stack.callback(drops.cancel)
+        watch = MemoryWatch(core.memory, core.loop.call_later)
+        watch.start()
+        stack.callback(watch.stop)
         core.watchdog.start()
         stack.callback(core.watchdog.stop)
         collector = CycleCollector(core.loop, lambda: core.stats.requests)

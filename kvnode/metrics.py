@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from admission.cpu_tokens import CpuTier
 from kvnode.admission.waits import KINDS
 from kvnode.core import Core
+from kvnode.memory import LOCK_BYTES, private_bytes
 from kvnode.ranges.keeper import RangeKeeper
 from kvnode.tenants.maintenance import Maintenance
 from runtime.os_priority import is_realtime
@@ -51,6 +52,31 @@ class KvnodeMetrics(Collector):
             waits.add_metric([kind], buckets=buckets, sum_value=sum_s)
         yield waits
         yield from self._stalls()
+        yield from self._memory()
+
+    def _memory(self) -> Iterator[Metric]:
+        memory = self._core.memory
+        for name, text, value in (
+            ("bytes", "Private memory of the process (RssAnon).", private_bytes()),
+            ("bytes_max", "Bound of the former: [kvnode] memory_bytes_max.", memory.bytes_max),
+            ("short", "Whether it is so near its bound that the parts shrink.", memory.is_short),
+        ):
+            yield GaugeMetricFamily(f"insula_kvnode_memory_{name}", text, value=value)
+        used = GaugeMetricFamily(
+            "insula_kvnode_memory_part_bytes", "What is counted of a part.", labels=["part"]
+        )
+        most = GaugeMetricFamily(
+            "insula_kvnode_memory_part_bytes_max", "Its bound.", labels=["part"]
+        )
+        for part, pool in memory.pools().items():
+            used.add_metric([part], pool.total)
+            most.add_metric([part], pool.bytes_max)
+        used.add_metric(["recent"], memory.recent.total)
+        most.add_metric(["recent"], memory.recent.bytes_max)
+        used.add_metric(["locks"], len(self._core.locks.table) * LOCK_BYTES)
+        most.add_metric(["locks"], memory.locks_max * LOCK_BYTES)
+        yield used
+        yield most
 
     def _stalls(self) -> Iterator[Metric]:
         watchdog = self._core.watchdog
@@ -126,8 +152,8 @@ class KvnodeMetrics(Collector):
             ("streams", "Open streams.", core.stats.stream_count),
             ("writes_queued", "Writes that are not durable yet.", core.group.queued_count),
             ("writes_queued_max", "Bound of the former.", core.group.queue_operations_max),
-            ("staged_bytes", "Writes that are being staged.", core.staged_bytes),
-            ("staged_bytes_max", "Bound of the former.", core.config.staged_bytes_node_max),
+            ("staged_bytes", "Writes that are being staged.", core.memory.staging.total),
+            ("staged_bytes_max", "Bound of the former.", core.memory.staging.bytes_max),
             (
                 "intents_bytes",
                 "Staged writes not moved or discarded yet.",
@@ -168,8 +194,8 @@ class KvnodeMetrics(Collector):
             ("admission_requests_queued_bytes", "Their bytes.", core.lane_room.bytes),
             (
                 "admission_requests_queued_bytes_max",
-                "Bound of the former, then streams are read no further.",
-                core.config.lane_bytes_node_max,
+                "Bound of the former; before it streams are read no further.",
+                core.memory.lanes.bytes_max,
             ),
             ("admission_cpu_tokens", "CPU seconds at hand.", levels[CpuTier.REGULAR]),
             ("admission_cpu_rate", "CPU seconds given out per second.", rates[CpuTier.REGULAR]),

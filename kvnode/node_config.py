@@ -7,6 +7,7 @@ from runtime.config_error import ConfigError
 
 ATOMIC: Final = "atomic"
 STAGED: Final = "staged"
+MEMORY_BYTES_MIN: Final = 256 << 20  # less would not do for a frame of each part
 _NO_NUMBERS: Final = ("log_level", "range_commit", "admission", "realtime", "trickle")
 
 
@@ -14,6 +15,7 @@ _NO_NUMBERS: Final = ("log_level", "range_commit", "admission", "realtime", "tri
 class NodeConfig:
     """Bounds, waits and sizes. Sizes in bytes, durations in seconds."""
 
+    memory_bytes_max: int = 1 << 30  # of the process; kvnode/memory.py divides it
     admission: bool = True  # false: nothing keeps tenants apart; `insula start` tells the gateway
     realtime: bool | None = None  # before normal processes, where the system lets it; as admission
     trickle: bool = True  # false: limited tenants get a period's tokens at once, and stop and go
@@ -25,15 +27,12 @@ class NodeConfig:
     write_rows_max: int = 4096  # of one Stage or Commit; more come in several Stages
     commit_bytes_max: int = 1 << 30  # writes of one stream's commits under way
     staged_bytes_max: int = 64 << 20  # chunks of one stream that are being staged
-    staged_bytes_node_max: int = 512 << 20  # all streams together
     intents_bytes_tenant_max: int = 16 << 30  # staged writes of one tenant, on disk
     staged_txns_tenant_max: int = 4096  # open transactions of one tenant that have staged
     heartbeat_lapse_s: float = 10.0  # a large transaction not heard of for so long is rolled back
     request_bytes_max: int = 64 << 20  # keys of one stream's requests that wait for their answers
-    request_bytes_node_max: int = 512 << 20  # all streams together
     reads_max: int = 16  # scans and multi-gets of one stream under way at once; others wait
     locks_max: int = 1_000_000  # of one transaction, and of one stream
-    locks_node_max: int = 10_000_000
     hello_s_max: float = 5.0  # a stream that has not said hello by then is closed
     warm_streams_max: int = 256  # so many may stay without a tenant for long; others: hello_s_max
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
@@ -45,7 +44,6 @@ class NodeConfig:
     write_wait_bytes_tenant_max: int = 64 << 20  # or that many bytes of them, or one of them
     write_wait_s_max: float = 30.0  # so long: Throttled
     lane_bytes_max: int = 4 << 20  # of one stream's requests that wait; then it is read no further
-    lane_bytes_node_max: int = 256 << 20  # all streams together
     lane_requests_tenant_max: int = 10_000  # waiting requests of one tenant; then reads: Throttled
     recent_keys_max: int = 200_000  # of one tenant, for validation in memory
     recent_s: float = 120.0
@@ -87,8 +85,8 @@ class NodeConfig:
                 raise ConfigError(f"{name} must be > 0, got {getattr(self, name)}")
         if self.block_bytes_max * 2 > self.frame_bytes_max:
             raise ConfigError("block_bytes_max must be at most half of frame_bytes_max")
-        if self.staged_bytes_max > self.staged_bytes_node_max:
-            raise ConfigError("staged_bytes_max must be at most staged_bytes_node_max")
+        if self.memory_bytes_max < MEMORY_BYTES_MIN:
+            raise ConfigError(f"memory_bytes_max must be at least {MEMORY_BYTES_MIN}")
         if 2 * self.range_merge_bytes_max > self.range_bytes_max:
             raise ConfigError("range_merge_bytes_max must be at most half of range_bytes_max")
         if self.map_bytes > self.map_bytes_max:

@@ -6,8 +6,8 @@ of a span. *Held* is CPU time of the loop's thread at a stretch, which is the no
 machine was busy with others. The timer ticks every 5 ms, so a stall may be longer by that than what
 it saw.
 
-Memory is what the process has to itself (RssAnon). The pages of the store's file are not: the
-system takes them back when it needs them.
+Memory is what the process has to itself (RssAnon), its bound `[kvnode] memory_bytes_max`. The pages
+of the store's file are not: the system takes them back when it needs them.
 """
 
 import re
@@ -17,12 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from kvnode.admission.watchdog import TICK_S
-from kvnode.node_config import NodeConfig
 
 STALL_S_MAX: Final = 0.020
 _NAMES: Final = {"held": "insula_kvnode_loop_held", "late": "insula_kvnode_loop_late"}
-_STREAMS: Final = 8  # of a scenario with a few tenants: SQL processes and the gateway
-_RECENT_KEY_BYTES: Final = 300  # the key, its entry in a dictionary, its place in the log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,21 +79,6 @@ def _longest(before: Mapping[float, int], after: Mapping[float, int]) -> float:
         if more > less:
             found, less = bound, more
     return found
-
-
-def memory_bound(config: NodeConfig, *, idle_bytes: int, tenants: int) -> int:
-    """Return how much the node may have, with these settings.
-
-    What it had when it was idle, and what its own bounds allow beyond that: requests that wait to
-    be read, in lanes, and for their answers; chunks that are staged; for each tenant the keys of
-    recent commits; for each stream what its client does not read. Commits are not counted apart:
-    SQL processes stage what is larger than a chunk.
-    """
-    waiting = config.request_bytes_node_max + config.lane_bytes_node_max
-    of_tenant = config.recent_keys_max * _RECENT_KEY_BYTES
-    of_stream = config.send_buffer_bytes_max + config.reads_max * config.block_bytes_max
-    bounds = (waiting, config.staged_bytes_node_max, tenants * of_tenant)
-    return idle_bytes + sum(bounds) + (_STREAMS + tenants) * of_stream
 
 
 def private_bytes(pid: int) -> int:

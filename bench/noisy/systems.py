@@ -19,11 +19,10 @@ import psycopg
 from psycopg import sql
 
 from bench.kv_client import Admin
-from bench.noisy.node import NodeSpan, Stalls, memory_bound, node_span, private_bytes, read_stalls
+from bench.noisy.node import NodeSpan, Stalls, node_span, private_bytes, read_stalls
 from bench.noisy.watch import Watched
 from bench.servers import Postgres, Stack, insula_stack, postgres_server
 from cli.admin_client import AdminClient
-from kvnode.node_config import NodeConfig
 
 ON: Final = "Insula"
 OFF: Final = "Insula, admission off"
@@ -64,7 +63,6 @@ class Insula:
         self.name = name
         self._stack = stack
         self._node_pid = stack.kvnode_pid()
-        self._idle_bytes = private_bytes(self._node_pid)
 
     @property
     def kv_socket(self) -> str:
@@ -100,9 +98,10 @@ class Insula:
     def node_span(
         self, before: Stalls, after: Stalls, *, peak_bytes: int, tenants: int
     ) -> NodeSpan:
-        # The stack runs with the default bounds.
-        bound = memory_bound(NodeConfig(), idle_bytes=self._idle_bytes, tenants=tenants)
-        return node_span(before, after, peak_bytes=peak_bytes, bound_bytes=bound)
+        del tenants  # however many: the bound is configured
+        bound = self.metric("insula_kvnode_memory_bytes_max")
+        assert bound is not None, "the node tells its bound"
+        return node_span(before, after, peak_bytes=peak_bytes, bound_bytes=int(bound))
 
     def metric(self, name: str) -> float | None:
         found = re.search(rf"^{name}(?:_total)? (\S+)$", self._stack.http("/metrics"), re.MULTILINE)

@@ -1,7 +1,7 @@
 """Sends again, a little later, what the node had no room for: callers only notice the time.
 
-The node says so with `Throttled.REPEAT`, of reads it has not looked at. Waits grow while it goes
-on saying so; after `throttled_wait_s` the refusal is the answer.
+The node says so with `Throttled.REPEAT`, of reads and chunks it has not looked at. Waits grow while
+it goes on saying so; after `throttled_wait_s` the refusal is the answer.
 """
 
 import asyncio

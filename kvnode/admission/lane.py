@@ -8,7 +8,8 @@ of them has such a rank.
 
 **Invariants.** Each request is in here until it is handled, cancelled, or the stream closes. When
 the waiting requests reach a bound, the stream is read no further until half of them are handled:
-a flood stays in the client's socket.
+a flood stays in the client's socket. The same where the tenant has more than it may of the node's
+room, until it has not; the streams of other tenants are read on.
 """
 
 from collections import OrderedDict
@@ -19,12 +20,14 @@ from admission.queue import Priority
 from kvapi.errors import BadRequest, KvError, Throttled
 from kvapi.pb import kv_pb2
 from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.shared_bytes import SharedBytes
 from kvnode.admission.task import Task
 from kvnode.admission.waits import kind_of
 
 HIGH: Final = 1  # kv.proto, Request.priority
 ELASTIC: Final = 2
 _REPEATABLE: Final = frozenset({"get", "multi_get", "scan"})
+_REQUEST_BYTES: Final = 400  # of the objects of one that waits, beside its bytes on the wire
 _REQUEST_S: Final = 20e-6  # rough: for the retry hint only
 _RETRY_MS: Final = (10, 1_000)
 
@@ -82,12 +85,16 @@ class LaneOwner(Protocol):
 
 
 class LaneBounds(NamedTuple):
-    """Requests and bytes of one stream, then reading pauses; requests of a tenant, then refusal."""
+    """Requests and bytes of one stream, then reading pauses; requests of a tenant, then refusal.
+
+    What waits in all lanes is counted in `node` and in `shared`, which has a bound as well.
+    """
 
     requests: int
     bytes: int
     tenant_requests: int
-    node_bytes: int
+    node: Room
+    shared: SharedBytes
 
 
 class Lane(Task):
@@ -100,7 +107,6 @@ class Lane(Task):
         handle: Callable[[kv_pb2.Request, str | None], None],
         *,
         bounds: LaneBounds,
-        node: Room,
         is_for_elastic: bool = False,
     ) -> None:
         self._is_for_elastic = is_for_elastic
@@ -108,7 +114,7 @@ class Lane(Task):
         self._scheduler = scheduler
         self._handle = handle
         self._bounds = bounds
-        self._node = node
+        self._node, self._shared = bounds.node, bounds.shared
         self._tenant = Room()
         self._own = Room()
         self._waiting: OrderedDict[int, _Waiting] = OrderedDict()
@@ -147,6 +153,7 @@ class Lane(Task):
         self, requests: Sequence[kv_pb2.Request], now_s: float, *, size_bytes: int = 0
     ) -> None:
         """Let requests of about `size_bytes` each wait; cancels among them act at once."""
+        size_bytes += _REQUEST_BYTES
         highest = added = 0
         room = self._bounds.tenant_requests - self._tenant.requests
         for request in requests:
@@ -261,14 +268,16 @@ class Lane(Task):
         own, bounds = self._own, self._bounds
         for room in (own, self._tenant, self._node):
             room.add(count, size_bytes)
+        self._shared.add(self.tenant_id, size_bytes)
         if self.is_full:
-            if own.requests <= bounds.requests // 2 and own.bytes <= bounds.bytes // 2:
+            is_half = own.requests <= bounds.requests // 2 and own.bytes <= bounds.bytes // 2
+            if is_half and not (own.requests and self._shared.is_over(self.tenant_id)):
                 self.is_full = False
                 self.on_full(False)
         elif (
             own.requests >= bounds.requests
             or own.bytes >= bounds.bytes
-            or (own.bytes > 0 and self._node.bytes >= bounds.node_bytes)
+            or (own.requests > 0 and self._shared.is_over(self.tenant_id))
         ):
             self.is_full = True
             self.on_full(True)

@@ -15,6 +15,7 @@ import grpc.aio
 from kvapi.errors import Throttled
 from kvnode.core import Core
 from kvnode.server.stream_session import StreamSession
+from kvnode.server.unread import Unread
 
 _SERVICE: Final = "insula.kv.v1.Kv"
 _MESSAGE_OVERHEAD: Final = 1024
@@ -34,6 +35,7 @@ class _GrpcOutlet:
         self.drained.set()
         self.session = StreamSession(core, self, hello_s_max=core.config.hello_s_max)
         self.session.on_reading = self._read_on
+        self.unread = Unread(self.session)
         self.readable = asyncio.Event()
         self.readable.set()
 
@@ -50,7 +52,7 @@ class _GrpcOutlet:
         self._wake.set()
         if self._bytes > self._core.config.send_buffer_bytes_max and self.drained.is_set():
             self.drained.clear()
-            self.session.pause()
+            self.unread.paused(self._bytes)
 
     def close(self) -> None:
         self._is_closed = True
@@ -73,7 +75,7 @@ class _GrpcOutlet:
                     self.session.flush()
                 if not self.drained.is_set() and not self._bytes:
                     self.drained.set()
-                    self.session.resume()
+                    self.unread.resumed()
             if self._is_closed:
                 return
             self._wake.clear()
@@ -106,7 +108,7 @@ class KvService:
     async def stream(self, _requests: Any, context: Any) -> None:
         """Serve one stream."""
         outlet = _GrpcOutlet(self._core, context)
-        if self._core.stats.stream_count > self._core.config.streams_max:
+        if self._core.stats.stream_count > self._core.streams_max:
             outlet.session.fail(Throttled("the node has too many streams"))
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -115,6 +117,7 @@ class KvService:
                 writer.add_done_callback(lambda _: reader.cancel())
                 reader.add_done_callback(lambda _: outlet.close())
         finally:
+            outlet.unread.closed()
             outlet.session.closed()
 
     def handler(self) -> Any:

@@ -75,8 +75,10 @@ class LockRequests:
             tenant.check_catalog(request)
         owner = self._owner(request)
         self._core.intents.find(tenant, owner)  # it is alive, or lapsed
-        lock, table = request.lock, self._core.locks.table
-        check_lock_bounds(table, self._owners, owner, len(lock.keys), self._core.config)
+        lock = request.lock
+        check_lock_bounds(
+            self._core, self._owners, owner, tenant_id=tenant.id, count=len(lock.keys)
+        )
         acquiring = self._request(owner, lock)
         request_id = request.id
         session.track(

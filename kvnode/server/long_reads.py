@@ -35,6 +35,7 @@ class _LongRead(Task):
     """A read in steps: bookkeeping that all kinds share."""
 
     wait_kind = "scan"
+    answer_bytes = 64 << 10  # what it will gather, as far as that is known at first
 
     def __init__(
         self,
@@ -79,7 +80,9 @@ class _LongRead(Task):
         session = self._session
         if self._is_started:
             return session.is_paused
-        return session.is_paused or session.reads_started >= session.core.config.reads_max
+        if session.is_paused or session.reads_started >= session.core.config.reads_max:
+            return True
+        return not session.core.memory.answers.admits(self.tenant_id, self.answer_bytes)
 
     def run(self, ends_s: float) -> bool:
         """Take steps until `ends_s`; after that the read counts as young: others come first."""
@@ -98,6 +101,7 @@ class _LongRead(Task):
         if not self._is_started:
             self._is_started = True
             self._session.reads_started += 1
+            self._session.core.memory.answers.add(self.tenant_id, self.answer_bytes)
         try:
             if self.advance(snapshot):
                 self._end()
@@ -141,21 +145,32 @@ class _LongRead(Task):
             self._fail(error)
             self._session.core.scheduler.withdraw(self)
 
+    def _gathered(self, size_bytes: int) -> None:
+        """Take note of what it has gathered, if that is more than was thought."""
+        if (more := size_bytes - self.answer_bytes) > 0:
+            self.answer_bytes = size_bytes
+            self._session.core.memory.answers.add(self.tenant_id, more)
+
     def _fail(self, error: KvError) -> None:
         self._end()
         if not self._session.is_closed:
             self._session.answer_error(self._request_id, error)
 
     def _end(self) -> None:
-        if not self._is_over:
-            self._session.credit.long_reads -= 1
+        if self._is_over:
+            return
         self._is_over = True
+        self._session.credit.long_reads -= 1
         self._tenant.reads.pop(self, None)
         self._session.outstanding.pop(self._request_id)
         if self._is_started:
+            core = self._session.core
+            answers = core.memory.answers
+            answers.add(self.tenant_id, -self.answer_bytes)
             self._session.reads_started -= 1
-            if self._session.reads_started == self._session.core.config.reads_max - 1:
-                self._session.core.scheduler.unblock()
+            if self._session.reads_started == core.config.reads_max - 1 or answers.is_wanted:
+                answers.is_wanted = False
+                core.scheduler.unblock()
 
 
 class MultiGetRead(_LongRead):
@@ -190,6 +205,7 @@ class MultiGetRead(_LongRead):
         limit = self._session.core.config.frame_bytes_max // 2
         if self._bytes > limit:
             raise RequestTooLarge("the values do not fit into one answer", number=limit)
+        self._gathered(self._bytes)
         return len(self._versions) == len(self._keys)
 
     def answer(self, response: kv_pb2.Response) -> None:
@@ -233,6 +249,7 @@ class ScanRead(_LongRead):
     ) -> None:
         super().__init__(session, request_id, spec.read_ts, len(spec.start) + len(spec.end), own)
         self._run = ScanRun(spec)
+        self.answer_bytes = 0 if spec.count_only else spec.limit_bytes
         self._resume_key = resume_key
 
     def advance(self, snapshot: Snapshot) -> bool:

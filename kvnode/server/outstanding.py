@@ -14,13 +14,15 @@ class Outstanding:
     """Request id → how to cancel it. The bytes are those of keys that wait with the request.
 
     Raises Throttled at twice the granted credit (a client that keeps to it is never refused), and
-    where the stream's or the node's waiting bytes would exceed their bound.
+    where the waiting bytes of the stream would exceed their bound, or those of its tenant what it
+    may have of the node's.
     """
 
     def __init__(self, core: Core) -> None:
         self._core = core
         self._requests: dict[int, tuple[Cancel, int]] = {}
         self._bytes = 0
+        self.tenant_id = 0
 
     def __len__(self) -> int:
         return len(self._requests)
@@ -35,10 +37,10 @@ class Outstanding:
         if size_bytes:
             if self._bytes + size_bytes > config.request_bytes_max:
                 raise Throttled("too many bytes of requests wait on one stream", number=_WAIT_MS)
-            if core.request_bytes + size_bytes > config.request_bytes_node_max:
-                raise Throttled("too many bytes of requests wait in the node", number=_WAIT_MS)
+            if not core.memory.requests.admits(self.tenant_id, size_bytes):
+                raise Throttled("too many bytes of the tenant's requests wait", number=_WAIT_MS)
             self._bytes += size_bytes
-            core.request_bytes += size_bytes
+            core.memory.requests.add(self.tenant_id, size_bytes)
         self._requests[request_id] = cancel, size_bytes
 
     def get(self, request_id: int) -> Cancel | None:
@@ -52,8 +54,9 @@ class Outstanding:
         if found is None:
             return None
         cancel, size_bytes = found
-        self._bytes -= size_bytes
-        self._core.request_bytes -= size_bytes
+        if size_bytes:
+            self._bytes -= size_bytes
+            self._core.memory.requests.add(self.tenant_id, -size_bytes)
         return cancel
 
     def cancel_all(self, error: KvError) -> None:

@@ -1,7 +1,8 @@
 """Stage, Unstage and Heartbeat of one stream.
 
 **Invariants.** What the stream has staged is rolled back when it closes, except under a commit that
-is on its way. The chunks under way of one stream and of the node are bounded in bytes.
+is on its way. The chunks under way of one stream and of the node are bounded in bytes; at the bound
+a client is asked to send its chunk again, and nothing has happened.
 """
 
 from __future__ import annotations
@@ -65,13 +66,13 @@ class StageRequests:
         written = parse_writes(session, message.writes, absent_count=len(message.absent_keys))
         size = written.size_bytes
         if self._bytes and self._bytes + size > core.config.staged_bytes_max:
-            raise Throttled("too many staged bytes of one stream are under way", number=_WAIT_MS)
-        if core.staged_bytes and core.staged_bytes + size > core.config.staged_bytes_node_max:
-            raise Throttled("too many staged bytes are under way", number=_WAIT_MS)
+            raise _busy("too many staged bytes of one stream are under way")
+        if not core.memory.staging.admits(tenant.id, size):
+            raise _busy("too many staged bytes of the tenant are under way")
 
         def answer(chunk: StageRequest, error: KvError | None) -> None:
             self._bytes -= size
-            core.staged_bytes -= size
+            core.memory.staging.add(tenant.id, -size)
             self._answer(request_id, chunk.cpu_s, error)
 
         chunk = StageRequest(
@@ -90,7 +91,7 @@ class StageRequests:
         session.track(request_id, lambda error: self._intents.cancel(chunk, error))
         self._locks.remember(owner)
         self._bytes += size
-        core.staged_bytes += size
+        core.memory.staging.add(tenant.id, size)
         try:
             self._intents.stage(chunk)
         except KvError as error:
@@ -129,3 +130,7 @@ class StageRequests:
     def _heartbeat(self, request: kv_pb2.Request) -> None:
         self.find(self._owner(request))
         self._session.respond(request.id).done.SetInParent()
+
+
+def _busy(message: str) -> Throttled:
+    return Throttled(message, number=_WAIT_MS, detail=Throttled.REPEAT)

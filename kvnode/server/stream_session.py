@@ -82,11 +82,9 @@ class StreamSession:
         self._has_news = False  # of the catalog, for a frame even if nothing is answered
         self.on_reading: Callable[[bool], None] = _ignore  # the transport's: read on, or not
         self._scheduler = scheduler = core.scheduler
-        bounds, node = core.lane_bounds, core.lane_room
-        self.lane = Lane(self, scheduler, self._handle, bounds=bounds, node=node)
-        self.elastic = Lane(
-            self, scheduler, self._perform, bounds=bounds, node=node, is_for_elastic=True
-        )
+        bounds = core.lane_bounds
+        self.lane = Lane(self, scheduler, self._handle, bounds=bounds)
+        self.elastic = Lane(self, scheduler, self._perform, bounds=bounds, is_for_elastic=True)
         self.lane.on_full = self.elastic.on_full = self._lane_filled
         self._flush_handle: asyncio.Handle | None = None
         self.credit = StreamCredit(self)
@@ -347,6 +345,7 @@ class StreamSession:
             self._tenant.close_streams.pop(self, None)
             self._tenant.catalog_use.users.pop(self, None)
             self._tenant.on_limits.pop(self, None)
+            self.core.stream_tenants.pop(self.id, None)
         else:
             self.core.warm_stream_count -= 1
         self.lane.clear()
@@ -366,6 +365,7 @@ class StreamSession:
             return
         self._hello_timer.cancel()
         self._tenant = tenant
+        self.outstanding.tenant_id = self.core.stream_tenants[self.id] = tenant.id
         for lane in (self.lane, self.elastic):
             lane.belongs_to(tenant.id, tenant.lane_room)
         self.core.set_weight(tenant.id, tenant.record.weight)

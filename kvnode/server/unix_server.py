@@ -14,6 +14,7 @@ from kvapi.errors import RequestTooLarge, Throttled
 from kvapi.wire import FrameReader
 from kvnode.core import Core
 from kvnode.server.stream_session import HELLO_BYTES_MAX, StreamSession
+from kvnode.server.unread import Unread
 
 
 class UnixConnection(asyncio.Protocol):
@@ -33,7 +34,8 @@ class UnixConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
         self._session = StreamSession(self._core, self, hello_s_max=self._core.config.warm_s_max)
         self._session.on_reading = self._read_on
-        if self._core.stats.stream_count > self._core.config.streams_max:
+        self._unread = Unread(self._session)
+        if self._core.stats.stream_count > self._core.streams_max:
             self._session.fail(Throttled("the node has too many streams"))
 
     def data_received(self, data: bytes) -> None:
@@ -55,11 +57,11 @@ class UnixConnection(asyncio.Protocol):
             self._reader.frame_bytes_max = self._core.config.frame_bytes_max
 
     def pause_writing(self) -> None:
-        self._session.pause()
         self._read_on(False)
+        self._unread.paused(self._transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        self._session.resume()
+        self._unread.resumed()
         self._read_on(self._session.may_read)
 
     def _read_on(self, is_reading: bool) -> None:
@@ -75,6 +77,7 @@ class UnixConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # however it ended: what the stream held must go
         self._is_closing = True
+        self._unread.closed()
         self._session.closed()
 
     def send(self, body: bytes) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
 
 _TXN_ID_BYTES: Final = 16
+_WAIT_MS: Final = 100
 
 
 class WriteRequests:
@@ -153,21 +154,27 @@ class WriteRequests:
                 rank=rank_of(request),
             )
             size = message.footprint.ByteSize() + sum(map(len, absent_keys))
-            self._check_bytes(written.size_bytes)
+            self._check_bytes(tenant.id, written.size_bytes)
             cancel = self._core.commits.cancel
             session.track(request_id, lambda _: cancel(commit), size_bytes=size)
         except KvError:
             self._give_up(owner)
             raise
-        self._written_bytes += written.size_bytes
+        self._count(tenant.id, written.size_bytes)
         self._committing[request_id] = commit
         self._core.commits.commit(commit)
 
-    def _check_bytes(self, size_bytes: int) -> None:
+    def _check_bytes(self, tenant_id: int, size_bytes: int) -> None:
         limit = self._core.config.commit_bytes_max
         if self._written_bytes + size_bytes > limit:
             message = "more writes of commits on one stream than [kvnode] commit_bytes_max"
             raise RequestTooLarge(message, number=limit)
+        if not self._core.memory.commits.admits(tenant_id, size_bytes):
+            raise Throttled("too many bytes of the tenant's commits wait", number=_WAIT_MS)
+
+    def _count(self, tenant_id: int, size_bytes: int) -> None:
+        self._written_bytes += size_bytes
+        self._core.memory.commits.add(tenant_id, size_bytes)
 
     def _committed(
         self, request_id: int, unit: bytes, commit_ts: int, error: KvError | None
@@ -176,7 +183,7 @@ class WriteRequests:
         session = self._session
         session.outstanding.pop(request_id)
         if (commit := self._committing.pop(request_id, None)) is not None:
-            self._written_bytes -= commit.size_bytes
+            self._count(session.tenant.id, -commit.size_bytes)
         self._locks.forget(self._owner(unit))
         session.protects.end(unit)
         if session.is_closed:

@@ -29,7 +29,7 @@ from kvnode.tenants.records import (
 )
 from kvnode.tenants.tenant import Tenant
 from kvnode.tenants.tenant_bucket import TenantBucket
-from kvnode.txn.recent_writes import RecentWrites
+from kvnode.txn.recent_writes import RecentRoom, RecentWrites
 from kvnode.txn.timeline import Timeline
 
 
@@ -42,12 +42,13 @@ class TenantRegistry:
         *,
         key_bytes_max: int,
         recent_keys_max: int,
+        recent: RecentRoom,
         load_bucket: Callable[[bytes, BucketRow], TenantBucket],
     ) -> None:
         self._timeline = timeline
         self._load_bucket = load_bucket
         self._key_bytes_max = key_bytes_max
-        self._recent_keys_max = recent_keys_max
+        self._recent_keys_max, self._recent = recent_keys_max, recent
         self._loaded: dict[int, Tenant] = {}
         self.own_address = ""  # of this node, as range descriptors name it
         self._creating: set[str] = set()  # names whose record is not durable yet
@@ -103,10 +104,12 @@ class TenantRegistry:
         """Let go of tenants that nobody uses now."""
         for tenant in self.loaded():
             if not tenant.is_in_use:
+                tenant.recent.forget_all()
                 del self._loaded[tenant.id]
 
     def forget(self, tenant: Tenant) -> None:
         """Let go of a dropped tenant."""
+        tenant.recent.forget_all()
         self._loaded.pop(tenant.id, None)
 
     def keyspace(self, tenant_id: int) -> Keyspace:
@@ -120,7 +123,7 @@ class TenantRegistry:
         return Tenant(
             record=record,
             keyspace=keyspace,
-            recent=RecentWrites(low_water=now, keys_max=self._recent_keys_max),
+            recent=RecentWrites(low_water=now, keys_max=self._recent_keys_max, room=self._recent),
             catalog_version=catalog_version,
             sequenced_catalog_version=catalog_version,
             last_delete_ts=now,

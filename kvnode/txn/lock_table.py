@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from kvapi.errors import Deadlock, KvError, LockNotAvailable, LockTimeout
+from kvnode.txn.held_counts import HeldCounts
 from kvnode.txn.lock_modes import Mode, conflict, strongest
 from kvnode.txn.lock_queue import LockQueue, LockRequest, LockSession, Owner, QueueView, Wait
 from kvnode.txn.lock_report import describe_circle
@@ -63,6 +64,7 @@ class LockTable:
         self.intents: IntentLocks | None = None  # None while there are none: asking costs
         self._keys: dict[bytes, _Locked] = {}
         self._held: dict[Owner, dict[bytes, None]] = {}  # in order of acquisition
+        self.held = HeldCounts()
         self._sessions: dict[Owner, LockSession] = {}  # of owners that are not their own
         self._waiting: dict[LockSession, list[LockRequest]] = {}
 
@@ -110,10 +112,12 @@ class LockTable:
         held = self._held.get(owner)
         if not held:
             return
+        before = len(held)
         for key in keys:
             if key in held and self._keys[key].queue is None and len(self._keys[key].holders) == 1:
                 del held[key]
                 del self._keys[key]
+        self.held.add(owner, len(held) - before)
         if not held:
             del self._held[owner]
 
@@ -160,6 +164,7 @@ class LockTable:
         else:
             keys = list(self._held.pop(owner, ()))
             self._sessions.pop(owner, None)
+        self.held.add(owner, -len(keys))
         for key in keys:
             del self._keys[key].holders[owner]
             self._grant_queue(key, settled)
@@ -179,6 +184,7 @@ class LockTable:
                 holders[owner] &= ~(1 << mode)
                 if not holders[owner]:
                     del holders[owner], held[key]
+                    self.held.add(owner, -1)
                 self._grant_queue(key, settled)
         if not held:
             self._held.pop(owner, None)
@@ -236,7 +242,7 @@ class LockTable:
         if locked is None:
             if (intent_owner := intent_owners.get(key)) is None:  # as almost always
                 self._keys[key] = _Locked({request.owner: 1 << request.mode})
-                self._held.setdefault(request.owner, {})[key] = None
+                self._hold(request.owner, key)
                 return True
             if intent_owner != request.owner and request.wait is not Wait.BLOCK:
                 return False
@@ -259,7 +265,7 @@ class LockTable:
     def _enter(self, intent_owner: Owner, key: bytes) -> _Locked:
         """Return a new entry for `key`, on which `intent_owner` has an intent."""
         locked = self._keys[key] = _Locked({intent_owner: 1 << Mode.EXCLUSIVE})
-        self._held.setdefault(intent_owner, {})[key] = None
+        self._hold(intent_owner, key)
         return locked
 
     def _take(self, locked: _Locked, request: LockRequest, key: bytes) -> None:
@@ -267,7 +273,11 @@ class LockTable:
         held = locked.holders.get(owner, 0)
         locked.holders[owner] = held | 1 << request.mode
         if not held:
-            self._held.setdefault(owner, {})[key] = None
+            self._hold(owner, key)
+
+    def _hold(self, owner: Owner, key: bytes) -> None:
+        self._held.setdefault(owner, {})[key] = None
+        self.held.add(owner, 1)
 
     def _against(self, key: bytes, session: LockSession, mode: Mode) -> Iterator[LockSession]:
         """Yield the sessions whose holds of `key` exclude `session` from having it in `mode`."""

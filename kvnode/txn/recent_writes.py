@@ -7,9 +7,12 @@ order answers for spans. Both also know commits that are sequenced but not durab
 **Invariants.** Complete for every timestamp at or above `low_water`. When the bound on keys is hit,
 the oldest durable commits are forgotten and `low_water` rises; below it the store has to be asked,
 which does not know the queued ones yet. `low_water` is never above what is durable of the tenant.
+What all tenants have here has a bound in bytes (`RecentRoom`): at it, whoever has most forgets.
 
 **Source.** Zhou et al., "FoundationDB", SIGMOD 2021, section 2.4.2.
 """
+
+from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
@@ -18,16 +21,55 @@ from typing import Final
 from kvapi.spans import Span
 
 _FORGET_PART: Final = 64  # of the bound, at once
+_FORGET_BYTES_PART: Final = 128
+_KEY_BYTES: Final = 160  # of a key's objects and places, beside its own bytes
+_COMMIT_BYTES: Final = 120
+
+
+class RecentRoom:
+    """How much memory the recent writes of all tenants have. Owner: the event loop."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self.bytes_max = bytes_max
+        self.total = 0
+        self.is_short = False  # the process as a whole has too much: half of it will do
+        self._members: dict[RecentWrites, None] = {}
+
+    def add(self, member: RecentWrites, size_bytes: int, *, durable_ts: int) -> None:
+        """Count more of `member`, and make room if it is too much."""
+        self.total += size_bytes
+        self._members[member] = None
+        bytes_max = self.bytes_max // 2 if self.is_short else self.bytes_max
+        if self.total > bytes_max:
+            most = max(self._members, key=lambda other: other.size_bytes)
+            most.forget_bytes(bytes_max // _FORGET_BYTES_PART, durable_ts)
+
+    def remove(self, member: RecentWrites, size_bytes: int) -> None:
+        """Count less of `member`."""
+        self.total -= size_bytes
+        if not member.size_bytes:
+            self._members.pop(member, None)
 
 
 class RecentWrites:
     """Recent commits of one tenant. Owner: the event loop."""
 
-    __slots__ = ("_key_count", "_keys_max", "_log_keys", "_log_ts", "_newest", "low_water")
+    __slots__ = (
+        "_key_count",
+        "_keys_max",
+        "_log_keys",
+        "_log_ts",
+        "_newest",
+        "_room",
+        "low_water",
+        "size_bytes",
+    )
 
-    def __init__(self, *, low_water: int, keys_max: int) -> None:
+    def __init__(self, *, low_water: int, keys_max: int, room: RecentRoom | None = None) -> None:
         self.low_water = low_water
+        self.size_bytes = 0
         self._keys_max = keys_max
+        self._room = RecentRoom(1 << 62) if room is None else room
         self._key_count = 0
         self._newest: dict[bytes, int] = {}
         self._log_ts: list[int] = []
@@ -40,6 +82,8 @@ class RecentWrites:
         self._log_keys.append(keys)
         self._newest.update(dict.fromkeys(keys, commit_ts))
         self._key_count += len(keys)
+        self.size_bytes += (size := _size(keys))
+        self._room.add(self, size, durable_ts=durable_ts)
         if self._key_count > self._keys_max:
             self._forget_oldest(durable_ts)
 
@@ -86,6 +130,21 @@ class RecentWrites:
         if count:
             self._drop(count)
 
+    def forget_all(self) -> None:
+        """Let go of everything: the tenant is no longer loaded. Requires: all of it is durable."""
+        if self._log_ts:
+            self._drop(len(self._log_ts))
+
+    def forget_bytes(self, size_bytes: int, durable_ts: int) -> None:
+        """Forget about so much of what is durable, the oldest first."""
+        count, forgotten = 0, 0
+        durable_count = bisect_right(self._log_ts, durable_ts)
+        while forgotten < size_bytes and count < durable_count:
+            forgotten += _size(self._log_keys[count])
+            count += 1
+        if count:
+            self._drop(count)
+
     def _forget_oldest(self, durable_ts: int) -> None:
         """Forget some, so that it is not to be done each time, and does not take long."""
         count, kept = 0, self._key_count
@@ -99,6 +158,9 @@ class RecentWrites:
 
     def _drop(self, count: int) -> None:
         self.low_water = self._log_ts[count - 1]
+        size = sum(map(_size, self._log_keys[:count]))
+        self.size_bytes -= size
+        self._room.remove(self, size)
         for ts, keys in zip(self._log_ts[:count], self._log_keys[:count], strict=True):
             self._key_count -= len(keys)
             for key in keys:
@@ -106,6 +168,10 @@ class RecentWrites:
                     del self._newest[key]
         del self._log_ts[:count]
         del self._log_keys[:count]
+
+
+def _size(keys: Sequence[bytes]) -> int:
+    return sum(map(len, keys)) + _KEY_BYTES * len(keys) + _COMMIT_BYTES
 
 
 def _first_inside(

@@ -9,14 +9,13 @@ from bench.noisy.beside import Beside, Progress, noise_rate, rate_within
 from bench.noisy.kept import Kept
 from bench.noisy.latency import Latency, client_latency, percentile_ms, server_latency
 from bench.noisy.limits import AtTheLimit, Limited
-from bench.noisy.node import NodeSpan, Stalls, memory_bound, node_span, read_stalls
+from bench.noisy.node import NodeSpan, Stalls, node_span, read_stalls
 from bench.noisy.plan import FULL, SHARES
 from bench.noisy.promises import better, limit_checks, lone_check, worse_check
 from bench.noisy.report import NoisyReport
 from bench.noisy.scenarios import NAMES, estimate_s, scenarios
 from bench.noisy.shares import Shared
 from bench.noisy.systems import ALIKE, OFF, ON, POSTGRES
-from kvnode.node_config import NodeConfig
 
 MS = 1_000_000
 METRICS = """\
@@ -96,14 +95,6 @@ def test_stalls_are_those_of_the_span():
     longest = after({0.005: 0, 0.01: 3, inf: 5}, 0.017)
     assert (longest.stalls, longest.held_s) == (1, 0.017)
     assert not longest.is_responsive, "the timer may have missed 5 ms"
-
-
-def test_memory_has_a_bound():
-    """Nothing would be promised."""
-    few, many = (
-        memory_bound(NodeConfig(), idle_bytes=30 << 20, tenants=tenants) for tenants in (2, 52)
-    )
-    assert 1 << 30 < few < many < 6 << 30
 
 
 def test_what_is_not_kept_is_said():

@@ -28,6 +28,6 @@ def test_rows_for_which_there_is_no_room_are_not_the_fault_of_who_freed_them():
             await waiting
         await waiter.request(txn_id=b"b" * 16, rollback=kv_pb2.Rollback())
         assert not node.core.locks.table
-        assert node.core.request_bytes == 0
+        assert node.core.memory.requests.total == 0
 
     run_virtual(play)

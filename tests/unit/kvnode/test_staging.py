@@ -171,7 +171,7 @@ async def test_a_stream_that_breaks_takes_its_intents_along(node, stream, tenant
     await commit(other, {b"a": b"2", b"b": b"2"})
     await asyncio.sleep(1)
     assert row_count(node, Table.INTENTS) == row_count(node, Table.LAYERS) == 0
-    assert node.core.staged_bytes == 0
+    assert node.core.memory.staging.total == 0
 
 
 @simulated

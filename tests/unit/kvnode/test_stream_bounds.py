@@ -24,13 +24,13 @@ from tests.unit.kvnode.stream_scene import commit, simulated, value
 async def test_the_node_bounds_what_is_being_staged_by_all_streams(node, stream, tenant_id):
     """Many large transactions at once would eat the node's memory; small commits go on."""
     writes = kv_pb2.Writes(put_keys=[b"a"], put_values=[b"v" * 1000])
-    other = node.core.config.staged_bytes_node_max - 1
-    node.core.staged_bytes = other
+    staging = node.core.memory.staging
+    staging.add(tenant_id, other := staging.bytes_max - 1)
     with pytest.raises(Throttled):
         await stream.request(txn_id=b"u" * 16, stage=kv_pb2.Stage(writes=writes))
     await commit(stream, {b"b": b"1"})
     stream.session.closed()
-    assert node.core.staged_bytes == other
+    assert staging.total == other
 
 
 @simulated
@@ -115,9 +115,10 @@ async def test_waiting_keys_are_bounded_in_bytes(node, stream, tenant_id):
     waits = [stream.request(txn_id=b"%016d" % n, lock=lock) for n in range(9)]
     with pytest.raises(Throttled, match="bytes"):
         await waits[-1]
-    assert node.core.request_bytes > 50 << 20
+    requests = node.core.memory.requests
+    assert 8 << 20 < requests.total <= requests.bytes_max
     stream.break_off()
-    assert node.core.request_bytes == 0
+    assert requests.total == 0
 
 
 def test_reads_of_one_stream_take_turns():
@@ -187,8 +188,9 @@ def test_locks_are_bounded_for_a_transaction_a_stream_and_the_node():
     """One tenant's forgotten transactions would fill the lock table that all share."""
 
     async def body(loop):
-        config = NodeConfig(locks_max=100, locks_node_max=150)
+        config = NodeConfig(locks_max=100)
         node = SimNode(loop, config=config)
+        node.core.memory.locks_max = 200
         tenant_id = await node.create("acme")
         stream, other = node.stream(tenant_id), node.stream(tenant_id)
 
@@ -202,7 +204,7 @@ def test_locks_are_bounded_for_a_transaction_a_stream_and_the_node():
         with pytest.raises(Throttled, match="stream"):
             await lock(stream, 2, 100, 60)
         await lock(other, 3, 200, 60)
-        with pytest.raises(Throttled, match="node"):
+        with pytest.raises(Throttled, match="tenant"):
             await lock(other, 4, 300, 31)
         await stream.request(txn_id=b"%016d" % 1, rollback=kv_pb2.Rollback())
         await lock(other, 4, 300, 31)

@@ -102,7 +102,7 @@ async def test_staged_writes_apply_in_order_and_end_with_the_transaction(node, s
     await stream.request(txn_id=other, rollback=kv_pb2.Rollback())
     await commit(stream, txn_id=other)
     assert await value(stream, b"b") is None
-    assert node.core.staged_bytes == 0
+    assert node.core.memory.staging.total == 0
 
 
 @simulated
