@@ -119,6 +119,11 @@ class IoTokens:
         """Bytes per second that commits may write."""
         return self._tokens.rates[IoTier.REGULAR]
 
+    @property
+    def levels(self) -> dict[IoTier, float]:
+        """Bytes that may be written now; negative: taken ahead."""
+        return {tier: self._tokens.levels[tier] for tier in IoTier}
+
     def may_take(self, tier: IoTier, *, now_s: float) -> bool:
         """Tell whether there are tokens for `tier`."""
         self._tokens.fill(now_s)

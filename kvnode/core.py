@@ -117,6 +117,7 @@ class Core:
             recent=self.memory.recent,
             load_bucket=self.buckets.load,
         )
+        self.watchdog.name_of = self.tenants.name_of
         self._next_stream_id = 0
         self.intents.load(self.tenants.load)
 

@@ -13,6 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from admission.cpu_tokens import CpuTier
+from admission.io_tokens import IoTier
 from kvnode.admission.waits import KINDS
 from kvnode.core import Core
 from kvnode.memory import LOCK_BYTES, private_bytes
@@ -200,11 +201,32 @@ class KvnodeMetrics(Collector):
             ("admission_cpu_tokens", "CPU seconds at hand.", levels[CpuTier.REGULAR]),
             ("admission_cpu_rate", "CPU seconds given out per second.", rates[CpuTier.REGULAR]),
             (
+                "admission_cpu_burst_tokens",
+                "CPU seconds at hand for who is within its share.",
+                levels[CpuTier.BURST],
+            ),
+            ("admission_cpu_burst_rate", "The same per second.", rates[CpuTier.BURST]),
+            (
                 "admission_cpu_multiplier",
                 "CPU of the process for 1 s.",
                 scheduler.tokens.multiplier,
             ),
             ("admission_elastic_limit", "Part of a core.", scheduler.elastic.tokens.limit),
+            (
+                "admission_elastic_tokens",
+                "CPU seconds at hand for elastic work.",
+                scheduler.elastic.tokens.level,
+            ),
+            (
+                "admission_io_tokens_bytes",
+                "Bytes that commits may write now; +Inf: no limit.",
+                core.io.tokens.levels[IoTier.REGULAR],
+            ),
+            (
+                "admission_io_elastic_tokens_bytes",
+                "Bytes that bulk may write now.",
+                core.io.tokens.levels[IoTier.ELASTIC],
+            ),
             ("admission_io_limit_bytes", "Per second; +Inf: no limit.", core.io.tokens.limit),
             (
                 "admission_io_commit_limit_bytes",

@@ -42,7 +42,7 @@ FROM_KV: Final[Mapping[type[kv.KvError], tuple[type[SqlError], str]]] = {
         sql.InvalidAuthorizationSpecification,
         "the KV node refused the credential: {0}",
     ),
-    kv.Throttled: (sql.InsufficientResources, "too many requests outstanding"),
+    kv.Throttled: (sql.InsufficientResources, "{0}"),
     kv.NotLeaseholder: (sql.SerializationFailure, "the data has moved to another KV node"),
     kv.SpansNodes: (sql.FeatureNotSupported, "{0} is not supported"),
     kv.SnapshotTooOld: (sql.SnapshotTooOld, "snapshot too old"),
@@ -89,8 +89,16 @@ def sql_error(
             text = "{0}"  # PostgreSQL tells updates and deletes apart
     if isinstance(error, kv.SnapshotTooOld) and error.number:
         detail = f"The oldest readable time is {_time_text(error.number, settings)}."
+    if isinstance(error, kv.Throttled):
+        return _throttled(error)
     message = text.format(error.message)
     return sql_class(message, detail=detail or None, hint=_HINTS.get(sql_class))
+
+
+def _throttled(error: kv.Throttled) -> SqlError:
+    """Return an error that says what there is too much of, and when to try again."""
+    hint = f"Try again in {error.number / 1e3:g} seconds." if error.number else "Try again later."
+    return sql.InsufficientResources(error.message or "too many requests outstanding", hint=hint)
 
 
 def _why_not_serializable(error: kv.WriteConflict, catalog: Catalog | None) -> str:

@@ -177,6 +177,13 @@ class Throttle:
             return 0.0
         return self._client.available_ru(now_s=self._loop.time())
 
+    def expected_wait_s(self) -> float:
+        """Return about how long those in line have to wait at the tenant's rate."""
+        if self.limits is None or self.limits.rate_ru_per_s <= 0:
+            return 0.0
+        owed_ru = self.waiting_count * self.cost_ru - min(0.0, self.balance_ru())
+        return owed_ru / self.limits.rate_ru_per_s
+
     def begin(self, *, has_waited: bool) -> None:
         """Take note that a statement begins. `has_waited`: in line, so it has its promise."""
         self._begun += 1

@@ -239,7 +239,7 @@ class GetUsageResponse(_message.Message):
     def __init__(self, rows: _Optional[_Iterable[_Union[UsageRow, _Mapping]]] = ...) -> None: ...
 
 class TopRow(_message.Message):
-    __slots__ = ("tenant", "weight", "cpu_per_s", "kv_reads_per_s", "kv_writes_per_s", "queued", "wait_counts", "statements_per_s", "statement_p50_s", "statement_p99_s", "ru_per_s", "stream_count", "throttled_s")
+    __slots__ = ("tenant", "weight", "cpu_per_s", "kv_reads_per_s", "kv_writes_per_s", "queued", "wait_counts", "statements_per_s", "statement_p50_s", "statement_p99_s", "ru_per_s", "stream_count", "throttled_s", "sql_cpu_per_s", "writes_queued", "lock_waits", "waited_s")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     CPU_PER_S_FIELD_NUMBER: _ClassVar[int]
@@ -253,6 +253,10 @@ class TopRow(_message.Message):
     RU_PER_S_FIELD_NUMBER: _ClassVar[int]
     STREAM_COUNT_FIELD_NUMBER: _ClassVar[int]
     THROTTLED_S_FIELD_NUMBER: _ClassVar[int]
+    SQL_CPU_PER_S_FIELD_NUMBER: _ClassVar[int]
+    WRITES_QUEUED_FIELD_NUMBER: _ClassVar[int]
+    LOCK_WAITS_FIELD_NUMBER: _ClassVar[int]
+    WAITED_S_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     weight: float
     cpu_per_s: float
@@ -266,15 +270,21 @@ class TopRow(_message.Message):
     ru_per_s: float
     stream_count: int
     throttled_s: float
-    def __init__(self, tenant: _Optional[str] = ..., weight: _Optional[float] = ..., cpu_per_s: _Optional[float] = ..., kv_reads_per_s: _Optional[float] = ..., kv_writes_per_s: _Optional[float] = ..., queued: _Optional[int] = ..., wait_counts: _Optional[_Iterable[int]] = ..., statements_per_s: _Optional[float] = ..., statement_p50_s: _Optional[float] = ..., statement_p99_s: _Optional[float] = ..., ru_per_s: _Optional[float] = ..., stream_count: _Optional[int] = ..., throttled_s: _Optional[float] = ...) -> None: ...
+    sql_cpu_per_s: float
+    writes_queued: int
+    lock_waits: int
+    waited_s: float
+    def __init__(self, tenant: _Optional[str] = ..., weight: _Optional[float] = ..., cpu_per_s: _Optional[float] = ..., kv_reads_per_s: _Optional[float] = ..., kv_writes_per_s: _Optional[float] = ..., queued: _Optional[int] = ..., wait_counts: _Optional[_Iterable[int]] = ..., statements_per_s: _Optional[float] = ..., statement_p50_s: _Optional[float] = ..., statement_p99_s: _Optional[float] = ..., ru_per_s: _Optional[float] = ..., stream_count: _Optional[int] = ..., throttled_s: _Optional[float] = ..., sql_cpu_per_s: _Optional[float] = ..., writes_queued: _Optional[int] = ..., lock_waits: _Optional[int] = ..., waited_s: _Optional[float] = ...) -> None: ...
 
 class GetTopResponse(_message.Message):
-    __slots__ = ("rows", "cores")
+    __slots__ = ("rows", "cores", "window_s")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     CORES_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_S_FIELD_NUMBER: _ClassVar[int]
     rows: _containers.RepeatedCompositeFieldContainer[TopRow]
     cores: float
-    def __init__(self, rows: _Optional[_Iterable[_Union[TopRow, _Mapping]]] = ..., cores: _Optional[float] = ...) -> None: ...
+    window_s: float
+    def __init__(self, rows: _Optional[_Iterable[_Union[TopRow, _Mapping]]] = ..., cores: _Optional[float] = ..., window_s: _Optional[float] = ...) -> None: ...
 
 class ListRangesRequest(_message.Message):
     __slots__ = ("tenant", "page_token")

@@ -1,21 +1,36 @@
 """Which tenants use the node now, as operators see it."""
 
+from collections import Counter
+
 from kvapi.latency import percentile_s
 from kvapi.pb import admin_pb2
+from kvnode.admission.tenant_loads import WINDOW_S
 from kvnode.core import Core
 from kvnode.tenants.tenant import Tenant
+from kvnode.txn.lock_queue import stream_of
 
 
 def top_rows(core: Core) -> admin_pb2.GetTopResponse:
     """Return a row for each tenant in memory: those that were active lately are."""
-    response = admin_pb2.GetTopResponse(cores=core.scheduler.cores)
+    response = admin_pb2.GetTopResponse(cores=core.scheduler.cores, window_s=WINDOW_S)
+    lock_waits = _lock_waits(core)
     for tenant in core.tenants.loaded():
         if not tenant.record.is_dropping:
-            response.rows.append(_row(core, tenant))
+            response.rows.append(_row(core, tenant, lock_waits[tenant.id]))
     return response
 
 
-def _row(core: Core, tenant: Tenant) -> admin_pb2.TopRow:
+def _lock_waits(core: Core) -> Counter[int]:
+    """Return how many requests of each tenant wait for locks."""
+    found: Counter[int] = Counter()
+    for request in core.locks.table.waiting():
+        stream_id = stream_of(request.owner)
+        if isinstance(stream_id, int):
+            found[core.stream_tenants.get(stream_id, 0)] += 1
+    return found
+
+
+def _row(core: Core, tenant: Tenant, lock_waits: int) -> admin_pb2.TopRow:
     scheduler = core.scheduler
     now_s = scheduler.now()
     reported = scheduler.loads.lately(tenant.id, now_s=now_s)
@@ -27,7 +42,11 @@ def _row(core: Core, tenant: Tenant) -> admin_pb2.TopRow:
         cpu_per_s=scheduler.queue.use_per_s(tenant.id, now_s=now_s),
         kv_reads_per_s=sum(state.read_rate for state in states),
         kv_writes_per_s=sum(state.write_rate for state in states),
-        queued=tenant.lane_room.requests,
+        queued=tenant.lane_room.requests + len(tenant.reads),
+        writes_queued=core.writes.queue.waiting(tenant.id),
+        lock_waits=lock_waits,
+        waited_s=scheduler.loads.waited_s(tenant.id),
+        sql_cpu_per_s=reported.sql_cpu_per_s,
         wait_counts=scheduler.loads.waits(tenant.id),
         statements_per_s=reported.statements_per_s,
         statement_p50_s=percentile_s(reported.latencies, 0.5),

@@ -26,6 +26,7 @@ class Reported(NamedTuple):
     statements_per_s: float
     ru_per_s: float
     latencies: list[int]
+    sql_cpu_per_s: float
 
 
 class _Report(NamedTuple):
@@ -33,15 +34,17 @@ class _Report(NamedTuple):
     calls: int
     micro_ru: int
     latencies: Sequence[int]
+    sql_cpu_s: float
 
 
 class TenantLoad:
     """One tenant."""
 
-    __slots__ = ("reports", "waits")
+    __slots__ = ("reports", "waited_s", "waits")
 
     def __init__(self) -> None:
         self.waits = [0] * BUCKETS
+        self.waited_s = 0.0
         self.reports: deque[_Report] = deque(maxlen=_REPORTS_MAX)
 
 
@@ -53,20 +56,34 @@ class TenantLoads:
 
     def waited(self, tenant_id: int, wait_s: float, count: int = 1) -> None:
         """Count requests that waited for their turn."""
-        self._load(tenant_id).waits[bucket_of(wait_s)] += count
+        load = self._load(tenant_id)
+        load.waits[bucket_of(wait_s)] += count
+        load.waited_s += wait_s * count
 
     def reported(
-        self, tenant_id: int, *, calls: int, micro_ru: int, latencies: Sequence[int], now_s: float
+        self,
+        tenant_id: int,
+        *,
+        calls: int,
+        micro_ru: int,
+        latencies: Sequence[int],
+        now_s: float,
+        sql_cpu_s: float = 0.0,
     ) -> None:
         """Take note of what a SQL process has reported."""
         reports = self._load(tenant_id).reports
-        reports.append(_Report(now_s, calls, micro_ru, latencies))
+        reports.append(_Report(now_s, calls, micro_ru, latencies, sql_cpu_s))
         _forget(reports, now_s)
 
     def waits(self, tenant_id: int) -> Sequence[int]:
         """Return the waits so far, by bucket."""
         load = self._loads.get(tenant_id)
         return load.waits if load is not None else ()
+
+    def waited_s(self, tenant_id: int) -> float:
+        """Return how long its requests have waited so far, all together."""
+        load = self._loads.get(tenant_id)
+        return load.waited_s if load is not None else 0.0
 
     def lately(self, tenant_id: int, *, now_s: float) -> Reported:
         """Return what was reported in the last window."""
@@ -79,7 +96,10 @@ class TenantLoads:
                 latencies[index] += count
         calls = sum(report.calls for report in reports)
         micro_ru = sum(report.micro_ru for report in reports)
-        return Reported(calls / WINDOW_S, micro_ru / 1e6 / WINDOW_S, latencies)
+        sql_cpu_s = sum(report.sql_cpu_s for report in reports)
+        return Reported(
+            calls / WINDOW_S, micro_ru / 1e6 / WINDOW_S, latencies, sql_cpu_s / WINDOW_S
+        )
 
     def _load(self, tenant_id: int) -> TenantLoad:
         load = self._loads.get(tenant_id)

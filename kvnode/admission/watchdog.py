@@ -11,6 +11,7 @@ than what the timer saw of it.
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from kvnode.admission.scheduler import Scheduler
@@ -44,6 +45,7 @@ class Watchdog:
         self.held_s_max = 0.0
         self.held_count = 0  # longer than HELD_S
         self.said_count = 0  # longer than what is logged
+        self.name_of: Callable[[int], str] = _nameless  # of a tenant, by its id
         scheduler.on_held = self._held
 
     def start(self) -> None:
@@ -93,5 +95,9 @@ class Watchdog:
         self._told_s = max(self._told_s, held_s)
         if held_s > _SAID_S:
             self.said_count += 1
-            fields = {"what": what, "tenant_id": tenant_id, "held_ms": round(held_s * 1e3, 1)}
-            _log.info("loop_held", extra=fields)
+            fields = {"what": what, "tenant_id": tenant_id, "tenant": self.name_of(tenant_id)}
+            _log.info("loop_held", extra={**fields, "held_ms": round(held_s * 1e3, 1)})
+
+
+def _nameless(_: int) -> str:
+    return ""

@@ -66,6 +66,7 @@ class UsageRequests:
             micro_ru=micro_ru,
             latencies=list(request.report_usage.latency_counts[:BUCKETS]),
             now_s=core.scheduler.now(),
+            sql_cpu_s=report.used.get("sql_cpu_s", 0.0),
         )
         size = request.report_usage.ByteSize()
         core.group.submit(SystemOperation(tenant.id, work, finish, size_bytes=size))

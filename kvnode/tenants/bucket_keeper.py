@@ -92,7 +92,7 @@ class BucketKeeper:
 
     def _tell(self, tenant: Tenant, bucket: TenantBucket, reached: list[float]) -> None:
         for part in reached:
-            fields = {"tenant_id": tenant.id, "percent": round(100 * part)}
+            fields = {**_named(tenant), "percent": round(100 * part)}
             _log.info("budget_reached", extra=fields)
         is_used_up = bucket.is_used_up(self.now())
         if is_used_up != bucket.was_used_up:
@@ -148,7 +148,7 @@ class BucketKeeper:
             tenant.bucket = self._as_before(before, tenant.bucket)
             self._store(tenant, lambda _: None)  # a grant may have stored what failed here
             raise failure
-        fields = {"tenant_id": tenant.id, "rate_ru_per_s": limits.rate_ru_per_s}
+        fields = {**_named(tenant), "rate_ru_per_s": limits.rate_ru_per_s}
         _log.info("limits_changed", extra={**fields, "month_ru_max": limits.month_ru_max})
         self._announce(tenant)
 
@@ -177,3 +177,8 @@ class BucketKeeper:
     def _announce(self, tenant: Tenant) -> None:
         for tell in list(tenant.on_limits.values()):
             tell()
+
+
+def _named(tenant: Tenant) -> dict[str, object]:
+    """Return the fields of a log event that say whose it is, as the command line calls it."""
+    return {"tenant_id": tenant.id, "tenant": tenant.record.name}

@@ -72,6 +72,11 @@ class TenantRegistry:
             raise TenantUnknown(f'tenant "{name}" does not exist')
         return self.load(int.from_bytes(stored, "big"))
 
+    def name_of(self, tenant_id: int) -> str:
+        """Return the name of a tenant in memory, "" of another."""
+        tenant = self._loaded.get(tenant_id)
+        return tenant.record.name if tenant is not None else ""
+
     def loaded(self) -> list[Tenant]:
         """Return the tenants in memory."""
         return list(self._loaded.values())

@@ -20,6 +20,7 @@ key gets an entry here only when somebody has to wait for it.
 the caller has the timers and the answers.
 """
 
+import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -132,6 +133,10 @@ class LockTable:
             return ()
         waiting = self._waiting.get(self._sessions.get(owner, owner), ())
         return [request for request in waiting if request.owner == owner]
+
+    def waiting(self) -> Iterator[LockRequest]:
+        """Yield the requests that wait."""
+        return itertools.chain.from_iterable(self._waiting.values())
 
     def waiting_count(self) -> int:
         """Return how many requests wait."""

@@ -108,6 +108,7 @@ class SessionPace:
         out.notice(
             "NOTICE",
             f"statement is throttled: {self._rule()}",
+            detail=f"{self._balance()} It will wait about {self._expected_s():.1f} more seconds.",
             hint="SET throttle_mode = fail makes such statements fail instead.",
         )
         if is_alone:
@@ -126,9 +127,15 @@ class SessionPace:
     def _refusal(self) -> ConfigurationLimitExceeded:
         return ConfigurationLimitExceeded(
             self._rule(),
-            detail=f"The balance of this process is {self.throttle.balance_ru():.1f} units.",
+            detail=self._balance(),
             hint="Try again later, or SET throttle_mode = wait.",
         )
+
+    def _balance(self) -> str:
+        return f"The balance of this process is {self.throttle.balance_ru():.1f} units."
+
+    def _expected_s(self) -> float:
+        return max(0.1, self.throttle.expected_wait_s())
 
     def _rule(self) -> str:
         limits = self.throttle.limits

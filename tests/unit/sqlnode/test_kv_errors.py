@@ -29,6 +29,16 @@ def test_retryable_errors_say_so(error):
         assert state not in ("40001", "40P01")
 
 
+def test_a_throttled_request_says_why_and_until_when():
+    """An operator looks for too many requests where a disk is too slow."""
+    error = sql_error(kv.Throttled("the write waited too long for the disk", number=1500))
+    assert (error.sqlstate, error.message) == ("53000", "the write waited too long for the disk")
+    assert error.hint == "Try again in 1.5 seconds."
+    plain = sql_error(kv.Throttled("", detail=kv.Throttled.REPEAT))
+    assert (plain.message, plain.detail) == ("too many requests outstanding", None)
+    assert plain.hint == "Try again later."
+
+
 def test_duplicate_keys_are_named():
     """A duplicate found at commit shows bytes instead of columns."""
     catalog = build_catalog(1, [INTS], ())

@@ -1,6 +1,7 @@
 """Where a session's statements wait for request units, and what its client hears of it."""
 
 import asyncio
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -116,6 +117,18 @@ async def test_short_waits_add_up(world):
         await asyncio.sleep(0.01)
         await session.pace.go_on()
     assert len(session.link.sent) == 1
+
+
+@paced
+async def test_the_notice_says_how_much_is_owed_and_how_long_that_takes(world):
+    """Whoever reads it does not know whether to wait or to give up."""
+    session = world.session()
+    await world.run(session, "select 1", cost=400)
+    await asyncio.sleep(0.01)
+    await world.run(session, "select 2")
+    (sent,) = session.link.sent
+    assert b"The balance of this process is -" in sent
+    assert re.search(rb"about [1-4]\.\d more seconds", sent)
 
 
 @paced
