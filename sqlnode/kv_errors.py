@@ -97,8 +97,11 @@ def sql_error(
 
 def _throttled(error: kv.Throttled) -> SqlError:
     """Return an error that says what there is too much of, and when to try again."""
-    hint = f"Try again in {error.number / 1e3:g} seconds." if error.number else "Try again later."
-    return sql.InsufficientResources(error.message or "too many requests outstanding", hint=hint)
+    unit = "second" if error.number == 1000 else "seconds"
+    when = f"in {error.number / 1e3:g} {unit}" if error.number else "later"
+    return sql.InsufficientResources(
+        error.message or "too many requests outstanding", hint=f"Try again {when}."
+    )
 
 
 def _why_not_serializable(error: kv.WriteConflict, catalog: Catalog | None) -> str:
