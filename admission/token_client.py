@@ -79,6 +79,7 @@ class TokenClient:
         self._waiting = 0.0
         self._waiting_s = 0.0  # of all that waited, since demand was measured
         self._looked_s = now_s
+        self._waiting_then = 0  # at that look
         self._throttled_s = 0.0  # not reported yet
         self._is_pressed = False
         self._in_flight: TokenRequest | None = None
@@ -232,8 +233,8 @@ class TokenClient:
             self._fill_ru_per_s = 0.0
 
     def _measure(self, now_s: float, waiting: int) -> None:
-        self._waiting_s += waiting * (now_s - self._looked_s)
-        self._looked_s = now_s
+        self._waiting_s += self._waiting_then * (now_s - self._looked_s)
+        self._looked_s, self._waiting_then = now_s, waiting
         elapsed_s = now_s - self._measured_s
         if elapsed_s < _MEASURE_S:
             return
