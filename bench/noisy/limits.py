@@ -21,7 +21,6 @@ import psycopg
 
 from admission.token_client import TokenClientConfig
 from bench.noisy import loads
-from bench.noisy.beside import rate_within
 from bench.noisy.plan import NoisyPlan
 from bench.noisy.processes import running
 from bench.programs import BenchFailed
@@ -47,6 +46,7 @@ _CRASH_S: Final = (3.0, 4.0)  # before and after the kill
 _ROWS: Final = 1_000
 _BUCKET_S: Final = loads.BUCKET_NS / 1e9
 _RESTART_S_MAX: Final = 30.0
+_USED: Final = "select sum(ru) from pg_stat_statements where query like 'select v from big %'"
 _COST: Final = (
     "select sum(ru) / sum(calls) from pg_stat_statements where query like 'select v from big %'"
 )
@@ -77,7 +77,7 @@ class Limited:
 
     evenly: AtTheLimit
     at_once: AtTheLimit  # without the trickle
-    shared_per_s: tuple[float, float]  # reads of two SQL processes, wanted 3:1
+    shared_per_s: tuple[float, float]  # RU of two SQL processes, wanted 3:1
     raised_s: float  # until a raised limit acted
     used_ru: float  # beside a kill -9 of the KV node,
     billed_ru: float  # and what is on the bill
@@ -93,7 +93,7 @@ class Limited:
 
 def measure_limits(plan: NoisyPlan) -> Limited:
     """Measure everything once. Raises: BenchFailed."""
-    few_sessions = {"INSULA_POOL__SESSIONS_PER_PROCESS": str(_MANY)}
+    few_sessions = {"INSULA_POOL__SESSIONS_PER_PROCESS": str(_MANY + 1)}
     with _stack(few_sessions) as stack:
         evenly = _at_the_limit(stack, plan.limit_s)
         shared_per_s = _shared(stack)
@@ -184,15 +184,30 @@ def _shared(stack: Stack) -> tuple[float, float]:
     """Return what two SQL processes of a tenant get. Raises: BenchFailed."""
     url = _tenant(stack, "shared", rate=_SHARED_RATE)
     _wait_alone(stack, "shared")
-    with _reading(url, _MANY) as many, _reading(url, _FEW) as few:
+    with contextlib.ExitStack() as opened:
+        # A session goes to the process with the fewest, and to a new one when all are full.
+        first = opened.enter_context(psycopg.connect(url, autocommit=True))
+        opened.enter_context(_reading(url, _MANY))
+        opened.enter_context(_reading(url, _FEW))
+        looks = first, opened.enter_context(psycopg.connect(url, autocommit=True))
         sessions = sorted(_sessions(stack, "shared"))
-        if sessions != [_FEW, _MANY]:
-            raise BenchFailed(f"SQL processes with {sessions} sessions, not {[_FEW, _MANY]}")
+        if sessions != [_FEW + 1, _MANY + 1]:
+            raise BenchFailed(f"SQL processes with {sessions} sessions")
         time.sleep(_SHARED_WARM_S)
-        start_ns = monotonic_ns()
+        before = [_used_ru(look) for look in looks]
+        start_s = time.monotonic()
         time.sleep(_SHARED_S)
-        span = (start_ns, monotonic_ns())
-    return rate_within(many.result["done"], span), rate_within(few.result["done"], span)
+        many, few = [
+            (_used_ru(look) - was) / (time.monotonic() - start_s)
+            for look, was in zip(looks, before, strict=True)
+        ]
+    return many, few
+
+
+def _used_ru(connection: "psycopg.Connection[Any]") -> float:
+    """Return what all reads of a connection's SQL process have cost."""
+    row = connection.execute(_USED.encode()).fetchone()
+    return float(row[0]) if row is not None and row[0] is not None else 0.0
 
 
 def _sessions(stack: Stack, tenant: str) -> list[int]:

@@ -272,7 +272,7 @@ def limit_checks(found: Limited) -> Iterator[Check]:
     split = many / few if few else float("inf")
     yield Check(
         f"two SQL processes of one tenant, demand {SPLIT:g}:1: within {SPLIT_TOLERANCE:.0%}",
-        f"{many:.0f} and {few:.0f} reads/s, {split:.2f}:1",
+        f"{many:.0f} and {few:.0f} RU/s, {split:.2f}:1",
         abs(split / SPLIT - 1) <= SPLIT_TOLERANCE,
     )
     yield Check(
