@@ -120,7 +120,7 @@ class Engine(Protocol):
     def make_room(self) -> bool:
         """Make the next writes cheap, if they are not, in a millisecond or two; tell if it did.
 
-        Requires: no write.
+        Requires: no other write. The map may `grow` meanwhile.
         """
         ...
 

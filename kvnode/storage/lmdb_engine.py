@@ -59,6 +59,7 @@ class LmdbEngine:
         self.key_bytes_max: int = self._env.max_key_size()
         self._page_bytes: int = self._env.stat()["psize"]
         self._room = FileRoom(path / _DATA_FILE)
+        self._extent = (0, 0)  # bytes in use, and of the map, when it was written last
 
     def snapshot(self) -> "LmdbView":
         txn = self._env.begin(db=self._dbs[Table.LIVE])
@@ -73,6 +74,8 @@ class LmdbEngine:
                     yield view
                 finally:
                     view.close_cursors()
+            info = self._env.info()
+            self._extent = (info["last_pgno"] + 1) * self._page_bytes, info["map_size"]
         except lmdb.MapFullError as error:
             raise StoreNeedsGrowth from error
         except (lmdb.Error, OSError) as error:
@@ -96,9 +99,8 @@ class LmdbEngine:
         return int((self._env.info()["last_pgno"] + 1) * self._page_bytes)
 
     def make_room(self) -> bool:
-        info = self._env.info()
-        used_bytes = (info["last_pgno"] + 1) * self._page_bytes
-        return self._room.keep(used_bytes, limit_bytes=info["map_size"])
+        used_bytes, map_bytes = self._extent
+        return self._room.keep(used_bytes, limit_bytes=map_bytes)
 
     def close(self) -> None:
         self._room.close()

@@ -24,13 +24,19 @@ def small_files():
     signal.signal(signal.SIGXFSZ, ignored)
 
 
+def make_first_room(engine):
+    with engine.write() as txn:
+        txn.put(Table.LIVE, b"first", b"")
+    while engine.make_room():  # a new store takes two steps
+        pass
+
+
 def test_commits_overwrite(tmp_path):
     """Else the first sync of a new block waits for a kernel worker, and with it a commit."""
     grown = 0
     with closing(LmdbEngine(tmp_path, LmdbConfig(map_bytes=_MAP_BYTES))) as engine:
         data = tmp_path / "data.mdb"
-        while engine.make_room():  # a new store takes two steps
-            pass
+        make_first_room(engine)
         for number in range(200):
             size = data.stat().st_size
             with engine.write() as txn:
@@ -66,11 +72,22 @@ def test_not_behind_the_map(tmp_path):
     assert path.stat().st_size == 4096
 
 
+def test_no_more_syncs_of_a_slow_disk(tmp_path, monkeypatch):
+    """A bulk load waits for each sync there: one more for each step would slow it down."""
+    synced, now_s = [], iter(range(1000))
+    monkeypatch.setattr("os.fdatasync", synced.append)
+    path = tmp_path / "file"
+    path.touch()
+    with closing(FileRoom(path, clock=lambda: float(next(now_s)))) as room:
+        for step in range(18):
+            assert room.keep(step << 20, limit_bytes=_MAP_BYTES)
+    assert len(synced) == 2
+
+
 def test_full_disk(tmp_path, small_files):
     """Room is a convenience: for want of it no commit may fail that has a place."""
     with closing(LmdbEngine(tmp_path, LmdbConfig(map_bytes=_MAP_BYTES))) as engine:
-        while engine.make_room():
-            pass
+        make_first_room(engine)
         for number in range(20):
             with engine.write() as txn:
                 txn.put(Table.LIVE, number.to_bytes(2, "big"), bytes(20_000))
