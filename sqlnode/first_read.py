@@ -12,20 +12,23 @@ class Snapshot:
         self.take: Callable[[], Awaitable[int]] | None = None  # asked instead of the first read
         self._answer: asyncio.Future[None] | None = None
 
-    async def begin(self) -> None:
-        """Return when there is a snapshot, or when the caller is to take it and then call `end`.
+    async def begin(self) -> bool:
+        """Return when there is a snapshot; True: the caller is to take it, and then call `end`.
 
         Lets one read at a time out without a snapshot, so that two cannot take different ones.
         """
         while not self.read_ts and self._answer is not None:
             await asyncio.shield(self._answer)
-        if not self.read_ts:
-            self._answer = asyncio.get_running_loop().create_future()
-            if self.take is not None:
-                try:
-                    self.read_ts = await self.take()
-                finally:
-                    self.end()
+        if self.read_ts:
+            return False
+        self._answer = asyncio.get_running_loop().create_future()
+        if self.take is None:
+            return True
+        try:
+            self.read_ts = await self.take()
+        finally:
+            self.end()
+        return False
 
     def end(self) -> None:
         """Let the others go on; whoever finds no snapshot still is the next to take it."""

@@ -25,16 +25,10 @@ from kvapi.client.results import FOUND, SKIPPED, MultiGot
 from kvapi.errors import KeyExists, RequestTooLarge, WriteConflict
 from kvapi.footprint import Footprint
 from pgwire.errors import ConfigurationLimitExceeded
-from sqlnode.commit_checks import CommitChecks
+from sqlnode.commit_checks import CommitChecks, Relied
 from sqlnode.deferred_keys import DeferredKeys
 from sqlnode.first_read import Snapshot
-from sqlnode.locked_rows import (
-    from_buffer,
-    is_overtaken,
-    joined,
-    refuse_overtaken,
-    with_own_writes,
-)
+from sqlnode.locked_rows import from_buffer, is_overtaken, joined, refuse_overtaken, with_own_writes
 from sqlnode.own_writes import STAGE_BYTES, OwnMark, OwnWrites, Visible
 from sqlnode.read_footprint import FootprintMark, ReadFootprint
 from sqlnode.savepoints import Savepoints
@@ -52,6 +46,7 @@ class Mark(NamedTuple):
 
     writes: OwnMark
     reads: FootprintMark
+    relied: Relied
 
 
 class Transaction(TransactionReads):
@@ -298,8 +293,8 @@ class Transaction(TransactionReads):
 
         An index, or a table written anew, is right for no other rows, at any isolation level.
         """
-        self.require_still(view)
         if view is not self and view._reads:
+            self._checks.rely_on(view._reads.footprint(), read_ts=view.read_ts)
             self._snapshot.take = partial(self._checks.refresh, self._client, self.txn_id)
 
     def require_still(self, view: "Transaction", keys: Sequence[bytes] | None = None) -> None:
@@ -319,11 +314,14 @@ class Transaction(TransactionReads):
 
     def mark(self) -> Mark:
         """Return the present position."""
-        return Mark(self._own.mark(), self._reads.mark())
+        return Mark(self._own.mark(), self._reads.mark(), self._checks.relied)
 
     def undo_to(self, mark: Mark) -> None:
         """Take back the writes since `mark`; reads stay, the client may have seen them."""
         self._own.undo_to(mark.writes)
+        self._checks.undo_to(mark.relied)
+        if not mark.relied:
+            self._snapshot.take = None
 
     async def retry_statement(self, mark: Mark) -> None:
         """Make ready to run the statement that began at `mark` again at a newer snapshot.
@@ -332,11 +330,12 @@ class Transaction(TransactionReads):
         """
         if self._is_fixed:
             raise WriteConflict("could not serialize access due to concurrent update")
-        self._own.undo_to(mark.writes)
+        self.undo_to(mark)
         self._reads.forget_to(mark.reads)
         await self._own.dropped()
         if self._snapshot.take is not None:
-            await self._snapshot.take()  # what DDL relies on does not come back
+            self.read_ts = await self._snapshot.take()  # what DDL relies on does not come back
+            return
         # What was locked is in no footprint; with a lapsed heartbeat the locks are gone.
         is_held = self._reads or self._own.layers.has_any
         self.read_ts = await self._refresh() if is_held and self.read_ts else 0

@@ -18,6 +18,7 @@ from sqlnode.txn_scan import overlaid, store_blocks
 
 if TYPE_CHECKING:
     from kvapi.client.kv_client import KvClient
+    from sqlnode.commit_checks import CommitChecks
     from sqlnode.first_read import Snapshot
     from sqlnode.own_writes import Visible
     from sqlnode.read_footprint import ReadFootprint
@@ -36,6 +37,7 @@ class TransactionReads:
     _snapshot: "Snapshot"
     _visible: "Visible"
     _reads: "ReadFootprint"
+    _checks: "CommitChecks"
     locks: "TxnLocks"
     used: "UsedRelations"
     _is_tracking: bool
@@ -51,6 +53,11 @@ class TransactionReads:
     @read_ts.setter
     def read_ts(self, read_ts: int) -> None:
         self._snapshot.read_ts = read_ts
+
+    @property
+    def oldest_ts(self) -> int:
+        """The oldest time that it reads at, or that its commit looks back to; 0: there is none."""
+        return min(filter(None, (self.read_ts, self._checks.read_ts)), default=0)
 
     async def get(self, key: bytes) -> bytes | None:
         """Read one key."""
@@ -98,8 +105,7 @@ class TransactionReads:
         scope = self._visible.scope
         if scope:
             await self._visible.dropped()
-        if not self._snapshot.read_ts:
-            await self._snapshot.begin()
+        is_first = not self._snapshot.read_ts and await self._snapshot.begin()
         used = self.used
         try:
             while True:
@@ -116,8 +122,10 @@ class TransactionReads:
                     if not used.tell(told):
                         raise
         finally:
-            self._snapshot.end()
-        self._at(got.read_ts)
+            if is_first:
+                self._snapshot.end()
+        if is_first:
+            self._at(got.read_ts)
         return got
 
     async def scan_blocks(
@@ -166,10 +174,10 @@ class TransactionReads:
         """Read one block of the store, without buffered writes (for `txn_scan`).
 
         `read_ts` 0 is the transaction's snapshot, also if that moves while the block is on its way.
+        A block of another time says nothing of it: a later statement may be about to take its own.
         """
         while True:
-            if not read_ts and not self.read_ts:
-                await self._snapshot.begin()
+            is_first = not read_ts and not self.read_ts and await self._snapshot.begin()
             try:
                 block = await self._client.scan(
                     span,
@@ -187,8 +195,10 @@ class TransactionReads:
                     raise
                 continue
             finally:
-                self._snapshot.end()
-            self._at(block.read_ts)
+                if is_first:
+                    self._snapshot.end()
+            if is_first:
+                self._at(block.read_ts)
             if read_ts or block.read_ts == self.read_ts:
                 return block
 
@@ -198,13 +208,13 @@ class TransactionReads:
 
     async def unchanged_since(self, span: Span, read_ts: int) -> int:
         """Return until when `span` is as at `read_ts` (0: unknown); it counts as read now."""
-        if not self.read_ts:
-            await self._snapshot.begin()
+        is_first = not self.read_ts and await self._snapshot.begin()
         since = min(read_ts, self.read_ts or read_ts)
         try:
             until = await valid_until(self._client, span, self, read_ts=since)
         finally:
-            self._snapshot.end()
+            if is_first:
+                self._snapshot.end()
         self._at(until)
         self.record_span(span)
         return until

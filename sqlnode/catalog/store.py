@@ -18,7 +18,7 @@ from kvapi.errors import SchemaChanged
 from kvapi.role_record import decode_role
 from kvapi.spans import Span
 from pgwire.errors import InsufficientPrivilege
-from sqlnode.catalog.changes import changed_relations, differing, go_together
+from sqlnode.catalog.changes import Pair, changed_relations, differing, go_together
 from sqlnode.catalog.descriptors import (
     FIRST_USER_ID,
     DatabaseDesc,
@@ -123,6 +123,7 @@ class EditMark(NamedTuple):
 
     base: Catalog
     catalog: Catalog
+    stored: frozenset[int]
 
 
 class CatalogEditor:
@@ -134,19 +135,23 @@ class CatalogEditor:
         self.catalog = catalog
         self.allocate_id = allocate_id
         self.is_changed = False
+        self._stored: frozenset[int] = frozenset()  # ids of what was written, if only as it was
 
     def changed(self) -> set[int]:
-        """Return the ids of what is changed, and of what that concerns."""
-        return changed_relations(self.base, self.catalog)
+        """Return the ids of what is changed, and of what that concerns.
+
+        What is written as it was is changed as well: another's change would be lost under it.
+        """
+        return changed_relations(self.base, self.catalog) | (self._stored & self.base.by_id.keys())
 
     def mark(self) -> EditMark | None:
         """Return the present position, None while nothing is changed."""
-        return EditMark(self.base, self.catalog) if self.is_changed else None
+        return EditMark(self.base, self.catalog, self._stored) if self.is_changed else None
 
     def undo_to(self, mark: EditMark | None) -> None:
         """Take edits since `mark` back, but not what was followed since: see `rebase`."""
         base = self.base
-        self.base, self.catalog = mark or EditMark(base, base)
+        self.base, self.catalog, self._stored = mark or EditMark(base, base, frozenset())
         self.is_changed = mark is not None
         if self.base is not base:
             self.rebase(base)
@@ -156,7 +161,10 @@ class CatalogEditor:
 
         What is buffered stays as it is: descriptors are stored one by one.
         """
-        mine = differing(self.base, self.catalog)
+        before, after = self.base.by_id, self.catalog.by_id
+        mine: dict[int, Pair] = {}
+        mine |= {key: (before[key], after.get(key)) for key in self._stored & before.keys()}
+        mine |= differing(self.base, self.catalog)
         if not go_together(mine, differing(self.base, newest)):
             raise SchemaChanged("the same relations were changed by another transaction")
         descriptors = {**newest.by_id, **{key: after for key, (_, after) in mine.items()}}
@@ -198,6 +206,7 @@ class CatalogEditor:
         kept = (found for key, found in descriptors.items() if key not in removed)
         self.catalog = build_catalog(before.version, kept, before.roles)
         self.is_changed = True
+        self._stored |= changed.keys() | removed
 
     def require_owner(self, relation: Relation, user: str) -> None:
         """Raise InsufficientPrivilege unless `user` owns the relation or is a superuser."""

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 _WAIT_MS_MAX: Final = 2_000
 
 
-async def take_turn(engine: "Engine", txn: Transaction) -> None:
+async def take_turn(engine: "Engine", txn: Transaction, *, wait: bool = True) -> None:
     """Wait until it is this transaction's turn, and see to it that the newest catalog is loaded.
 
-    Raises: KvError.
+    Without `wait` it has asked for its turn before. Raises: KvError.
     """
     wish = LockWish("exclusive", "block", _WAIT_MS_MAX, "schema change")
-    if not txn.locks.has_advisory(SCHEMA_TURN_KEY):
+    if wait and not txn.locks.has_advisory(SCHEMA_TURN_KEY):
         with suppress(LockTimeout, Deadlock):
             await txn.locks.lock_advisory(SCHEMA_TURN_KEY, wish)
     if engine.is_catalog_stale:

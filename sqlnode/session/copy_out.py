@@ -1,7 +1,7 @@
 """COPY … TO STDOUT: a query's rows to the client as text or csv.
 
 An export takes what others leave of the KV node: its scans are elastic, unless somebody may wait
-for what its transaction has written or locked.
+for what its transaction has written or locked, or is going to.
 """
 
 from contextlib import aclosing
@@ -30,7 +30,7 @@ async def copy_to_client(session: Session, plan: Plan, options: CopyOptions) -> 
     header = writer.header()
     if header:
         out.add(copy_data(header))
-    if not (txn.has_writes or txn.locks.has_any):
+    if plan.is_read_only and not (txn.has_writes or txn.locks.has_any):
         txn.scan_priority = ELASTIC
     try:
         row_count = await _send_rows(session, plan, writer)

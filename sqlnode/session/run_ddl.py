@@ -54,8 +54,8 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         return replace(context, catalog=catalog)
 
     async def has_rows(span: Span) -> bool:
-        block = await session.engine.kv.scan(span, limit_rows=1, keys_only=True)
-        return block.row_count > 0
+        found = await session.engine.kv.scan(span, limit_rows=1, keys_only=True)
+        return found.row_count > 0
 
     ddl = DdlContext(editor, context, EngineSql(inner_context), text)
     ddl.has_rows = has_rows if online else None

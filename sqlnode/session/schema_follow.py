@@ -83,7 +83,7 @@ async def follow_at_commit(session: Session) -> None:
     """
     block, txn = session.block, session.block.txn
     assert txn is not None, "only a running transaction commits"
-    await take_turn(session.engine, txn)
+    await take_turn(session.engine, txn, wait=not session.is_whole)  # that one has waited
     if txn.catalog_version != session.engine.catalog.version:
         _move(session, block, txn)
 

@@ -190,12 +190,12 @@ class Session:
         return with_names(rows, columns, self.block.catalog, self.info.search_path)
 
     def held_snapshot(self) -> tuple[bytes, int] | None:
-        """Return the transaction's id and the oldest snapshot that it still reads."""
+        """Return the transaction's id and the oldest snapshot that it still needs."""
         txn = self.block.txn
         if txn is None or txn.is_finished:
             return None
         open_ts = [p.read_ts for p in self.portals.values() if p.rows is not None and p.read_ts]
-        read_ts = min(open_ts + [txn.read_ts] * bool(txn.read_ts), default=0)
+        read_ts = min(filter(None, (*open_ts, txn.oldest_ts)), default=0)
         return (txn.txn_id, read_ts) if read_ts else None
 
     # bounds

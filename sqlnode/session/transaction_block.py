@@ -351,7 +351,7 @@ class TransactionBlock:
             self._finish(is_committed=True)
             return
         if self.editor is not None and self.editor.is_changed:
-            txn.changed = self.editor.changed()
+            txn.changed = self.editor.changed() or None  # a table made and dropped is no change
         try:
             await txn.commit()
         except BaseException:

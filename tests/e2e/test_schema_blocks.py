@@ -157,3 +157,29 @@ def test_a_query_of_a_new_table_is_no_more_than_a_query(block, other):
     assert rows(other) == [], "it came before TRUNCATE was there"
     assert other.execute("select count(*) from copied").fetchone() == (9,)
     other.execute("drop table copied")
+
+
+def test_an_index_that_was_taken_back_stands_in_nobodys_way(block, other):
+    """The block would fail for a row beside an index that it no longer makes."""
+    block.execute("begin isolation level read committed")
+    block.execute("savepoint s")
+    block.execute("create index t_a on t (a)")
+    block.execute("rollback to s")
+    other.execute(ROW)
+    assert len(rows(block)) == 10
+    block.execute("insert into p values (100)")
+    block.execute("commit")
+
+
+def test_a_table_made_and_dropped_ends_nobodys_block(block, other):
+    """Every scratch table of a migration would fail the open blocks of the whole tenant."""
+    other.execute("begin")
+    other.execute("insert into t values (100, 3)")
+    for _ in range(2):
+        block.execute("begin")
+        block.execute("create table scratch (id int primary key)")
+        block.execute("drop table scratch")
+        block.execute("commit")
+    other.execute("insert into t values (101, 3)")
+    other.execute("commit")
+    assert len(rows(other, "id >= 100")) == 2

@@ -56,18 +56,19 @@ async def test_nothing_between_is_no_conflict(txn, server):
 
 
 async def test_what_is_added_during_a_refresh_counts_from_its_own_time():
-    """It would be validated from a later time than it was read at."""
+    """It would be validated from a later time than it was read at, or meanwhile nothing at all."""
 
     class Client:
         async def refresh(self, *, txn_id, read_ts, footprint):
             assert (read_ts, footprint.keys) == (10, [b"a"])
-            checks.add(Footprint([b"b"], []), read_ts=15)
+            assert checks.read_ts == 10
+            checks.rely_on(Footprint([b"b"], []), read_ts=15)
             return 20
 
     checks = CommitChecks()
-    checks.add(Footprint([b"a"], []), read_ts=10)
+    checks.rely_on(Footprint([b"a"], []), read_ts=10)
     assert await checks.refresh(Client(), b"") == 20
-    assert checks.read_ts == 15
+    assert checks.read_ts == 10
     assert checks.footprint().keys == [b"a", b"b"]
 
 
@@ -79,7 +80,49 @@ async def test_a_refresh_that_fails_changes_nothing():
             raise WriteConflict
 
     checks = CommitChecks()
-    checks.add(Footprint([b"a"], []), read_ts=10)
+    checks.rely_on(Footprint([b"a"], []), read_ts=10)
     with pytest.raises(WriteConflict):
         await checks.refresh(Client(), b"")
     assert checks.read_ts == 10
+
+
+async def test_a_refresh_looks_at_nothing_but_what_ddl_relies_on():
+    """Statements after DDL would fail for rows that only the commit has to look at."""
+
+    class Client:
+        async def refresh(self, *, txn_id, read_ts, footprint):
+            assert (read_ts, footprint.keys) == (10, [b"ddl"])
+            return 20
+
+    checks = CommitChecks()
+    checks.rely_on(Footprint([b"ddl"], []), read_ts=10)
+    checks.add(Footprint([b"unique"], []), read_ts=5)
+    await checks.refresh(Client(), b"")
+    assert checks.read_ts == 5
+    assert sorted(checks.footprint().keys) == [b"ddl", b"unique"]
+
+
+async def test_ddl_that_was_taken_back_relies_on_nothing(client, server):
+    """Whoever tried an index and went back to a savepoint could commit beside no writer."""
+    server.store.put(b"t1", b"1")
+    txn = Transaction(client, txn_id=bytes(16), catalog_version=0, isolation="read committed")
+    txn.begin_statement()
+    txn.savepoints.set("s")
+    view = txn.watched()
+    async for _ in view.scan_blocks(TABLE):
+        pass
+    txn.rely_on(view)
+    txn.savepoints.rollback_to("s")
+    server.store.put(b"t2", b"2")
+    txn.begin_statement()
+    assert await txn.get(b"t2") == b"2"
+    txn.put(b"mine", b"1")
+    await txn.commit()
+    assert "refresh" not in server.store.request_counts
+
+
+async def test_what_the_commit_looks_back_to_is_kept(txn):
+    """After ten minutes of INSERTs a migration could not commit: what it saw would be forgotten."""
+    since = txn.read_ts
+    txn.begin_statement()
+    assert (txn.read_ts, txn.oldest_ts) == (0, since)

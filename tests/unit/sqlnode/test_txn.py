@@ -314,3 +314,19 @@ async def test_parallel_first_reads_share_one_snapshot(server, begin):
     got = await asyncio.gather(txn.get(b"a"), txn.multi_get([b"a"]), rows(txn))
     assert got == [b"1", [b"1"], [(b"a", b"1")]]
     assert server.frames[0] == ["get"]
+
+
+async def test_a_cursors_next_block_does_not_set_the_snapshot_of_a_later_statement(server, begin):
+    """READ COMMITTED would answer a statement from the time of a cursor that is open beside it."""
+    server.store.put(b"a", b"old")
+    txn = begin(isolation="read committed")
+    first_ts = (await rows_at(txn, 0)).read_ts
+    server.store.put(b"a", b"new")
+    txn.begin_statement()
+    assert (await rows_at(txn, first_ts)).rows() == [(b"a", b"old")]
+    assert await txn.get(b"a") == b"new"
+
+
+async def rows_at(txn, read_ts):
+    """Read one block as a scan does that is pinned to `read_ts`."""
+    return await txn.scan_once(ALL, read_ts=read_ts, reverse=False, limit_rows=0, keys_only=False)

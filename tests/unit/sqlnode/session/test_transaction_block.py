@@ -2,6 +2,7 @@
 
 import pytest
 
+from kvapi.errors import SchemaChanged
 from pgwire.errors import InvalidSavepointSpecification
 from sqlnode.catalog.descriptors import SchemaDesc
 from sqlnode.catalog.snapshot import build_catalog
@@ -40,6 +41,9 @@ class RememberingTxn:
         return self.writes
 
     def put(self, key, value):
+        self.writes += 1
+
+    def delete(self, key):
         self.writes += 1
 
     async def commit(self):
@@ -168,3 +172,32 @@ def test_taking_edits_back_leaves_what_others_have_made(block, is_edited):
     assert block.catalog.version == 2
     assert editor.changed() == ({20} if is_edited else set())
     assert block.is_catalog_edited == is_edited
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+async def test_edits_that_cancel_out_concern_only_what_was_there(begun, is_stored):
+    """A table made and dropped in a block would end everybody's blocks."""
+    catalog = build_catalog(1, (MINE,), ()) if is_stored else CATALOG
+    block = TransactionBlock(Parameters({}, {}), lambda *_: begun[0], lambda: catalog)
+    begun.append(RememberingTxn("serializable", read_only=False))
+    begun[0].changed = None
+    block.begin_block(Modes())
+    block.ensure()
+    editor = block.edit_catalog(None)
+    editor.put(LATER if is_stored else MINE)
+    editor.remove(LATER if is_stored else MINE)
+    if is_stored:
+        editor.put(MINE)
+    await block.commit()
+    assert begun[0].changed == ({MINE.id} if is_stored else None)
+
+
+def test_what_is_written_as_it_was_does_not_go_over_a_change(block):
+    """Renaming there and back would take away the column that another had added meanwhile."""
+    block.begin_block(Modes())
+    block.ensure()
+    editor = block.edit_catalog(None)
+    editor.base = editor.catalog = build_catalog(1, (MINE,), ())
+    editor.put(MINE)
+    with pytest.raises(SchemaChanged):
+        editor.rebase(build_catalog(2, (SchemaDesc(MINE.id, "renamed", "owner"),), ()))
