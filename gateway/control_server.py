@@ -102,15 +102,15 @@ class _Peer:
         self._deadline = asyncio.get_running_loop().call_later(_HELLO_S_MAX, self.channel.close)
 
     def _received(self, message: Message, sockets: list[socket.socket]) -> None:
-        is_tap = isinstance(message, SqlHello) and not (self._is_sql or self._is_zygote)
-        for sock in sockets:  # nobody has a reason to send us another
-            (self._on_tap if is_tap else _close)(sock)
+        was_known = self._is_sql
         if self._is_zygote and isinstance(message, FromZygote):
             self._listener.zygote_said(message)
         elif self._is_sql and isinstance(message, FromSql):
             self._listener.sql_said(self._pid, message)
         else:
             self._said_hello(message)
+        for sock in sockets:  # nobody has a reason to send us another than the tap
+            (self._on_tap if self._is_sql and not was_known else _close)(sock)
 
     def _said_hello(self, message: Message) -> None:
         is_first = not (self._is_zygote or self._is_sql)

@@ -5,14 +5,16 @@
 
 import asyncio
 import collections
+import logging
 import socket
 import subprocess
 import sys
 from typing import Final
 
-from gateway.realtime_guard import READY
+from gateway.realtime_guard import NOTICE, READY
 
 _END_S_MAX: Final = 2.0
+_log = logging.getLogger(__name__)
 
 
 class GuardProcess:
@@ -59,6 +61,9 @@ class GuardProcess:
         if word == READY:
             self.is_watching = True
             self._flush()
+        elif word.startswith(NOTICE):
+            reason = word.removeprefix(NOTICE).decode()
+            _log.warning("realtime_not_ended", extra={"reason": reason})
         else:
             self._lose(word.decode() or "the guard has ended")
 

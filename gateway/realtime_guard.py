@@ -13,7 +13,8 @@ Nothing arrives while nobody computes for so long, and nothing is done then. Who
 known from the kernel (SO_PEERCRED). Other signals, which are rare, end real-time too.
 
 **Life.** A child of the gateway, at the other end of FD; it ends with the gateway. The first word
-on FD is ours: real-time or refused.
+on FD is ours: real-time or refused. Later ones are notices, or why we end: a tap that got lost on
+its way would leave a process without a guard, so then nobody is to be real-time.
 """
 
 import contextlib
@@ -27,6 +28,8 @@ from runtime import os_priority
 from runtime.address import peer_credentials
 
 READY: Final = b"ready"
+NOTICE: Final = b"notice: "  # what the gateway should log; we go on
+_LOST: Final = b"a tap was cut off: no file descriptor is left"
 
 
 class Guard:
@@ -35,6 +38,7 @@ class Guard:
     def __init__(self, gateway: socket.socket) -> None:
         self._gateway = gateway
         self._taps: dict[int, socket.socket] = {}
+        self._refused: set[int] = set()  # of those, whose process we could not make normal
         self._epoll = select.epoll()
         self._epoll.register(gateway, select.EPOLLIN)
 
@@ -47,6 +51,7 @@ class Guard:
                     is_needed = self._take()
                 elif events & select.EPOLLHUP:
                     self._epoll.unregister(fd)
+                    self._refused.discard(fd)
                     self._taps.pop(fd).close()
                 else:
                     self._end_realtime(self._taps[fd])
@@ -56,14 +61,25 @@ class Guard:
         for fd in fds:
             self._taps[fd] = socket.socket(fileno=fd)
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
-        return bool(packet)
+        if packet and not fds:
+            self._say(_LOST)
+        return bool(fds)
 
-    @staticmethod
-    def _end_realtime(tap: socket.socket) -> None:
-        pid, _ = peer_credentials(tap)
-        with contextlib.suppress(ProcessLookupError):
+    def _end_realtime(self, tap: socket.socket) -> None:
+        try:
+            pid, _ = peer_credentials(tap)
             if os_priority.is_realtime(pid):
                 os_priority.end_realtime(pid)
+        except ProcessLookupError:
+            return
+        except (OSError, ValueError) as error:  # of one process, and no reason to leave the others
+            if tap.fileno() not in self._refused:
+                self._refused.add(tap.fileno())
+                self._say(NOTICE + str(error).encode())
+
+    def _say(self, word: bytes) -> None:
+        with contextlib.suppress(BlockingIOError, ConnectionError):  # it is busy, or gone
+            self._gateway.send(word, socket.MSG_DONTWAIT)
 
 
 def main(arguments: list[str]) -> int:

@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from gateway.guard_process import GuardProcess
+from gateway.realtime_guard import NOTICE, Guard
 from runtime import os_priority
 from runtime.signal_tap import tapped_signals
 
@@ -83,6 +84,42 @@ async def test_the_end_of_the_guard_is_seen(guard):
     with right:
         guard.watch(left)
         assert right.recv(1) == b"", "nobody watches"
+
+
+@pytest.fixture
+def refusing(monkeypatch):
+    """Return a guard that may not make processes normal, and the gateway's end."""
+
+    def refuse(pid):
+        raise PermissionError(f"not {pid}")
+
+    monkeypatch.setattr(os_priority, "is_realtime", lambda pid: True)
+    monkeypatch.setattr(os_priority, "end_realtime", refuse)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        ours.settimeout(5)
+        yield Guard(theirs), ours
+
+
+def test_a_process_that_is_out_of_reach_does_not_end_the_guard(refusing):
+    """One process would end real-time of all; and said each time, the log would be full of it."""
+    guard, gateway = refusing
+    tap, other_end = socket.socketpair()
+    with tap, other_end:
+        for _ in range(3):
+            guard._end_realtime(tap)
+    assert gateway.recv(99).startswith(NOTICE)
+    gateway.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        gateway.recv(99)
+
+
+def test_a_tap_that_gets_lost_ends_the_guard(refusing):
+    """Its process would be real-time, and nobody there to end that."""
+    guard, gateway = refusing
+    gateway.send(b"tap")  # the kernel cuts descriptors off where there is no room for them
+    guard.run()
+    assert b"cut off" in gateway.recv(99)
 
 
 def test_a_tap_shows_signals_and_keeps_none():
