@@ -19,7 +19,8 @@ batch, and only after the sync. If a write fails for want of room, it fails, and
 queued behind it, because that was checked against what now never happened; only upkeep, which
 depends on no commit and may make room, is tried once more by itself. Where bulk fails so, other
 bulk fails with it, but no ordinary operation, for none depends on it. If one operation is itself at
-fault, it and what follows it *of the same tenant* fail.
+fault, it and what follows it *of the same tenant* fail. What the gate makes of a batch changes none
+of that, not even if it raises.
 
 **Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
 """
@@ -134,6 +135,7 @@ class GroupCommit:
         self._batch: list[Operation] = []
         self._gate = gate
         self._is_refusing = False
+        self._has_miscounted = False
         self.queue_operations_max = queue_operations_max
         self.batch_count = 0
         self.operation_count = 0
@@ -244,8 +246,7 @@ class GroupCommit:
 
     def _finish(self, outcomes: Sequence[Exception | None], used: ThreadUse | None) -> None:
         batch, self._batch = self._batch, []
-        if self._gate is not None:
-            self._gate.ended(batch, used)
+        self._account(lambda gate: gate.ended(batch, used))
         self.batch_count += 1
         self.operation_count += len(batch)
         failed_tenants: set[int] = set()
@@ -303,10 +304,19 @@ class GroupCommit:
         self._fail(failed, error)
 
     def _fail(self, operations: Sequence[Operation], error: KvError) -> None:
-        if self._gate is not None:
-            self._gate.failed(operations)
+        self._account(lambda gate: gate.failed(operations))
         for operation in operations:
             operation.finish(error)
+
+    def _account(self, note: Callable[[Gate], None]) -> None:
+        if self._gate is None:
+            return
+        try:
+            note(self._gate)
+        except Exception as error:
+            if not self._has_miscounted:  # said once: it may be so with every batch
+                self._has_miscounted = True
+                _log.error("write_accounting_failed", exc_info=error)
 
 
 def _is_upkeep(operation: Operation) -> bool:

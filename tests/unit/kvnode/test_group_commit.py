@@ -147,6 +147,39 @@ def test_a_marker_runs_in_its_turn():
     assert seen == ["idle", "after"]
 
 
+def test_an_error_of_the_accounts_keeps_no_answer_back():
+    """What is durable would be told to nobody, and locks be kept for ever."""
+    _, writer, group, durable = make()
+    outcomes = {}
+
+    class Miscounting:
+        def try_bulk(self, again):
+            return True
+
+        def began(self, *, is_bulk):
+            pass
+
+        def ended(self, batch, used):
+            raise ZeroDivisionError("a bug")
+
+        def failed(self, operations):
+            raise ZeroDivisionError("a bug")
+
+        def answered(self):
+            pass
+
+    group._gate = Miscounting()
+    for key in (b"a", b"b"):
+        group.submit(Put(outcomes, key))
+        group.submit(Put(outcomes, key + b"!", fails=True))
+    while writer.jobs:
+        writer.sync()
+    assert outcomes[b"a"] is None
+    assert len(outcomes) == 4
+    assert durable
+    assert group.is_idle
+
+
 def test_nothing_starts_without_work():
     """An idle node would write to its disk."""
     _, writer, group, _ = make()
