@@ -4,7 +4,8 @@
 that what is not on the bill yet: statements that run.
 
 **Invariants.** Each threshold is reported once a month, in rising order, also if one charge passes
-several, or the limit is lowered below what is used already.
+several, or the limit is lowered below what is used already; also if a clock goes back over the end
+of a month and forward again.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,8 @@ class BudgetRecord:
     month: str = ""  # YYYY-MM, UTC
     billed_ru: float = 0.0
     reported: float = 0.0  # the highest threshold reported this month
+    other_month: str = ""  # where the clock was before
+    other_reported: float = 0.0  # of that one
 
     def __post_init__(self) -> None:
         if self.month_ru_max <= 0:
@@ -65,12 +68,22 @@ class MonthlyBudget:
         """Return the record of the month, begun anew if it is another one."""
         month = month_of(unix_s)
         if month != self.record.month:
-            self.record = BudgetRecord(month_ru_max=self.record.month_ru_max, month=month)
-            self._is_read = False
+            self._begin(month)
         if not self._is_read:
             self.record.billed_ru = self._read_bill(month)
             self._is_read = True
         return self.record
+
+    def _begin(self, month: str) -> None:
+        old = self.record
+        self.record = BudgetRecord(
+            month_ru_max=old.month_ru_max,
+            month=month,
+            reported=old.other_reported if month == old.other_month else 0.0,
+            other_month=old.month,
+            other_reported=old.reported,
+        )
+        self._is_read = False
 
 
 def month_of(unix_s: float) -> str:

@@ -13,7 +13,7 @@ class ClientConfig:
     frame_bytes_max: int = 16 << 20  # largest frame accepted; the server's own limit rules sending
     connect_timeout_s: float = 5.0  # one attempt: transport and hello
     connect_wait_s: float = 5.0  # a request without a connection waits so long, then Unavailable
-    throttled_wait_s: float = 30.0  # reads are sent again for so long, then Throttled
+    throttled_wait_s: float = 30.0  # reads and chunks are sent again for so long
     resolve_wait_s: float = 10.0  # a commit of unknown outcome, then CommitAmbiguous
     poll_s_max: float = 0.00008  # for an answer on a Unix socket, before the loop may sleep
     commit_rows_max: int = 2_048  # a commit with more writes stages them first

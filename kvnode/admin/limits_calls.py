@@ -23,7 +23,7 @@ def _changed(old: Limits, request: admin_pb2.SetLimitsRequest) -> Limits:
     """Return what the limits shall be. Raises: LimitsInvalid."""
     rate = _chosen(request, "rate_ru_per_s", old.rate_ru_per_s)
     month = _chosen(request, "month_ru_max", old.month_ru_max)
-    burst = None if old.is_burst_derived else old.burst_ru_max
+    burst = None if _is_derived(old) else old.burst_ru_max
     burst = _chosen(request, "burst_ru_max", burst, none=0.0)
     if rate is None and not request.HasField("burst_ru_max"):
         return Limits(month_ru_max=month)
@@ -33,6 +33,12 @@ def _changed(old: Limits, request: admin_pb2.SetLimitsRequest) -> Limits:
     return Limits(
         rate_ru_per_s=rate, burst_ru_max=burst, is_burst_derived=is_derived, month_ru_max=month
     )
+
+
+def _is_derived(old: Limits) -> bool:
+    if old.is_burst_derived is None and old.rate_ru_per_s is not None:
+        return old.burst_ru_max == _BURST_S * old.rate_ru_per_s  # an old row does not tell
+    return bool(old.is_burst_derived)
 
 
 def describe_limits(core: Core, tenant: Tenant) -> admin_pb2.TenantLimits:

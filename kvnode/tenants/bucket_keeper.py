@@ -87,7 +87,9 @@ class BucketKeeper:
         bill = month.month, month.micro_ru / MICRO
         reached = bucket.billed(client_id, micro_ru / MICRO, bill, self.now())
         if bucket.budget is not None:
-            self._store(tenant, lambda _: None)  # in vain: the bill is read again after a crash
+            # What was told of is not told again after a crash, and what is billed not counted as
+            # unbilled. If it fails, the next change stores it as well.
+            self._store(tenant, lambda _: None)
             self._tell(tenant, bucket, reached)
 
     def _tell(self, tenant: Tenant, bucket: TenantBucket, reached: list[float]) -> None:

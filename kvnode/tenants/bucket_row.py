@@ -27,7 +27,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
     rate_ru_per_s: float | None = None
     burst_ru_max: float | None = None  # saved while unused; only with a rate
-    is_burst_derived: bool = False  # from the rate, and follows it: the operator gave none
+    # From the rate, and follows it: the operator gave none. None: stored before this was known.
+    is_burst_derived: bool | None = None
     month_ru_max: float | None = None
 
     def __post_init__(self) -> None:

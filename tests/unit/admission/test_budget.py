@@ -58,6 +58,7 @@ def test_a_clock_that_was_set_hands_out_no_budget_twice():
     bill = Bill()
     bill.add(600, "2026-02-01T00:00")
     assert bill.add(900, "2026-01-31T23:00") == [0.5, 0.75]
-    assert bill.add(400, "2026-02-01T00:00") == [0.5, 0.75, 1.0]
+    assert bill.add(400, "2026-02-01T00:00") == [0.75, 1.0], "half was told before the jump"
     assert not bill.is_exhausted("2031-01-01T00:00")
     assert bill.is_exhausted("2026-02-02T00:00")
+    assert bill.add(1, "2026-02-02T00:00") == [], "all of it was told"

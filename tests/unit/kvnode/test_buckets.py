@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from admission.token_bucket import TokenRequest
@@ -388,3 +389,15 @@ async def test_a_burst_that_nobody_gave_follows_the_rate(node, tenant_id):
     await set_some(node, tenant_id, rate_ru_per_s=0)
     found = await set_some(node, tenant_id, rate_ru_per_s=50)
     assert found.burst_ru_max == 500, "with the rate its burst was removed"
+
+
+@simulated
+async def test_a_burst_of_an_old_row_is_told_from_the_rate(node, tenant_id):
+    """Tenants that had limits before an upgrade would keep the burst of their first rate."""
+    tenant = node.core.load_tenant(tenant_id)
+    for burst, expected in ((500, 100_000), (400, 400)):
+        stored = json.dumps({"rate_ru_per_s": 50, "burst_ru_max": burst})
+        old = msgspec.json.decode(stored, type=Limits)
+        await node.core.buckets.change_limits(tenant, lambda _, old=old: old)
+        found = await set_some(node, tenant_id, rate_ru_per_s=10_000)
+        assert found.burst_ru_max == expected
