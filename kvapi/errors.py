@@ -105,7 +105,8 @@ class CredentialRefused(KvError):
 class Throttled(KvError):
     """Too much outstanding; `number` is a proposed wait in milliseconds, 0 if there is none.
 
-    With `detail` REPEAT the request was not looked at: the client sends it again after that wait.
+    With `detail` REPEAT nothing has happened, and a transaction that commits keeps what it holds:
+    the client sends the request again after that wait.
     """
 
     REPEAT: ClassVar[str] = "repeat"

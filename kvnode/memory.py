@@ -9,7 +9,7 @@ how many others have some (`admission/shared_bytes.py`).
     requests    2/16              is refused (Throttled)
     lanes       2/16              is read no further
     staging     1.5/16            is asked to send the chunk again, later
-    commits     1.5/16            is refused
+    commits     1.5/16            is asked to send the commit again, later
     locks       6/16              is refused
     recent      1.5/16            is forgotten: validation looks into the store
     answers     1.5/16            waits; a client that leaves too much unread is closed

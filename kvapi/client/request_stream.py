@@ -339,14 +339,20 @@ class RequestStream:
         """End queued requests that rely on locks or staged writes: those went with the stream."""
         queue, self._queue = self._queue, deque()
         for waiting in queue:
-            policy = waiting.operation.on_loss
-            if policy in (OnLoss.RESEND, OnLoss.AMBIGUOUS):  # never sent, so not ambiguous
+            if waiting.future.done():
+                continue
+            if not self.end_unsent(waiting.operation, waiting.future, waiting.request):
                 self._queue.append(waiting)
-            elif not waiting.future.done():
-                lost = waiting.operation._replace(
-                    on_loss=OnLoss.FAIL if policy is OnLoss.RESOLVE else policy
-                )
-                self._end_lost(waiting.future, lost, waiting.request)
+
+    def end_unsent(self, operation: Operation, future: AnyFuture, request: kv_pb2.Request) -> bool:
+        """End a request that no node acted on, if it relies on the stream that broke; tell so."""
+        policy = operation.on_loss
+        if policy in (OnLoss.RESEND, OnLoss.AMBIGUOUS):  # never sent, so not ambiguous
+            return False
+        if policy is OnLoss.RESOLVE:
+            operation = operation._replace(on_loss=OnLoss.FAIL)
+        self._end_lost(future, operation, request)
+        return True
 
     def _end_lost(self, future: AnyFuture, operation: Operation, request: kv_pb2.Request) -> None:
         match operation.on_loss:

@@ -11,9 +11,10 @@ the other half, which is kept for that. Beyond its share it may have as much as 
 
 This is the dynamic threshold of shared-memory switches with a reserve beneath it.
 
-**Invariants.** total ≤ bytes_max for who asks `admits` first. Who has nothing is admitted while
-there is any room. What is kept lasts for newcomers until those before them have gone down to their
-new shares, for they get nothing until then.
+**Invariants.** total ≤ bytes_max for who asks `admits` first, but for one request that found
+nothing here: one that is larger than all there is could never pass otherwise. Who has nothing is
+admitted while there is any room. What is kept lasts for newcomers until those before them have gone
+down to their new shares, for they get nothing until then.
 
 **Concurrency.** Pure. Owner: the event loop.
 
@@ -47,8 +48,9 @@ class SharedBytes:
         """Tell whether a tenant may have so many bytes more."""
         total = self.total + size_bytes
         own = self._of.get(tenant_id, 0)
-        admits = total <= self.bytes_max and (
-            not own or self._is_fair(own + size_bytes, self._active(own))
+        admits = not self.total or (
+            total <= self.bytes_max
+            and (not own or self._is_fair(own + size_bytes, self._active(own)))
         )
         self.is_wanted = self.is_wanted or not admits
         return admits

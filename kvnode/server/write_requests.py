@@ -1,4 +1,8 @@
-"""Refresh, Commit, Rollback, Increment and TxnStatus of one stream."""
+"""Refresh, Commit, Rollback, Increment and TxnStatus of one stream.
+
+**Invariants.** A commit that finds no room is to be sent again: its transaction keeps its locks and
+staged writes until then, or until its rollback. Any other refusal of a commit ends the transaction.
+"""
 
 from __future__ import annotations
 
@@ -157,8 +161,9 @@ class WriteRequests:
             self._check_bytes(tenant.id, written.size_bytes)
             cancel = self._core.commits.cancel
             session.track(request_id, lambda _: cancel(commit), size_bytes=size)
-        except KvError:
-            self._give_up(owner)
+        except KvError as error:
+            if error.detail != Throttled.REPEAT:
+                self._give_up(owner)
             raise
         self._count(tenant.id, written.size_bytes)
         self._committing[request_id] = commit
@@ -170,7 +175,8 @@ class WriteRequests:
             message = "more writes of commits on one stream than [kvnode] commit_bytes_max"
             raise RequestTooLarge(message, number=limit)
         if not self._core.memory.commits.admits(tenant_id, size_bytes):
-            raise Throttled("too many bytes of the tenant's commits wait", number=_WAIT_MS)
+            message = "too many bytes of the tenant's commits wait"
+            raise Throttled(message, number=_WAIT_MS, detail=Throttled.REPEAT)
 
     def _count(self, tenant_id: int, size_bytes: int) -> None:
         self._written_bytes += size_bytes

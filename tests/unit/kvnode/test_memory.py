@@ -116,11 +116,18 @@ async def test_commits_under_way_are_bounded_for_the_node(node, one, two):
     commits = node.core.memory.commits
     commits.bytes_max = 10_000
     commits.add(two.session.tenant.id, 5_000)
-    with pytest.raises(Throttled, match="commits"):
+    await two.request(txn_id=TXN, lock=kv_pb2.Lock(keys=[b"k"]))
+    stage = kv_pb2.Stage(writes=kv_pb2.Writes(put_keys=[b"staged"], put_values=[b"v"]))
+    await two.request(txn_id=TXN, stage=stage)
+    with pytest.raises(Throttled, match="commits") as caught:
         await commit(two, {b"k": b"v" * 1000}, txn_id=TXN)
+    assert caught.value.detail == Throttled.REPEAT, "its client sends it again"
+    assert two.session.holds_rows(TXN), "others would change what it relies on"
     await commit(one, {b"k": b"v" * 1000}, txn_id=TXN)
     commits.add(two.session.tenant.id, -5_000)
     await commit(two, {b"k": b"v" * 1000}, txn_id=TXN)
+    assert await value(two, b"staged") == b"v"
+    assert not two.session.holds_locks(TXN)
     assert not commits.total
 
 

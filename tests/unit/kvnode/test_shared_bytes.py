@@ -31,6 +31,15 @@ def test_whoever_has_nothing_is_admitted_while_there_is_room():
     assert not pool.admits(1, 300)
 
 
+def test_what_is_larger_than_all_there_is_passes_alone():
+    """A small node would ask for a large row again and again, and take it never."""
+    pool = SharedBytes(800)
+    assert pool.admits(1, 900)
+    pool.add(1, 10)
+    assert not pool.admits(1, 900)
+    assert not pool.admits(2, 900)
+
+
 def test_what_is_not_shared_with_anybody_is_used():
     """Fairness would cost a lone tenant beside quiet ones most of the room."""
     pool = SharedBytes(8000)
