@@ -175,9 +175,14 @@ class TokenBucket:
         return known.grant if known is not None and is_known else None
 
     def billed(self, client_id: int, ru: float) -> None:
-        """Take note that what a process used is on the bill now."""
+        """Take note that what a process used is on the bill now.
+
+        The bill may be ahead by what it was granted last; what it used before it asked at all
+        is of no account here.
+        """
         if (client := self.record.clients.get(client_id)) is not None:
-            client.unbilled_ru -= ru
+            ahead_ru = client.grant.at_once_ru + client.grant.trickle_ru
+            client.unbilled_ru = max(client.unbilled_ru - ru, -ahead_ru)
 
     def unbilled_ru(self, *, now_s: float) -> float:
         """Return what was used and is not on the bill yet, by processes that still are there."""

@@ -94,6 +94,7 @@ class Engine:
             meter=self.meter,
             background=self.background_usage,
             reporter=random_bytes(REPORTER_BYTES),
+            token_client_id=lambda: self.throttle.asked_as,
             period_s=usage_period_s,
         )
         self.catalog_use = CatalogUse(

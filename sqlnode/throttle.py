@@ -87,6 +87,7 @@ class Throttle:
         self._meter = meter
         self._ask = ask
         self._client_id = client_id
+        self.asked_as = 0  # the last client's id: whose bill it is
         self._loop = loop
         self._config = config or TokenClientConfig()
         self._client: TokenClient | None = None
@@ -114,6 +115,7 @@ class Throttle:
             self.close()
         elif self._client is None:
             self._client = TokenClient(self._client_id, self._config, now_s=now_s)
+            self.asked_as = self._client_id
             self._client_id += 1  # another bucket later is another client
             self._metered_ru, self._pulled_s = self._meter.ru(), now_s
         else:

@@ -37,6 +37,7 @@ class _Report(NamedTuple):
     used: dict[str, float]
     free_micro_ru: int
     latencies: list[int]
+    token_client_id: int
 
 
 class UsageReporter:
@@ -50,6 +51,7 @@ class UsageReporter:
         meter: RuMeter,
         background: Callable[[], Usage],
         reporter: bytes,
+        token_client_id: Callable[[], int],
         period_s: float = PERIOD_S,
     ) -> None:
         self._report = UsageCalls(kv.stream).report_usage
@@ -57,6 +59,7 @@ class UsageReporter:
         self._meter = meter
         self._background = background
         self._reporter = reporter
+        self._token_client_id = token_client_id
         self._period_s = period_s
         self._sequence = 0
         self._reported = Usage()
@@ -95,6 +98,7 @@ class UsageReporter:
                     used=pending.used,
                     free_micro_ru=pending.free_micro_ru,
                     latencies=pending.latencies,
+                    token_client_id=pending.token_client_id,
                 )
                 self._pending = None
 
@@ -121,7 +125,8 @@ class UsageReporter:
         self._free_micro_ru = free_micro_ru
         self._sequence += 1
         latencies = self._stats.take_latencies()
-        return _Report(self._sequence, statements, used, free_more, latencies)
+        client_id = self._token_client_id()
+        return _Report(self._sequence, statements, used, free_more, latencies, client_id)
 
 
 def _taken(entry: Entry) -> StatementCost:

@@ -36,10 +36,12 @@ class UsageCalls:
         used: Mapping[str, float],
         free_micro_ru: int,
         latencies: Sequence[int] = (),
+        token_client_id: int = 0,
     ) -> asyncio.Future[None]:
         """Report; durable when the future is done. The same sequence again changes nothing.
 
         `latencies`: how long statements took, in the buckets of kvapi/latency.py.
+        `token_client_id`: as whom the process has asked for tokens, if it has.
         """
         future = asyncio.get_running_loop().create_future()
         rows = list(statements)
@@ -47,7 +49,7 @@ class UsageCalls:
         request = self._stream.request(ops.REPORT_USAGE, future, size)
         report = request.report_usage
         report.reporter, report.sequence = reporter, sequence
-        report.free_micro_ru = free_micro_ru
+        report.free_micro_ru, report.token_client_id = free_micro_ru, token_client_id
         for row in rows:
             report.statements.add(
                 query_id=row.query_id,

@@ -340,20 +340,22 @@ class Limits(_message.Message):
     def __init__(self, rate_ru_per_s: _Optional[float] = ..., burst_ru_max: _Optional[float] = ..., month_ru_max: _Optional[float] = ..., is_used_up: _Optional[bool] = ...) -> None: ...
 
 class ReportUsage(_message.Message):
-    __slots__ = ("reporter", "sequence", "statements", "used", "free_micro_ru", "latency_counts")
+    __slots__ = ("reporter", "sequence", "statements", "used", "free_micro_ru", "latency_counts", "token_client_id")
     REPORTER_FIELD_NUMBER: _ClassVar[int]
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     STATEMENTS_FIELD_NUMBER: _ClassVar[int]
     USED_FIELD_NUMBER: _ClassVar[int]
     FREE_MICRO_RU_FIELD_NUMBER: _ClassVar[int]
     LATENCY_COUNTS_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     reporter: bytes
     sequence: int
     statements: _containers.RepeatedCompositeFieldContainer[StatementUsage]
     used: Used
     free_micro_ru: int
     latency_counts: _containers.RepeatedScalarFieldContainer[int]
-    def __init__(self, reporter: _Optional[bytes] = ..., sequence: _Optional[int] = ..., statements: _Optional[_Iterable[_Union[StatementUsage, _Mapping]]] = ..., used: _Optional[_Union[Used, _Mapping]] = ..., free_micro_ru: _Optional[int] = ..., latency_counts: _Optional[_Iterable[int]] = ...) -> None: ...
+    token_client_id: int
+    def __init__(self, reporter: _Optional[bytes] = ..., sequence: _Optional[int] = ..., statements: _Optional[_Iterable[_Union[StatementUsage, _Mapping]]] = ..., used: _Optional[_Union[Used, _Mapping]] = ..., free_micro_ru: _Optional[int] = ..., latency_counts: _Optional[_Iterable[int]] = ..., token_client_id: _Optional[int] = ...) -> None: ...
 
 class StatementUsage(_message.Message):
     __slots__ = ("query_id", "text", "calls", "row_count", "exec_us", "micro_ru")

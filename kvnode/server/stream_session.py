@@ -94,8 +94,8 @@ class StreamSession:
         self._handlers = self._reads.handlers() | self._writes.handlers()
         self._handlers |= self.protects.handlers() | RangeRequests(self).handlers()
         self._handlers["catalog_use"] = CatalogRequests(self).use
-        self._handlers["tokens"] = (tokens := TokenRequests(self)).ask
-        self._handlers["report_usage"] = UsageRequests(self, tokens).report
+        self._handlers["tokens"] = TokenRequests(self).ask
+        self._handlers["report_usage"] = UsageRequests(self).report
         self._handlers["cancel"] = self._cancel
         core.warm_stream_count += 1
         if core.warm_stream_count > core.config.warm_streams_max:

@@ -31,7 +31,6 @@ class TokenRequests:
 
     def __init__(self, session: StreamSession) -> None:
         self._session = session
-        self.client_id = 0  # of the process, once it has asked
 
     def ask(self, request: kv_pb2.Request) -> None:
         """Grant, and answer when that is durable. Raises: BadRequest, Throttled."""
@@ -40,7 +39,6 @@ class TokenRequests:
         if session.tenant.bucket is None:
             session.respond(request_id).tokens.sequence = asked.sequence
             return
-        self.client_id = asked.client_id
         session.track(request_id, lambda _: None)
         session.core.buckets.ask(
             session.tenant, asked, lambda grant, error: self._answer(request_id, grant, error)

@@ -21,7 +21,6 @@ from kvnode.txn.operations import SystemOperation
 
 if TYPE_CHECKING:
     from kvnode.server.stream_session import StreamSession
-    from kvnode.server.token_requests import TokenRequests
 
 STATEMENTS_PER_REPORT_MAX: Final = 200  # one quantum of the writer
 TEXT_CHARS_MAX: Final = 4_096
@@ -33,9 +32,8 @@ _SEQUENCE_MAX: Final = (1 << 63) - 1
 class UsageRequests:
     """Answers `ReportUsage`. A stream has one report on its way at a time."""
 
-    def __init__(self, session: StreamSession, tokens: TokenRequests) -> None:
+    def __init__(self, session: StreamSession) -> None:
         self._session = session
-        self._tokens = tokens
         self._is_writing = False
 
     def report(self, request: kv_pb2.Request) -> None:
@@ -50,6 +48,7 @@ class UsageRequests:
         session.track(request_id, lambda _: None)  # a report cannot be taken back
         self._is_writing = True
 
+        client_id = request.report_usage.token_client_id  # on any stream, be it new
         months: list[MonthUsage | None] = []
 
         def work(txn: WriteTxn) -> None:
@@ -57,7 +56,7 @@ class UsageRequests:
 
         def finish(error: KvError | None) -> None:
             if error is None and (month := months[-1]) is not None:
-                core.buckets.billed(tenant, self._tokens.client_id, micro_ru, month)
+                core.buckets.billed(tenant, client_id, micro_ru, month)
             self._written(request_id, error)
 
         core.scheduler.loads.reported(

@@ -286,9 +286,11 @@ def test_a_raised_budget_tells_again_and_a_lowered_one_at_once():
     assert used(bucket, 4, 0) == [1.0]
 
 
-def bill(stream, sequence, ru):
+def bill(stream, sequence, ru, *, client_id=7):
     statement = kv_pb2.StatementUsage(query_id=5, text="q", calls=1, micro_ru=round(ru * 1e6))
-    message = kv_pb2.ReportUsage(reporter=b"8 bytes!", sequence=sequence, statements=[statement])
+    message = kv_pb2.ReportUsage(
+        reporter=b"8 bytes!", sequence=sequence, statements=[statement], token_client_id=client_id
+    )
     return stream.request(report_usage=message)
 
 
@@ -323,7 +325,7 @@ async def test_what_is_not_billed_yet_counts_until_it_is(node, tenant_id):
     await set_some(node, tenant_id, month_ru_max=1000)
     stream = node.stream(tenant_id)
     await ask(stream, 1, consumed_ru=400)
-    await ask(stream, 2, consumed_ru=300)
+    await ask(stream, 2, consumed_ru=300, wanted_ru=20)
     assert month_used(node, tenant_id) == 700
     await bill(stream, 1, 650)
     assert month_used(node, tenant_id) == 700
@@ -339,6 +341,29 @@ async def test_what_is_not_billed_yet_counts_until_it_is(node, tenant_id):
     assert month_used(node, tenant_id) == 1010
     await asyncio.sleep(120)
     assert month_used(node, tenant_id) == 710, "the process died, and nobody is billed for it"
+
+
+@simulated
+async def test_a_bill_on_a_new_stream_is_whose_tokens_were_used(node, tenant_id):
+    """With each reconnect more would count twice, until the budget refuses what is left of it."""
+    await set_some(node, tenant_id, month_ru_max=1000)
+    for sequence in (1, 2):
+        await ask(node.stream(tenant_id), sequence, consumed_ru=100)
+        node.crash()
+        await asyncio.sleep(0)
+        await bill(node.stream(tenant_id), sequence, 100)  # before it asks here
+        assert month_used(node, tenant_id) == 100 * sequence
+
+
+@simulated
+async def test_what_was_used_before_the_limit_makes_nothing_free(node, tenant_id):
+    """A process that reports it afterwards could use as much without being seen."""
+    await set_some(node, tenant_id, month_ru_max=1000)
+    stream = node.stream(tenant_id)
+    await ask(stream, 1)
+    await bill(stream, 1, 500)
+    await ask(stream, 2, consumed_ru=100)
+    assert month_used(node, tenant_id) == 600
 
 
 class SteppedClock:
