@@ -36,14 +36,17 @@ class CommitChecks:
         return min(filter(None, (self._reads_ts, self._relied_ts)), default=0)
 
     def add(self, footprint: Footprint, *, read_ts: int) -> None:
-        """Require that nothing in `footprint` changes from `read_ts` to the commit."""
-        if footprint.keys or footprint.spans:
+        """Require that nothing in `footprint` changes from `read_ts` to the commit.
+
+        0: none of it is from the store, but from what this transaction writes.
+        """
+        if read_ts and (footprint.keys or footprint.spans):
             _extend(self._reads, (footprint,))
             self._reads_ts = min(self._reads_ts or read_ts, read_ts)
 
     def rely_on(self, footprint: Footprint, *, read_ts: int) -> None:
         """As `add`, for DDL: `refresh` looks at it, `undo_to` takes it back."""
-        if footprint.keys or footprint.spans:
+        if read_ts and (footprint.keys or footprint.spans):
             self.relied += (footprint,)
             self._relied_ts = min(self._relied_ts or read_ts, read_ts)
 

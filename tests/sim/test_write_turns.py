@@ -17,6 +17,7 @@ SYNC_S = SlowWriter.sync_s
 FULL_S = SYNC_S + NodeConfig().commit_latency_max_s  # what bytes may add, on average
 LARGE = 512 << 10
 DEPTH = 64
+_MEMORY = 8 << 30  # all of a flood fits: what is looked at is the disk
 
 
 def put(size):
@@ -28,7 +29,9 @@ class Field:
 
     def __init__(self, loop, **config):
         self.loop = loop
-        self.node = SimNode(loop, 0, NodeConfig(**config), core_type=SlowCore)
+        self.node = SimNode(
+            loop, 0, NodeConfig(memory_bytes_max=_MEMORY, **config), core_type=SlowCore
+        )
         self.rng = random.Random(4)
         self.is_over = False
         self.waits = {"quiet": [], "read": []}

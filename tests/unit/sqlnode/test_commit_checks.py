@@ -126,3 +126,13 @@ async def test_what_the_commit_looks_back_to_is_kept(txn):
     since = txn.read_ts
     txn.begin_statement()
     assert (txn.read_ts, txn.oldest_ts) == (0, since)
+
+
+def test_what_was_read_at_no_time_is_not_checked():
+    """Keys that only this transaction has written would be validated from 0: a bad request."""
+    checks = CommitChecks()
+    checks.add(Footprint([b"own"], []), read_ts=0)
+    checks.rely_on(Footprint([b"own"], []), read_ts=0)
+    assert checks.read_ts == 0
+    assert not checks.footprint().keys
+    assert checks.relied == ()
