@@ -141,10 +141,9 @@ def _measure(
     settle(system)
     words = [word for url in quiet_urls for word in ("--url", url)]
     rate = str(RATE_PER_S / len(quiet_urls))
-    tenants = len(quiet_urls) + max(len(neighbour.urls) for neighbour in neighbours)
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(running("quiet", *words, "--rate", rate))
-        watch = stack.enter_context(watching(system, quiet_urls, tenants=tenants))
+        watch = stack.enter_context(watching(system, quiet_urls))
         time.sleep(_WARM_S)
         before = watch.measure(plan.alone_s)
         for neighbour in neighbours:

@@ -95,10 +95,7 @@ class Insula:
     def node_bytes(self) -> int:
         return private_bytes(self._node_pid)
 
-    def node_span(
-        self, before: Stalls, after: Stalls, *, peak_bytes: int, tenants: int
-    ) -> NodeSpan:
-        del tenants  # however many: the bound is configured
+    def node_span(self, before: Stalls, after: Stalls, *, peak_bytes: int) -> NodeSpan:
         bound = self.metric("insula_kvnode_memory_bytes_max")
         assert bound is not None, "the node tells its bound"
         return node_span(before, after, peak_bytes=peak_bytes, bound_bytes=int(bound))
@@ -128,9 +125,7 @@ class Databases:
     def node_bytes(self) -> int:
         raise AssertionError("PostgreSQL has no KV node")
 
-    def node_span(
-        self, before: Stalls, after: Stalls, *, peak_bytes: int, tenants: int
-    ) -> NodeSpan:
+    def node_span(self, before: Stalls, after: Stalls, *, peak_bytes: int) -> NodeSpan:
         raise AssertionError("PostgreSQL has no KV node")
 
     def metric(self, name: str) -> float | None:

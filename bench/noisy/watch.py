@@ -35,9 +35,7 @@ class Watched(Protocol):
     def node_bytes(self) -> int:
         """Return the memory that the KV node has to itself."""
 
-    def node_span(
-        self, before: Stalls, after: Stalls, *, peak_bytes: int, tenants: int
-    ) -> NodeSpan:
+    def node_span(self, before: Stalls, after: Stalls, *, peak_bytes: int) -> NodeSpan:
         """Return what lies between."""
 
 
@@ -53,12 +51,9 @@ class Look:
 class Watch:
     """Looks at a system and its quiet tenants."""
 
-    def __init__(
-        self, system: Watched, connections: Sequence["psycopg.Connection[Any]"], *, tenants: int
-    ) -> None:
+    def __init__(self, system: Watched, connections: Sequence["psycopg.Connection[Any]"]) -> None:
         self._system = system
         self._connections = connections
-        self._tenants = tenants
 
     def measure(self, seconds: float) -> Look:
         """Look for so long."""
@@ -73,9 +68,7 @@ class Watch:
         after, stalls = self._counts(), self._system.stalls()
         node = None
         if stalls is not None and stalls_before is not None:
-            node = self._system.node_span(
-                stalls_before, stalls, peak_bytes=peak_bytes, tenants=self._tenants
-            )
+            node = self._system.node_span(stalls_before, stalls, peak_bytes=peak_bytes)
         server = {kind: counts - before[kind] for kind, counts in after.items()}
         return Look(span=span, server=server, node=node)
 
@@ -91,7 +84,7 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watching(system: Watched, quiet_urls: Sequence[str], *, tenants: int) -> Iterator[Watch]:
+def watching(system: Watched, quiet_urls: Sequence[str]) -> Iterator[Watch]:
     """Open connections to the quiet tenants for the block."""
     with contextlib.ExitStack() as stack:
         connections = []
@@ -99,4 +92,4 @@ def watching(system: Watched, quiet_urls: Sequence[str], *, tenants: int) -> Ite
             connection = psycopg.connect(url, autocommit=True)
             stack.callback(connection.close)
             connections.append(connection)
-        yield Watch(system, connections, tenants=tenants)
+        yield Watch(system, connections)
