@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.restart_policy import RestartPolicy, RestartState
 from runtime.os_process import die_with_parent
+from runtime.restart_policy import RestartPolicy, RestartState
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,6 @@ import msgspec
 from cli.child_process import Child, ChildSpec
 from cli.cpu_groups import cpu_groups
 from cli.errors import CommandFailed
-from cli.restart_policy import RestartPolicy
 from cli.stack_config import SupervisorConfig
 from runtime.address import bound_address, listen_tcp, listen_unix, parse_host_port
 from runtime.atomic_file import write_json_atomically
@@ -40,6 +39,7 @@ from runtime.clock import SystemClock
 from runtime.config_error import ConfigError
 from runtime.lifecycle import LIFELINE_ENV
 from runtime.os_process import allow_open_files, become_subreaper
+from runtime.restart_policy import RestartPolicy
 from runtime.run_dir import make_run_dir, remove_run_dir
 from runtime.service_notify import notify_service_manager
 

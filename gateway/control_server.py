@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -18,11 +17,6 @@ from runtime.control_wire import FromSql, FromZygote, Message, SqlHello, ZygoteH
 
 _HELLO_S_MAX: Final = 10.0
 _log = logging.getLogger(__name__)
-OnTap = Callable[[socket.socket], None]  # takes over a SQL process's signal tap
-
-
-def _close(sock: socket.socket) -> None:
-    sock.close()
 
 
 class ControlListener(Protocol):
@@ -41,17 +35,34 @@ class ControlListener(Protocol):
     def sql_closed(self, pid: int, channel: ControlChannel) -> None: ...
 
 
+class Watcher(Protocol):
+    """Who keeps the signal taps of SQL processes: the hold on the guard of real-time."""
+
+    def watch(self, pid: int, tap: socket.socket) -> None:
+        """Watch a process; takes over its tap."""
+        ...
+
+    def forget(self, pid: int, tap: socket.socket | None) -> None:
+        """See a process's connection end, with the tap that came on it."""
+        ...
+
+
 class ControlServer:
     """Accept control connections on a Unix socket of type SOCK_SEQPACKET."""
 
     def __init__(
-        self, path: Path, listener: ControlListener, *, secret: bytes, on_tap: OnTap | None = None
+        self,
+        path: Path,
+        listener: ControlListener,
+        *,
+        secret: bytes,
+        watcher: Watcher | None = None,
     ) -> None:
         path.unlink(missing_ok=True)
         self._socket = listen_unix(str(path), kind=socket.SOCK_SEQPACKET)
         self._listener = listener
         self._secret = secret
-        self._on_tap = on_tap or _close
+        self._watcher = watcher
         self._loop = asyncio.get_running_loop()
         self._peers: set[_Peer] = set()
         self._loop.add_reader(self._socket.fileno(), self._accept)
@@ -75,7 +86,7 @@ class ControlServer:
             _log.warning("control_peer_refused", extra={"peer_pid": pid, "uid": uid})
             sock.close()
             return
-        peer = _Peer(sock, pid, self._listener, self._secret, self._on_tap)
+        peer = _Peer(sock, pid, self._listener, self._secret, self._watcher)
         self._peers.add(peer)
         peer.on_end = lambda: self._peers.discard(peer)
 
@@ -89,10 +100,11 @@ class _Peer:
         pid: int,
         listener: ControlListener,
         secret: bytes,
-        on_tap: OnTap,
+        watcher: Watcher | None,
     ) -> None:
         self._pid = pid
-        self._on_tap = on_tap
+        self._watcher = watcher
+        self._tap: socket.socket | None = None
         self._listener = listener
         self._secret = secret
         self._is_zygote = False
@@ -110,7 +122,11 @@ class _Peer:
         else:
             self._said_hello(message)
         for sock in sockets:  # nobody has a reason to send us another than the tap
-            (self._on_tap if self._is_sql and not was_known else _close)(sock)
+            if self._watcher is not None and self._is_sql and not was_known and self._tap is None:
+                self._tap = sock
+                self._watcher.watch(self._pid, sock)
+            else:
+                sock.close()
 
     def _said_hello(self, message: Message) -> None:
         is_first = not (self._is_zygote or self._is_sql)
@@ -137,6 +153,8 @@ class _Peer:
     def _closed(self) -> None:
         self._deadline.cancel()
         self.on_end()
+        if self._watcher is not None:  # also of one whose tap, with its hello, never got here
+            self._watcher.forget(self._pid, self._tap)
         if self._is_zygote:
             self._listener.zygote_closed(self.channel)
         elif self._is_sql:

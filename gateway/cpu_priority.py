@@ -8,6 +8,7 @@ A process of a tenant that uses next to nothing is real-time, so that it runs as
 against a nice value alone the kernel lets it wait for a tick, which is milliseconds. What it starts
 is not; and one that computes for longer at once loses it before the next look here: it gives it up
 by itself (`sqlnode.main`), or within a long call into C the guard ends it (`realtime_guard`).
+Who is not under the guard's watch is never real-time.
 
 Raising a priority again takes CAP_SYS_NICE or a limit (`LimitNICE=` of systemd, `ulimit -e`).
 Without it nice values stay as they are, for a process could never come back, and only SCHED_BATCH
@@ -125,21 +126,22 @@ class CpuPriority:
 
     def _keep_prompt(self, processes: Sequence[AssignedProcess], guard: GuardProcess) -> None:
         try:
-            if guard.ended_for is not None:
-                self._give_up_realtime(processes, guard.ended_for)
-            elif guard.is_watching:
-                self._hurried = {process.pid for process in processes if self._hurry(process)}
+            self._hurried = {
+                process.pid
+                for process in processes
+                if self._hurry(process, is_watched=guard.watches(process.pid))
+            }
         except PermissionError as error:
             self._give_up_realtime(processes, str(error))
         self._metrics.realtime.set(len(self._hurried))
-        self._metrics.realtime_allowed.set(self._guard is not None)
+        self._metrics.realtime_allowed.set(self._guard is not None and guard.is_at_work)
 
-    def _hurry(self, process: AssignedProcess) -> bool:
+    def _hurry(self, process: AssignedProcess, *, is_watched: bool) -> bool:
         """Keep a process real-time, or not; tell which. Raises: PermissionError.
 
         One that has lost it since the last look computed at a stretch, and may still do so.
         """
-        is_prompt = self._shares.is_prompt(process.tenant_id)
+        is_prompt = is_watched and self._shares.is_prompt(process.tenant_id)
         try:
             is_realtime = os_priority.is_realtime(process.pid)
             if is_prompt and not is_realtime:

@@ -31,7 +31,7 @@ from gateway.pool_manager import PoolManager, control_path
 from runtime import os_priority
 from runtime.address import bound_address, open_listener
 from runtime.cgroup import TenantGroups
-from runtime.clock import SystemClock
+from runtime.clock import Clock, SystemClock
 from runtime.config import load_config
 from runtime.lifecycle import stop_event
 from runtime.logging import configure_logging
@@ -92,11 +92,10 @@ async def _serving(
     )
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(logins.close)
-        guard = _start_guard(stack, config)
+        guard = _start_guard(stack, config, clock)
         groups = None if options.cpu_groups is None else TenantGroups(options.cpu_groups)
         priority = CpuPriority(clock, metrics, groups, guard)
-        on_tap = None if guard is None else guard.watch
-        control = ControlServer(control_path(options.run_dir), pool, secret=secret, on_tap=on_tap)
+        control = ControlServer(control_path(options.run_dir), pool, secret=secret, watcher=guard)
         stack.callback(control.close)
         pg, pg_unix, http = (
             stack.enter_context(open_listener(text))
@@ -134,14 +133,16 @@ async def _keep(
         await priority.run(pool.assigned, logins.weights)
 
 
-def _start_guard(stack: contextlib.AsyncExitStack, config: Config) -> GuardProcess | None:
+def _start_guard(
+    stack: contextlib.AsyncExitStack, config: Config, clock: Clock
+) -> GuardProcess | None:
     if config.gateway.cpu_priority != REALTIME:
         return None
     refusal = os_priority.realtime_refusal(os_priority.REALTIME_GUARD)
     if refusal is not None:
         _log.warning("realtime_off", extra={"reason": refusal})
         return None
-    guard = GuardProcess()
+    guard = GuardProcess(clock)
     stack.callback(guard.close)
     return guard
 

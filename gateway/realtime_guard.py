@@ -12,9 +12,9 @@ us its signal tap (`runtime/signal_tap.py`), and we come before all real-time:
 Nothing arrives while nobody computes for so long, and nothing is done then. Who made the tap is
 known from the kernel (SO_PEERCRED). Other signals, which are rare, end real-time too.
 
-**Life.** A child of the gateway, at the other end of FD; it ends with the gateway. The first word
-on FD is ours: real-time or refused. Later ones are notices, or why we end: a tap that got lost on
-its way would leave a process without a guard, so then nobody is to be real-time.
+**Life.** A child of the gateway, at the other end of FD; it ends with the gateway, and then makes
+normal whom it watched. The first word on FD is ours: real-time or refused. Then each tap is
+answered: watched, or lost on its way for want of descriptors. In between there are notices.
 """
 
 import contextlib
@@ -29,7 +29,8 @@ from runtime.address import peer_credentials
 
 READY: Final = b"ready"
 NOTICE: Final = b"notice: "  # what the gateway should log; we go on
-_LOST: Final = b"a tap was cut off: no file descriptor is left"
+WATCHED: Final = b"watched"  # the tap that was sent last
+LOST: Final = b"lost"  # it was cut off: no file descriptor is left
 
 
 class Guard:
@@ -37,33 +38,51 @@ class Guard:
 
     def __init__(self, gateway: socket.socket) -> None:
         self._gateway = gateway
-        self._taps: dict[int, socket.socket] = {}
+        self._taps: dict[int, socket.socket] = {}  # by descriptor
+        self._fds: dict[int, int] = {}  # by pid: one each
         self._refused: set[int] = set()  # of those, whose process we could not make normal
         self._epoll = select.epoll()
         self._epoll.register(gateway, select.EPOLLIN)
 
     def run(self) -> None:
         """Serve until the gateway is gone."""
+        try:
+            while self._serve():
+                pass
+        finally:  # nobody watches them from now on
+            for tap in self._taps.values():
+                self._end_realtime(tap)
+
+    def _serve(self) -> bool:
         is_needed = True
-        while is_needed:
-            for fd, events in self._epoll.poll():
-                if fd == self._gateway.fileno():
-                    is_needed = self._take()
-                elif events & select.EPOLLHUP:
-                    self._epoll.unregister(fd)
-                    self._refused.discard(fd)
-                    self._taps.pop(fd).close()
-                else:
-                    self._end_realtime(self._taps[fd])
+        for fd, events in self._epoll.poll():
+            if fd == self._gateway.fileno():
+                is_needed = self._take()
+            elif (tap := self._taps.get(fd)) is None:
+                pass  # it has just been replaced
+            elif events & select.EPOLLHUP:
+                self._drop(peer_credentials(tap)[0])
+            else:
+                self._end_realtime(tap)
+        return is_needed
 
     def _take(self) -> bool:
+        """Take a tap under watch, and answer; return whether the gateway is still there."""
         packet, fds, _, _ = socket.recv_fds(self._gateway, 64, 1)
         for fd in fds:
-            self._taps[fd] = socket.socket(fileno=fd)
+            tap = self._taps[fd] = socket.socket(fileno=fd)
+            pid, _ = peer_credentials(tap)
+            self._drop(pid)  # it has connected anew
+            self._fds[pid] = fd
             self._epoll.register(fd, select.EPOLLIN | select.EPOLLET)
-        if packet and not fds:
-            self._say(_LOST)
-        return bool(fds)
+        # Without an answer the gateway would wait for ever; so we end if it cannot be told.
+        return bool(packet) and self._say(WATCHED if fds else LOST)
+
+    def _drop(self, pid: int) -> None:
+        if (fd := self._fds.pop(pid, None)) is not None:
+            self._epoll.unregister(fd)
+            self._refused.discard(fd)
+            self._taps.pop(fd).close()
 
     def _end_realtime(self, tap: socket.socket) -> None:
         try:
@@ -77,9 +96,12 @@ class Guard:
                 self._refused.add(tap.fileno())
                 self._say(NOTICE + str(error).encode())
 
-    def _say(self, word: bytes) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionError):  # it is busy, or gone
+    def _say(self, word: bytes) -> bool:
+        try:
             self._gateway.send(word, socket.MSG_DONTWAIT)
+        except (BlockingIOError, ConnectionError):  # it is busy, or gone
+            return False
+        return True
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,8 @@
 """SQL processes of a tenant that uses much CPU stand back for those of others."""
 
 import os
+import signal
+import subprocess
 import threading
 
 import pytest
@@ -91,3 +93,37 @@ def test_a_prompt_process_that_is_stuck_in_c_is_prompt_no_more(stack):
             assert work.is_alive()
             work.join(60)
         assert min(used_s) < 0.06, used_s
+
+
+@pytest.mark.skipif(not may_run_realtime(REALTIME_GUARD), reason="nobody may be real-time")
+def test_real_time_comes_back_after_the_guard_was_killed(stack):
+    """Quiet tenants would wait behind wild ones until somebody starts the gateway again."""
+    stack.expect_log("realtime_off")
+    stack.create_tenant("still")
+
+    def guards():
+        children = subprocess.run(
+            ["ps", "-o", "pid=,args=", "--ppid", str(stack.pid("gateway"))],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+        lines = children.stdout.splitlines()
+        return [int(line.split()[0]) for line in lines if "realtime_guard" in line]
+
+    with stack.connect("still") as still:
+        (pid,) = stack.sql_pids("still")
+        still.execute("select 1")
+        wait_until(lambda: is_realtime(pid), 30, "it is prompt")
+        (former,) = guards()
+        os.kill(former, signal.SIGKILL)
+        wait_until(lambda: not is_realtime(pid), 30, "nobody watches it")
+        wait_until(lambda: is_realtime(pid), 30, "another guard does")
+        assert guards() not in ([former], [])
+        work = threading.Thread(target=still.execute, args=(IN_C,))
+        work.start()
+        wait_until(lambda: not is_realtime(pid), 30, "the new guard ends it")
+        assert work.is_alive()
+        work.join(60)
+        assert "insula_pool_realtime_allowed 1.0" in stack.http("/metrics")[1]

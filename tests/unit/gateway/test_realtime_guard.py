@@ -1,6 +1,8 @@
 """gateway.realtime_guard as a process, runtime.signal_tap, and a SQL process that is stuck in C."""
 
 import asyncio
+import logging
+import os
 import select
 import signal
 import socket
@@ -11,8 +13,9 @@ import pytest
 import uvloop
 
 from gateway.guard_process import GuardProcess
-from gateway.realtime_guard import NOTICE, Guard
+from gateway.realtime_guard import LOST, NOTICE, WATCHED, Guard
 from runtime import os_priority
+from runtime.clock import SystemClock
 from runtime.signal_tap import tapped_signals
 
 may_be_realtime = pytest.mark.skipif(
@@ -35,8 +38,21 @@ asyncio.run(work())
 """
 
 
-def start_stuck(fd):
-    return subprocess.Popen([sys.executable, "-c", STUCK, str(fd)], pass_fds=(fd,))
+@pytest.fixture
+def stuck():
+    """Start a process, normal so far, that computes in C once told to; return it and its tap."""
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-c", STUCK, str(theirs.fileno())]
+    with ours, theirs, subprocess.Popen(command, pass_fds=(theirs.fileno(),)) as process:
+        ours.settimeout(10)
+        _, (fd,), _, _ = socket.recv_fds(ours, 9, 1)
+        process.compute = lambda: ours.send(b"compute")
+        yield process, socket.socket(fileno=fd)
+        process.kill()
+
+
+def set_realtime(pid):
+    os_priority.set_realtime(pid, os_priority.REALTIME_SQL, inherit=False)
 
 
 async def until(condition):
@@ -48,42 +64,99 @@ async def until(condition):
 @pytest.fixture
 async def guard():
     """Return a guard at work."""
-    guard = GuardProcess()
-    await until(lambda: guard.is_watching)
+    guard = GuardProcess(SystemClock())
+    await until(lambda: guard.is_at_work)
     yield guard
     guard.close()
 
 
 @may_be_realtime
-async def test_a_long_call_into_c_ends_real_time(guard):
+async def test_a_long_call_into_c_ends_real_time(guard, stuck):
     """As many of those as there are CPUs would stop all tenants, and the gateway, for a second."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs, start_stuck(theirs.fileno()) as stuck:
-        _, (fd,), _, _ = socket.recv_fds(ours, 9, 1)
-        guard.watch(socket.socket(fileno=fd))
-        os_priority.set_realtime(stuck.pid, os_priority.REALTIME_SQL, inherit=False)
-        ours.send(b"compute")
-        try:
-            await until(lambda: not os_priority.is_realtime(stuck.pid))
-            for _ in range(2):  # it is found again, though the call has not ended
-                os_priority.set_realtime(stuck.pid, os_priority.REALTIME_SQL, inherit=False)
-                began_s = os_priority.cpu_s(stuck.pid)
-                await until(lambda: not os_priority.is_realtime(stuck.pid))
-                assert os_priority.cpu_s(stuck.pid) - began_s < 0.2
-        finally:
-            stuck.kill()
+    process, tap = stuck
+    guard.watch(process.pid, tap)
+    await until(lambda: guard.watches(process.pid))
+    set_realtime(process.pid)
+    process.compute()
+    await until(lambda: not os_priority.is_realtime(process.pid))
+    for _ in range(2):  # it is found again, though the call has not ended
+        set_realtime(process.pid)
+        began_s = os_priority.cpu_s(process.pid)
+        await until(lambda: not os_priority.is_realtime(process.pid))
+        assert os_priority.cpu_s(process.pid) - began_s < 0.2
 
 
 @may_be_realtime
-async def test_the_end_of_the_guard_is_seen(guard):
-    """Real-time would go on without it."""
-    guard._process.kill()
-    await until(lambda: guard.ended_for)
-    assert not guard.is_watching
-    left, right = socket.socketpair()
-    with right:
-        guard.watch(left)
-        assert right.recv(1) == b"", "nobody watches"
+async def test_another_guard_watches_when_one_was_killed(guard, stuck, caplog):
+    """Quiet tenants would wait for the kernel's tick until the gateway is started again."""
+    process, tap = stuck
+    guard.watch(process.pid, tap)
+    await until(lambda: guard.watches(process.pid))
+    set_realtime(process.pid)
+    former_pid = guard.pid
+    os.kill(former_pid, signal.SIGKILL)
+    await until(lambda: not guard.watches(process.pid))
+    assert not os_priority.is_realtime(process.pid), "nobody would end it"
+    await until(lambda: guard.watches(process.pid))
+    assert guard.pid != former_pid
+    set_realtime(process.pid)
+    process.compute()
+    await until(lambda: not os_priority.is_realtime(process.pid))
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "realtime_off"
+    ]
+
+
+@may_be_realtime
+async def test_the_guard_ends_real_time_with_the_gateway(guard, stuck):
+    """Whom a new gateway cannot take in, for want of descriptors, would stay so, unwatched."""
+    process, tap = stuck
+    guard.watch(process.pid, tap)
+    await until(lambda: guard.watches(process.pid))
+    set_realtime(process.pid)
+    guard.close()
+    assert not os_priority.is_realtime(process.pid)
+
+
+@may_be_realtime
+async def test_a_process_whose_connection_ends_is_normal(guard, stuck):
+    """It is no longer looked at; but one that has connected anew still is."""
+    process, tap = stuck
+    newer = tap.dup()
+    guard.watch(process.pid, tap)
+    guard.watch(process.pid, newer)
+    await until(lambda: guard.watches(process.pid))
+    set_realtime(process.pid)
+    guard.forget(process.pid, tap)
+    assert os_priority.is_realtime(process.pid)
+    assert guard.watches(process.pid)
+    guard.forget(process.pid, newer)
+    assert not os_priority.is_realtime(process.pid)
+    assert not guard.watches(process.pid)
+
+
+@may_be_realtime
+async def test_a_process_whose_tap_never_came_is_normal(guard, stuck):
+    """A former gateway left it real-time, and its hello was cut off for want of descriptors."""
+    process, tap = stuck
+    tap.close()
+    set_realtime(process.pid)
+    guard.forget(process.pid, None)
+    assert not os_priority.is_realtime(process.pid)
+
+
+@may_be_realtime
+async def test_a_tap_of_another_process_is_not_taken(guard, stuck):
+    """A SQL process could make others normal, and the guard itself: what is no Unix socket is 0."""
+    process, tap = stuck
+    guard.watch(process.pid + 1, tap)
+    guard.watch(process.pid, socket.socket())
+    ours, theirs = socket.socketpair()
+    with theirs:
+        guard.watch(os.getpid(), ours)
+        await until(lambda: guard.watches(os.getpid()))
+    assert not guard.watches(process.pid)
+    assert not guard.watches(process.pid + 1)
 
 
 @pytest.fixture
@@ -98,7 +171,10 @@ def refusing(monkeypatch):
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         ours.settimeout(5)
-        yield Guard(theirs), ours
+        guard = Guard(theirs)
+        yield guard, ours
+        for pid in list(guard._fds):
+            guard._drop(pid)
 
 
 def test_a_process_that_is_out_of_reach_does_not_end_the_guard(refusing):
@@ -114,12 +190,22 @@ def test_a_process_that_is_out_of_reach_does_not_end_the_guard(refusing):
         gateway.recv(99)
 
 
-def test_a_tap_that_gets_lost_ends_the_guard(refusing):
+def test_each_tap_is_answered_one_that_gets_lost_too(refusing):
     """Its process would be real-time, and nobody there to end that."""
     guard, gateway = refusing
+    tap, other_end = socket.socketpair()
     gateway.send(b"tap")  # the kernel cuts descriptors off where there is no room for them
-    guard.run()
-    assert b"cut off" in gateway.recv(99)
+    assert guard._serve()
+    assert gateway.recv(99) == LOST
+    with tap, other_end:
+        for _ in range(3):  # it connects anew
+            socket.send_fds(gateway, [b"tap"], [tap.fileno()])
+            assert guard._serve()
+            assert gateway.recv(99) == WATCHED
+        assert len(guard._taps) == 1
+        gateway.shutdown(socket.SHUT_WR)
+        guard.run()
+    assert gateway.recv(99).startswith(NOTICE), "it ends real-time of whom it watched"
 
 
 def test_a_tap_shows_signals_and_keeps_none():
