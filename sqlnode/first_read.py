@@ -5,12 +5,21 @@ from collections.abc import Awaitable, Callable
 
 
 class Snapshot:
-    """`read_ts` is 0 until the first read's answer. Shared by all views of one transaction."""
+    """`read_ts` is 0 until the first read's answer.
+
+    Shared by all views of one transaction, in READ COMMITTED by those of one statement.
+    """
 
     def __init__(self, read_ts: int = 0) -> None:
         self.read_ts = read_ts
         self.take: Callable[[], Awaitable[int]] | None = None  # asked instead of the first read
         self._answer: asyncio.Future[None] | None = None
+
+    def renewed(self) -> "Snapshot":
+        """Return the one of the next statement; who reads at this one goes on with it."""
+        made = Snapshot()
+        made.take = self.take
+        return made
 
     async def begin(self) -> bool:
         """Return when there is a snapshot; True: the caller is to take it, and then call `end`.

@@ -66,10 +66,9 @@ class Transaction(TransactionReads):
         assert len(txn_id) == TXN_ID_BYTES, "a transaction id has 16 random bytes"
         self.txn_id = txn_id
         self._snapshot, self.is_past = Snapshot(read_ts), bool(read_ts)
-        self.catalog_version = catalog_version
         self.isolation: Isolation = isolation
         self.read_only = read_only
-        self.used = UsedRelations()
+        self.used = UsedRelations(catalog_version)
         self.changed: Collection[int] | None = None  # by DDL: the commit makes a newer catalog
         self.keeps_previous = False  # what was planned against the one before stays valid
         self.pace: Pace | None = None  # of the session; without one it never waits for tokens
@@ -247,7 +246,7 @@ class Transaction(TransactionReads):
         """Return this transaction without what it writes from now on: a statement's source.
 
         No row that the statement writes is read again by it. Locks answer as ever. Requires: the
-        statement has set its mark.
+        statement has set its mark. After its end only what `as_now` gives is good, at its snapshot.
         """
         view = copy.copy(self)
         view._visible = self._own.frozen()
@@ -306,7 +305,7 @@ class Transaction(TransactionReads):
     def begin_statement(self) -> Mark:
         """Begin a statement, in READ COMMITTED with a new snapshot; the mark is for `undo_to`."""
         if self.isolation == "read committed":
-            self.read_ts = 0
+            self._snapshot = self._snapshot.renewed()
         self._is_fixed = self.isolation == "repeatable read" and self.read_ts != 0
         newest = self.savepoints.newest()
         self._own.forget_marks(None if newest is None else newest.writes)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kvapi.client.results import Block, Got, MultiGot
 from kvapi.errors import RequestTooLarge, SchemaChanged
+from kvapi.layout import CATALOG_CHANGED_KEY
 from kvapi.spans import Span
 from sqlnode.locked_rows import halves
 from sqlnode.own_writes import NO_LAYERS, Scope
@@ -32,7 +33,6 @@ class TransactionReads:
     """Reads of one transaction; what they read is recorded for validation."""
 
     txn_id: bytes
-    catalog_version: int
     _client: "KvClient"
     _snapshot: "Snapshot"
     _visible: "Visible"
@@ -41,7 +41,6 @@ class TransactionReads:
     locks: "TxnLocks"
     used: "UsedRelations"
     _is_tracking: bool
-    isolation: str
     pace: "Pace | None"
     scan_priority = 0  # kv.proto, Request.priority
 
@@ -55,9 +54,23 @@ class TransactionReads:
         self._snapshot.read_ts = read_ts
 
     @property
+    def catalog_version(self) -> int:
+        """The catalog's version that the transaction is planned against, with all its views."""
+        return self.used.catalog_version
+
+    @catalog_version.setter
+    def catalog_version(self, version: int) -> None:
+        self.used.catalog_version = version
+
+    @property
     def oldest_ts(self) -> int:
         """The oldest time that it reads at, or that its commit looks back to; 0: there is none."""
         return min(filter(None, (self.read_ts, self._checks.read_ts)), default=0)
+
+    async def fix_snapshot(self) -> None:
+        """Take the snapshot if no read has: it is to be of now, whenever the first read comes."""
+        if not self.read_ts:
+            await self._ask(self._client.get, CATALOG_CHANGED_KEY)
 
     async def get(self, key: bytes) -> bytes | None:
         """Read one key."""
@@ -113,7 +126,7 @@ class TransactionReads:
                     got = await send(
                         what,
                         read_ts=self._snapshot.read_ts,
-                        catalog_version=self.catalog_version,
+                        catalog_version=used.catalog_version,
                         relations=(told := used.told),
                         **scope,
                     )
@@ -166,22 +179,20 @@ class TransactionReads:
         span: Span,
         scope: Scope = NO_LAYERS,
         *,
-        read_ts: int,
         reverse: bool,
         limit_rows: int,
         keys_only: bool,
     ) -> Block:
-        """Read one block of the store, without buffered writes (for `txn_scan`).
+        """Read one block of the store at the snapshot, without buffered writes (for `txn_scan`).
 
-        `read_ts` 0 is the transaction's snapshot, also if that moves while the block is on its way.
-        A block of another time says nothing of it: a later statement may be about to take its own.
+        The snapshot may move while the block is on its way.
         """
         while True:
-            is_first = not read_ts and not self.read_ts and await self._snapshot.begin()
+            is_first = not self.read_ts and await self._snapshot.begin()
             try:
                 block = await self._client.scan(
                     span,
-                    read_ts=read_ts or self.read_ts,
+                    read_ts=self.read_ts,
                     catalog_version=self.catalog_version,
                     relations=(told := self.used.told),
                     reverse=reverse,
@@ -199,7 +210,7 @@ class TransactionReads:
                     self._snapshot.end()
             if is_first:
                 self._at(block.read_ts)
-            if read_ts or block.read_ts == self.read_ts:
+            if block.read_ts == self.read_ts:
                 return block
 
     def has_writes_in(self, span: Span) -> bool:

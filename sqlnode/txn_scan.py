@@ -21,22 +21,16 @@ class Reader(Protocol):
         span: Span,
         scope: Scope,
         *,
-        read_ts: int,
         reverse: bool,
         limit_rows: int,
         keys_only: bool,
     ) -> Block:
-        """Read one block at `read_ts`, or at the snapshot."""
+        """Read one block at the snapshot."""
         ...
 
     @property
     def pace(self) -> Pace | None:
         """Holds it back while the tenant is out of request units."""
-        ...
-
-    @property
-    def isolation(self) -> str:
-        """The isolation level."""
         ...
 
     def record_span(self, span: Span) -> None:
@@ -54,22 +48,19 @@ async def store_blocks(
 ) -> AsyncGenerator[Block, None]:
     """Yield the store's blocks; without a limit the next one is asked for while one is used."""
     remaining = limit_rows
-    pinned_ts = 0
     ahead: asyncio.Task[Block] | None = None
 
     async def read(rest: Span, limit: int) -> Block:
         return await reader.scan_once(
-            rest, scope, read_ts=pinned_ts, reverse=reverse, limit_rows=limit, keys_only=keys_only
+            rest, scope, reverse=reverse, limit_rows=limit, keys_only=keys_only
         )
 
     try:
         while True:
             block = await ahead if ahead is not None else await read(span, remaining)
-            if ahead is not None and block.read_ts != (pinned_ts or reader.read_ts):
+            if ahead is not None and block.read_ts != reader.read_ts:
                 block = await read(span, 0)  # a refresh moved the snapshot meanwhile
             ahead = None
-            if reader.isolation == "read committed":  # its snapshot moves on, the scan's does not
-                pinned_ts = block.read_ts
             rest = _rest(span, block)
             reader.record_span(_covered(span, rest, reverse))
             remaining -= block.row_count

@@ -1,4 +1,4 @@
-"""Which relations a transaction uses: so that it goes on when others change.
+"""Which relations a transaction uses, of which catalog: so that it goes on when others change.
 
 **Model.** Requests name the catalog version that they were planned against. As long as that is the
 newest one nothing more need be said. The first request that is refused for a newer one is sent
@@ -18,9 +18,10 @@ _NONE: Ids = frozenset()
 class UsedRelations:
     """Shared by all views of one transaction."""
 
-    __slots__ = ("ids", "told")
+    __slots__ = ("catalog_version", "ids", "told")
 
-    def __init__(self) -> None:
+    def __init__(self, catalog_version: int = 0) -> None:
+        self.catalog_version = catalog_version  # that the transaction is planned against
         self.ids = _NONE
         self.told = _NONE  # to be named with every request; empty while there is no need
 

@@ -5,6 +5,7 @@ from contextlib import aclosing
 from typing import Any
 
 from pgwire.errors import InFailedSqlTransaction, ReadOnlySqlTransaction
+from sqlnode.context import ExecContext
 from sqlnode.planner import Plan, PlanKind
 from sqlnode.session.commands import run_utility, utility_rows
 from sqlnode.session.portal import Portal, RowSource
@@ -83,10 +84,11 @@ async def take_rows(session: Session, portal: Portal) -> None:
     txn.statement = plan.text
     txn.used.add(plan.relations)
     if plan.kind is PlanKind.QUERY:
-        batches = plan.executable.run(session.context(portal.params))
-        source = RowSource(batches)
-        await source.has_more()  # its errors belong to the start
-        portal.rows, portal.read_ts = source, txn.read_ts
+        context = session.context(portal.params)
+        source = RowSource(_as_of_now(plan, context))
+        if await source.has_more() and plan.relations:  # its errors belong to the start
+            await context.txn.fix_snapshot()
+        portal.rows, portal.read_ts = source, context.txn.read_ts
         return
     if session.block.is_read_only and not plan.is_read_only:
         _refuse_write(plan)
@@ -97,6 +99,17 @@ async def take_rows(session: Session, portal: Portal) -> None:
         row_count, rows = await plan.executable.run(session.context(portal.params))
         portal.tag = f"{plan.tag} {row_count}"
     portal.rows = RowSource(_one_batch(rows))
+
+
+async def _as_of_now(plan: Plan, context: ExecContext) -> AsyncIterator[Sequence[Any]]:
+    """Run a query as of the running statement, whatever comes before its last row is taken.
+
+    Source: PostgreSQL docs, "DECLARE": cursors are insensitive.
+    """
+    with context.txn.as_now() as context.txn:
+        async with aclosing(plan.executable.run(context)) as batches:
+            async for rows in batches:
+                yield rows
 
 
 async def _one_batch(rows: Sequence[Any]) -> AsyncIterator[Sequence[Any]]:

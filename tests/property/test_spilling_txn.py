@@ -1,7 +1,7 @@
 """A transaction whose writes move to the node at every chance reads and commits as one dict would.
 
-Random operations with savepoints, failed statements, cursors and statement views, each against a
-plain model; `stage_bytes` is so small that every `make_room` spills.
+Random operations with savepoints, failed statements, scans, cursors and statement views, each
+against a plain model; `stage_bytes` is so small that every `make_room` spills.
 """
 
 import random
@@ -29,6 +29,7 @@ class Run:
         self.savepoints = []  # (name, state then)
         self.readers = []  # (async iterator, rows still expected)
         self.views = []  # (view, state then) of the running statement
+        self.cursors = []  # (what keeps it, view, state then, how many savepoints are older)
 
     async def start(self):
         for key in KEYS:
@@ -40,7 +41,8 @@ class Run:
     async def step(self):
         kinds = {
             "change": 8, "statement": 5, "get": 2, "scan": 2, "read_view": 2,
-            "cursor": 1, "fetch": 2, "set": 2, "rollback_to": 1, "release": 1, "refresh": 1,
+            "begin_scan": 1, "go_on": 2, "set": 2, "rollback_to": 1, "release": 1, "refresh": 1,
+            "declare": 1, "fetch": 1, "close": 1,
         }  # fmt: skip
         kind = self.rng.choices(list(kinds), list(kinds.values()))[0]
         await getattr(self, kind)()
@@ -97,13 +99,13 @@ class Run:
             assert rows == sorted(state.items())
             assert await view.multi_get(KEYS) == [state.get(key) for key in KEYS]
 
-    async def cursor(self):
+    async def begin_scan(self):
         scan = self.txn.scan_blocks(ALL)
         expected = sorted(self.state.items())
         self.readers.append((scan, expected))
-        await self.fetch()  # only now it has begun
+        await self.go_on()  # only now it has begun
 
-    async def fetch(self):
+    async def go_on(self):
         if self.readers:
             scan, expected = self.readers[-1]
             block = await anext(scan, None)
@@ -113,6 +115,27 @@ class Run:
             if block is None:
                 assert not expected
                 self.readers.pop()
+
+    async def declare(self):
+        kept = self.txn.as_now()
+        self.cursors.append((kept, kept.__enter__(), dict(self.state), len(self.savepoints)))
+
+    async def fetch(self):
+        for _, view, state, _ in self.cursors:
+            rows = [row async for block in view.scan_blocks(ALL) for row in block.rows()]
+            assert rows == sorted(state.items())
+            assert await view.multi_get(KEYS) == [state.get(key) for key in KEYS]
+
+    async def close(self):
+        if self.cursors:
+            self.cursors.pop(self.rng.randrange(len(self.cursors)))[0].__exit__(None, None, None)
+
+    def close_since(self, savepoint_count):
+        """Close the cursors that a savepoint does not bring back."""
+        for cursor in self.cursors:
+            if cursor[3] > savepoint_count:
+                cursor[0].__exit__(None, None, None)
+        self.cursors = [cursor for cursor in self.cursors if cursor[3] <= savepoint_count]
 
     async def set(self):
         name = self.rng.choice("abc")
@@ -131,6 +154,7 @@ class Run:
                 await scan.aclose()
             self.readers, self.views = [], []
             self.txn.savepoints.rollback_to(name)
+            self.close_since(index)
             self.state = dict(self.savepoints[index][1])
             del self.savepoints[index + 1 :]
 
@@ -139,6 +163,7 @@ class Run:
             name, index = self.find()
             self.txn.savepoints.release(name)
             del self.savepoints[index:]
+            self.cursors = [(*cursor, min(count, index)) for *cursor, count in self.cursors]
 
     async def refresh(self):
         self.txn.begin_statement()
@@ -163,6 +188,7 @@ async def test_staged_or_not_a_transaction_reads_its_own_writes(
         await run.step()
     for scan, _ in run.readers:
         await scan.aclose()
+    await run.fetch()
     await run.scan()
     if run.rng.random() < 0.8:
         await run.txn.commit()

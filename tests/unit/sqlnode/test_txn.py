@@ -149,19 +149,41 @@ async def test_read_committed_renews_its_snapshot(server, begin):
         assert await txn.get(b"a") == expected
 
 
-async def test_read_committed_scan_keeps_its_snapshot(server, begin):
-    """A cursor must not show half of a later commit because other statements ran meanwhile."""
+@pytest.mark.parametrize("isolation", ["read committed", "repeatable read", "serializable"])
+async def test_a_view_keeps_its_snapshot_and_its_writes(server, begin, isolation):
+    """A cursor would show half of a later commit, or of its own transaction's later statements."""
     for n in range(2500):
         server.store.put(b"k%04d" % n, b"old")
-    txn = begin(isolation="read committed")
-    scan = txn.scan_blocks(ALL)
-    values = (await anext(scan)).values_list()
-    for n in range(2500):
-        server.store.put(b"k%04d" % n, b"new")
+    txn = begin(isolation=isolation)
     txn.begin_statement()
-    async for block in scan:
-        values += block.values_list()
+    with txn.as_now() as view:
+        scan = view.scan_blocks(ALL)
+        values = (await anext(scan)).values_list()
+        for n in range(2500):
+            server.store.put(b"k%04d" % n, b"new")
+        txn.begin_statement()
+        txn.put(b"k2400", b"own")
+        txn.catalog_version = server.store.catalog_version  # it follows others' schema changes
+        is_renewed = isolation == "read committed"
+        assert await txn.get(b"k2401") == (b"new" if is_renewed else b"old")
+        assert await view.multi_get([b"k2400", b"k2401"]) == [b"old", b"old"]
+        async for block in scan:
+            values += block.values_list()
     assert (len(values), set(values)) == (2500, {b"old"})
+    assert view.catalog_version == txn.catalog_version
+
+
+async def test_a_snapshot_can_be_taken_before_anything_is_read(server, begin):
+    """A cursor whose first rows come from no table would be of the time of a later FETCH."""
+    server.store.put(b"a", b"old")
+    txn = begin(isolation="read committed")
+    txn.begin_statement()
+    with txn.as_now() as view:
+        await view.fix_snapshot()
+        server.store.put(b"a", b"new")
+        await view.fix_snapshot()  # it stays
+        txn.begin_statement()
+        assert [await view.get(b"a"), await txn.get(b"a")] == [b"old", b"new"]
 
 
 async def test_scan_read_ahead_follows_a_refresh(server, begin):
@@ -320,13 +342,10 @@ async def test_a_cursors_next_block_does_not_set_the_snapshot_of_a_later_stateme
     """READ COMMITTED would answer a statement from the time of a cursor that is open beside it."""
     server.store.put(b"a", b"old")
     txn = begin(isolation="read committed")
-    first_ts = (await rows_at(txn, 0)).read_ts
-    server.store.put(b"a", b"new")
     txn.begin_statement()
-    assert (await rows_at(txn, first_ts)).rows() == [(b"a", b"old")]
-    assert await txn.get(b"a") == b"new"
-
-
-async def rows_at(txn, read_ts):
-    """Read one block as a scan does that is pinned to `read_ts`."""
-    return await txn.scan_once(ALL, read_ts=read_ts, reverse=False, limit_rows=0, keys_only=False)
+    with txn.as_now() as view:
+        assert await view.get(b"a") == b"old"
+        server.store.put(b"a", b"new")
+        txn.begin_statement()
+        assert await rows(view) == [(b"a", b"old")]
+        assert await txn.get(b"a") == b"new"
