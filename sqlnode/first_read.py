@@ -12,6 +12,7 @@ class Snapshot:
 
     def __init__(self, read_ts: int = 0) -> None:
         self.read_ts = read_ts
+        self.is_fixed = False  # REPEATABLE READ: an earlier statement took it
         self.take: Callable[[], Awaitable[int]] | None = None  # asked instead of the first read
         self._answer: asyncio.Future[None] | None = None
 

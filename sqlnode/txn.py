@@ -82,7 +82,6 @@ class Transaction(TransactionReads):
         self._checks = CommitChecks()
         self.deferred = DeferredKeys()
         self.locks = TxnLocks(client, txn_id, self.used)
-        self._is_fixed = False  # REPEATABLE READ: an earlier statement took the snapshot
         self.lock_mark = self.locks.mark
         self.savepoints = Savepoints(self)
         # Without validation at commit a READ COMMITTED transaction never looks at its footprint.
@@ -166,7 +165,7 @@ class Transaction(TransactionReads):
 
     async def _move(self, keys: Sequence[bytes], got: MultiGot) -> None:
         """Move the snapshot to where the locked rows are. Raises: WriteConflict."""
-        if self._is_fixed:
+        if self._snapshot.is_fixed:
             refuse_overtaken(await self._client.multi_get(keys, read_ts=self.read_ts), got)
             return
         if self._reads:
@@ -306,7 +305,7 @@ class Transaction(TransactionReads):
         """Begin a statement, in READ COMMITTED with a new snapshot; the mark is for `undo_to`."""
         if self.isolation == "read committed":
             self._snapshot = self._snapshot.renewed()
-        self._is_fixed = self.isolation == "repeatable read" and self.read_ts != 0
+        self._snapshot.is_fixed = self.isolation == "repeatable read" and self.read_ts != 0
         newest = self.savepoints.newest()
         self._own.forget_marks(None if newest is None else newest.writes)
         return self.mark()
@@ -327,7 +326,7 @@ class Transaction(TransactionReads):
 
         For a statement the client has seen nothing of. Raises: WriteConflict if reads changed.
         """
-        if self._is_fixed:
+        if self._snapshot.is_fixed:
             raise WriteConflict("could not serialize access due to concurrent update")
         self.undo_to(mark)
         self._reads.forget_to(mark.reads)

@@ -173,6 +173,20 @@ async def test_a_view_keeps_its_snapshot_and_its_writes(server, begin, isolation
     assert view.catalog_version == txn.catalog_version
 
 
+async def test_a_view_of_repeatable_read_outlives_its_statement_without_moving(server, begin):
+    """FETCH of a cursor FOR UPDATE would bring rows that this transaction must not see."""
+    server.store.put(b"a", b"1")
+    server.store.put(b"b", b"1")
+    txn = begin(isolation="repeatable read")
+    txn.begin_statement()
+    with txn.as_now() as view:
+        await view.get(b"a")
+        server.store.put(b"b", b"2")
+        txn.begin_statement()
+        with pytest.raises(WriteConflict):
+            await view.lock_rows([b"b"])
+
+
 async def test_a_snapshot_can_be_taken_before_anything_is_read(server, begin):
     """A cursor whose first rows come from no table would be of the time of a later FETCH."""
     server.store.put(b"a", b"old")
