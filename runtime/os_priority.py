@@ -23,10 +23,11 @@ from typing import Final
 _CPU_CLOCK_OF_PROCESS: Final = 2  # CPUCLOCK_SCHED, of all threads
 _NICE_MAX: Final = 19
 _REALTIME_S_MAX: Final = 0.01  # at a stretch, of a SQL process
-REALTIME_GUARD: Final = 4  # it ends real-time of those below
-REALTIME_SERVICE: Final = 3  # of what all tenants wait for
-REALTIME_WRITER: Final = 2
-REALTIME_SQL: Final = 1  # of tenants that use next to nothing
+REALTIME_GUARD: Final = 5  # it ends real-time of those below
+REALTIME_SERVICE: Final = 4  # of what all tenants wait for
+REALTIME_WRITER: Final = 3
+REALTIME_SQL: Final = 2  # of tenants that use next to nothing
+REALTIME_BULK: Final = 1  # of the writer while it writes only what nobody waits for
 _RESET_ON_FORK: Final = os.SCHED_RESET_ON_FORK
 
 

@@ -8,9 +8,10 @@ writer is busy; when it reports back, the whole queue becomes its next atomic wr
 
 Bulk operations (`is_bulk`) have a queue of their own and batches of their own, small ones: a batch
 of ordinary operations and one of bulk take turns. So a commit waits for one bulk batch at most,
-and the bulk goes on however many commits there are. While there are some, a bulk batch is a single
-operation, whose write takes about twice as long as that of a small commit. Where the disk is slow,
-bulk waits for its tokens (`io_gate`), and ordinary batches follow one another.
+and the bulk goes on however many commits there are; the writer is told to hurry with a batch of
+bulk that one waits for. While there are some, a bulk batch is a single operation, whose write takes
+about twice as long as that of a small commit. Where the disk is slow, bulk waits for its tokens
+(`io_gate`), and ordinary batches follow one another.
 
 **Invariants.** Ordinary operations become durable in the order of submission, bulk ones as well;
 between the two there is no order. `take_snapshot` runs before each write, so that what the loop
@@ -82,6 +83,10 @@ class Writer(Protocol):
 
     def run(self, operations: Sequence[Operation], report: Report) -> None:
         """Write `operations` atomically; `report` gets one outcome each, or one for all."""
+        ...
+
+    def hurry(self) -> None:
+        """Learn that an ordinary operation waits for the batch under way, which is one of bulk."""
         ...
 
 
@@ -162,10 +167,12 @@ class GroupCommit:
 
     def submit(self, operation: Operation) -> None:
         """Queue one operation."""
-        if _is_bulk(operation):
+        if is_bulk_operation(operation):
             self._bulk.append(operation)
         else:
             self._queue.append(operation)
+            if self._was_bulk and self._batch:
+                self._writer.hurry()
         if not self._batch:
             self._start()
 
@@ -293,8 +300,8 @@ class GroupCommit:
                 kept = [operation for operation in failed if _is_upkeep(operation)]
                 failed = [operation for operation in failed if not _is_upkeep(operation)]
         self._batch = []
-        self._queue = [operation for operation in kept if not _is_bulk(operation)]
-        self._bulk = deque(operation for operation in kept if _is_bulk(operation))
+        self._queue = [operation for operation in kept if not is_bulk_operation(operation)]
+        self._bulk = deque(operation for operation in kept if is_bulk_operation(operation))
         # Said once: clients will try again and again. Upkeep that waits for room refuses nobody.
         if not self._is_refusing and not all(map(_is_upkeep, failed)):
             self._is_refusing = True
@@ -327,7 +334,8 @@ def _upkeep_first(outcome: tuple[Operation, KvError | None]) -> bool:
     return not _is_upkeep(outcome[0])
 
 
-def _is_bulk(operation: Operation) -> bool:
+def is_bulk_operation(operation: Operation) -> bool:
+    """Tell whether it is of a bulk load, and waits for commits."""
     return getattr(operation, "is_bulk", False)
 
 

@@ -1,5 +1,9 @@
 """The one thread that writes to the store.
 
+Where it is real-time it stands above SQL processes, for they wait for it, but below those that are
+prompt while all that it writes is bulk: what takes it a millisecond then is a quiet tenant's wait
+for a CPU. `hurry` ends that for a batch which a commit has come to wait for.
+
 What an operation or the store does wrong is an outcome (`write_batch`). Whatever else ends the
 thread would leave every commit without an answer: the process ends with it, and starts again from
 what is durable.
@@ -14,7 +18,7 @@ from queue import SimpleQueue
 from typing import Final
 
 from kvnode.storage.engine import Engine
-from kvnode.txn.group_commit import Operation, Report, write_batch
+from kvnode.txn.group_commit import Operation, Report, is_bulk_operation, write_batch
 from runtime import os_priority
 from runtime.thread_use import ThreadUse, thread_use
 
@@ -41,9 +45,23 @@ class WriterThread:
         )  # bound: GroupCommit runs one at a time
         self._thread = threading.Thread(target=self._live, name="store-writer", daemon=True)
         self._thread.start()
+        self._is_realtime = os_priority.is_realtime(0)  # the loop's thread, and so the writer
+        self._priority = 0
 
     def run(self, operations: Sequence[Operation], report: Report) -> None:
+        is_bulk = bool(operations) and is_bulk_operation(operations[0])
+        self._stand(os_priority.REALTIME_BULK if is_bulk else os_priority.REALTIME_WRITER)
         self._jobs.put((operations, report))
+
+    def hurry(self) -> None:
+        """Go first again: a commit waits for the bulk that is being written."""
+        self._stand(os_priority.REALTIME_WRITER)
+
+    def _stand(self, priority: int) -> None:
+        if self._is_realtime and priority != self._priority:
+            self._priority = priority
+            assert self._thread.native_id is not None, "it was started"
+            os_priority.set_realtime(self._thread.native_id, priority, inherit=True)
 
     def stop(self) -> None:
         """Finish the running batch, then end the thread."""
@@ -59,8 +77,6 @@ class WriterThread:
             os._exit(_EXIT_WRITER)  # the loop might not come to rest without us
 
     def _work(self) -> None:
-        if os_priority.is_realtime(0):  # behind the event loop: a bulk batch takes milliseconds
-            os_priority.set_realtime(0, os_priority.REALTIME_WRITER, inherit=True)
         seen = self._use()
         while (job := self._jobs.get()) is not None:
             operations, report = job

@@ -240,6 +240,9 @@ class LoopWriter:
         loop = asyncio.get_running_loop()
         loop.call_soon(lambda: report(write_batch(self.engine, operations)))
 
+    def hurry(self):
+        """Write as soon as ever."""
+
 
 def unusable(engine):
     """Write again; return what is wrong then."""

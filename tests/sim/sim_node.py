@@ -33,6 +33,9 @@ class SimWriter:
         self.running = operations
         self.loop.call_later(self.rng.uniform(0.0001, 0.003), self.write, operations, report)
 
+    def hurry(self):
+        """Take as long as ever."""
+
     def write(self, operations, report):
         if not self.is_dead:
             self.running = None

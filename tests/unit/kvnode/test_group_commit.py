@@ -28,10 +28,13 @@ class StepWriter:
     """Writes when told to."""
 
     def __init__(self, engine):
-        self.engine, self.jobs = engine, []
+        self.engine, self.jobs, self.hurried_count = engine, [], 0
 
     def run(self, operations, report):
         self.jobs.append((operations, report))
+
+    def hurry(self):
+        self.hurried_count += 1
 
     def sync(self):
         operations, report = self.jobs.pop(0)
@@ -240,6 +243,21 @@ def test_upkeep_among_bulk_waits_for_its_turn_when_the_disk_is_full():
     assert isinstance(outcomes[b"large"], DiskFull)
     assert isinstance(outcomes[b"move"], DiskFull)
     assert outcomes[b"upkeep"] is None
+
+
+def test_the_writer_hurries_when_a_commit_waits_for_bulk():
+    """It stands back while it writes bulk: the commit would wait for whoever runs meanwhile."""
+    _, writer, group, _ = make()
+    outcomes = {}
+    group.submit(Bulk(outcomes, b"bulk"))
+    group.submit(Bulk(outcomes, b"behind"))
+    assert writer.hurried_count == 0
+    group.submit(Put(outcomes, b"small"))
+    assert writer.hurried_count == 1
+    writer.sync()
+    group.submit(Put(outcomes, b"beside"))
+    assert writer.sync() == [b"small"]
+    assert writer.hurried_count == 1  # who waits for commits finds the writer in a hurry
 
 
 def test_bulk_makes_itself_small_beside_commits():

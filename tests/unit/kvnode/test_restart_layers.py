@@ -37,6 +37,9 @@ class LoopWriter:
     def run(self, operations, report):
         self.loop.call_soon(lambda: report(write_batch(self.engine, operations)))
 
+    def hurry(self):
+        """Write as soon as ever."""
+
 
 def start(engine):
     """Start a node's core, and let it do what is left to do."""

@@ -1,8 +1,17 @@
 """kvnode.txn.writer_thread: what ends it ends the process."""
 
+import asyncio
 import json
+import os
 import subprocess
 import sys
+import threading
+
+import pytest
+
+from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.txn.writer_thread import WriterThread
+from runtime import os_priority
 
 DYING = """
 import asyncio
@@ -36,3 +45,86 @@ def test_a_writer_that_dies_ends_the_node():
     (line,) = [json.loads(text) for text in done.stderr.splitlines()]
     assert (line["level"], line["event"]) == ("CRITICAL", "writer_died")
     assert "on purpose" in json.dumps(line)
+
+
+class Seen:
+    """An operation that sees who writes it."""
+
+    tenant_id = size_bytes = 0
+    cpu_s = 0.0
+
+    def __init__(self, *, is_bulk=False):
+        self.is_bulk = is_bulk
+        self.may_go_on = threading.Event()
+        self.is_at_work = threading.Event()
+
+    def apply(self, txn):
+        self.thread, self.before = threading.get_native_id(), priority(0)
+        self.is_at_work.set()
+        assert self.may_go_on.wait(10)
+        self.after = priority(0)
+
+
+def priority(thread):
+    return os.sched_getparam(thread).sched_priority
+
+
+async def written(writer, operation, meanwhile=lambda: None):
+    """Have it written; return the writer's priority at the begin and the end."""
+    done = asyncio.Event()
+    writer.run([operation], lambda *_: done.set())
+    assert await asyncio.to_thread(operation.is_at_work.wait, 10)
+    meanwhile()
+    operation.may_go_on.set()
+    await asyncio.wait_for(done.wait(), 10)
+    return operation.before, operation.after
+
+
+@pytest.mark.skipif(
+    not os_priority.may_run_realtime(os_priority.REALTIME_SERVICE),
+    reason="real-time takes CAP_SYS_NICE or RLIMIT_RTPRIO, and a second CPU",
+)
+def test_a_writer_of_bulk_stands_back_until_a_commit_waits():
+    """A load's batches would keep a quiet tenant's process from the CPU, a millisecond each.
+
+    Without the hurry the commit behind such a batch would wait for that process in turn.
+    """
+    commit, bulk = os_priority.REALTIME_WRITER, os_priority.REALTIME_BULK
+
+    async def see():
+        writer = WriterThread(MemoryEngine(), asyncio.get_running_loop())
+        try:
+            assert await written(writer, Seen()) == (commit, commit)
+            assert await written(writer, Seen(is_bulk=True)) == (bulk, bulk)
+            load = Seen(is_bulk=True)
+            assert await written(writer, load, meanwhile=writer.hurry) == (bulk, commit)
+            assert await written(writer, Seen(is_bulk=True)) == (bulk, bulk)
+        finally:
+            writer.stop()
+
+    def as_the_node():
+        os_priority.set_realtime(0, os_priority.REALTIME_SERVICE, inherit=True)
+        try:
+            asyncio.run(see())
+        except BaseException as error:
+            failed.append(error)
+
+    failed = []
+    loop = threading.Thread(target=as_the_node)
+    loop.start()
+    loop.join(30)
+    assert not failed, failed[0]
+    assert bulk < os_priority.REALTIME_SQL < commit < os_priority.REALTIME_SERVICE
+
+
+def test_a_normal_writer_stays_normal():
+    """With `[kvnode] realtime = false` it would be above all else."""
+
+    async def see():
+        writer = WriterThread(MemoryEngine(), asyncio.get_running_loop())
+        try:
+            assert await written(writer, Seen(is_bulk=True), meanwhile=writer.hurry) == (0, 0)
+        finally:
+            writer.stop()
+
+    asyncio.run(see())
