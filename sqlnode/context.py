@@ -86,4 +86,6 @@ class ExecContext:
     # The statement is a whole transaction and nothing comes between it and the commit, so that
     # the commit may report duplicate keys (KeyExists → rowexec.constraint_errors).
     commit_follows: bool = False
+    # Of a cursor: how many rows its client waits for (0: all), so that no others are locked.
+    rows_wanted: int | None = None
     advisory: SessionAdvisoryLocks | None = None  # of the session, beyond transactions

@@ -40,6 +40,13 @@ def with_own_writes(keys: Sequence[bytes], got: MultiGot, writes: Recent) -> Mul
     return MultiGot(values, got.commit_ts, got.read_ts, bytes(found))
 
 
+def without(keys: Sequence[bytes], got: MultiGot, left_out: Container[bytes]) -> MultiGot:
+    """Return the answer with some keys as if they had been skipped."""
+    found = bytes(SKIPPED if k in left_out else f for k, f in zip(keys, got.found, strict=True))
+    values = [None if k in left_out else v for k, v in zip(keys, got.values, strict=True)]
+    return MultiGot(values, got.commit_ts, got.read_ts, found)
+
+
 def is_overtaken(
     keys: Sequence[bytes], got: MultiGot, read_ts: int, read_keys: Container[bytes]
 ) -> bool:

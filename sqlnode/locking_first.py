@@ -159,6 +159,7 @@ class _Parts:
 
     async def _values(self, plan: Plan, ctx: "ExecContext") -> Values:
         columns: Columns = plan.columns
+        ctx = replace(ctx, rows_wanted=None if ctx.rows_wanted is None else 0)
         executable = await self.settle_query(Query(plan, columns), ctx)
         found: list[tuple[Scalar, ...]] = []
         async for rows in executable.run(ctx):

@@ -23,6 +23,7 @@ from sqlnode.parse.utility import (
     Commit,
     Deallocate,
     Discard,
+    FetchCursor,
     ReleaseSavepoint,
     ResetVariable,
     Rollback,
@@ -98,6 +99,11 @@ class Statement:
     def is_transactional(self) -> bool:
         """True for the commands that begin and end transactions themselves."""
         return isinstance(self.command, _TRANSACTIONAL)
+
+    @property
+    def can_retry(self) -> bool:
+        """False for what no second attempt can do: FETCH goes on with a query that has failed."""
+        return not isinstance(self.command, (*_TRANSACTIONAL, FetchCursor))
 
     @property
     def is_free(self) -> bool:

@@ -4,6 +4,7 @@
 (`Transaction.as_statement_began`).
 """
 
+import copy
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from kvapi.client.kv_client import KvClient
     from sqlnode.commit_checks import CommitChecks
     from sqlnode.first_read import Snapshot
-    from sqlnode.own_writes import Visible
+    from sqlnode.own_writes import OwnWrites, Visible
     from sqlnode.read_footprint import ReadFootprint
     from sqlnode.throttle import Pace
     from sqlnode.txn_locks import TxnLocks
@@ -35,6 +36,7 @@ class TransactionReads:
     txn_id: bytes
     _client: "KvClient"
     _snapshot: "Snapshot"
+    _own: "OwnWrites"
     _visible: "Visible"
     _reads: "ReadFootprint"
     _checks: "CommitChecks"
@@ -101,6 +103,22 @@ class TransactionReads:
             if part:
                 self._record_keys(part)
         return [recent[key] if key in recent else values[key] for key in keys]
+
+    async def written_since(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Return those of `keys` that the transaction has written since it was as this view shows.
+
+        What is staged since is told by its value.
+        """
+        newest, seen = self._own.recent, self._visible.recent
+        written = {
+            key for key in keys if key in newest and not (key in seen and seen[key] is newest[key])
+        }
+        if self._own.scope != self._visible.scope:
+            now = copy.copy(self)
+            now._visible = self._own
+            before, after = await self.multi_get(keys), await now.multi_get(keys)
+            written |= {k for k, a, b in zip(keys, before, after, strict=True) if a != b}
+        return written
 
     async def _read_part(self, keys: Sequence[bytes]) -> list[bytes | None]:
         try:

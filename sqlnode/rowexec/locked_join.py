@@ -15,10 +15,16 @@ from kvapi.client.results import SKIPPED
 from kvapi.errors import WriteConflict
 from sqlnode.plan.logical import Scan
 from sqlnode.rowexec.evals import Row
-from sqlnode.rowexec.node import BATCH_ROWS, Batches, Node, Run
+from sqlnode.rowexec.node import Batches, Node, Run
 from sqlnode.rowexec.not_row_shape import NotRowShape
 from sqlnode.rowexec.plan_parts import PartedPlan
-from sqlnode.rowexec.row_locks import ROW_CHANGED, RowLockMode, is_same_row, lock_keys
+from sqlnode.rowexec.row_locks import (
+    ROW_CHANGED,
+    RowLockMode,
+    is_same_row,
+    lock_keys,
+    lock_step,
+)
 from sqlnode.rowexec.second_look import SecondLook
 from sqlnode.rowexec.table_codec import TableCodec, codec_of
 
@@ -51,7 +57,7 @@ class LockedJoin:
             async for rows in batches:
                 start = 0
                 while start < len(rows) and not (limit and taken >= limit):
-                    step = min(BATCH_ROWS, limit - taken) if limit else BATCH_ROWS
+                    step = lock_step(run.ctx, limit - taken if limit else 0)
                     part = rows[start : start + step]
                     start += len(part)
                     locked = await self._locked(part, run.ctx)

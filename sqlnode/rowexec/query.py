@@ -66,7 +66,7 @@ class RowQuery:
 
     async def run(self, ctx: "ExecContext") -> AsyncIterator[Rows]:
         """Yield batches of rows."""
-        if self.single is not None:
+        if self.single is not None and ctx.rows_wanted is None:
             if rows := await self.single(Run(ctx)):
                 yield rows
             return

@@ -17,6 +17,7 @@ from kvapi.client.lock_calls import LockMode, LockWait
 from kvapi.client.results import SKIPPED, MultiGot
 from sqlnode.catalog.descriptors import TableDesc
 from sqlnode.lock_timeout import lock_timeout_ms
+from sqlnode.locked_rows import without
 from sqlnode.plan.logical import LockRows, Scan
 from sqlnode.plan.scalar import Scalar
 from sqlnode.rowexec.access_path import choose_path
@@ -82,14 +83,26 @@ def change_mode(table: TableDesc, assigned: Iterable[int]) -> RowLockMode:
 async def lock_keys(
     keys: list[bytes], mode: RowLockMode, ctx: "ExecContext", *, keep_absent: bool = False
 ) -> MultiGot:
-    """Lock rows in the order given and return their newest values."""
-    return await ctx.txn.lock_rows(
+    """Lock rows in the order given and return their newest values.
+
+    A cursor leaves out, as skipped, what its own transaction has written since its DECLARE.
+    Source: PostgreSQL, src/backend/executor/nodeLockRows.c (TM_SelfModified).
+    """
+    got = await ctx.txn.lock_rows(
         keys,
         wait=mode.wait,
         timeout_ms=lock_timeout_ms(ctx),
         mode=mode.mode,
         keep_absent=keep_absent,
     )
+    if ctx.rows_wanted is not None and (written := await ctx.txn.written_since(keys)):
+        return without(keys, got, written)
+    return got
+
+
+def lock_step(ctx: "ExecContext", wanted: int) -> int:
+    """Return how many rows to lock together if `wanted` more are to come (0: all)."""
+    return min(BATCH_ROWS, wanted or BATCH_ROWS, ctx.rows_wanted or BATCH_ROWS)
 
 
 class PointLocks:
@@ -111,16 +124,21 @@ class PointLocks:
         self._mode = mode
 
     async def batches(self, run: Run, limit: int = 0) -> Batches:
-        """Yield one batch of locked rows."""
-        if rows := await self.single(run):
-            yield rows
+        """Yield locked rows."""
+        keys = self._terms.keys((), run.ctx)
+        while keys:
+            step = lock_step(run.ctx, 0)
+            if rows := await self._locked(keys[:step], run.ctx):
+                yield rows
+            keys = keys[step:]
 
     async def single(self, run: Run) -> list[Row]:
         """Return all rows, locked."""
-        ctx, keep = run.ctx, self._filter
-        keys = self._terms.keys((), ctx)
-        if not keys:
-            return []
+        keys = self._terms.keys((), run.ctx)
+        return await self._locked(keys, run.ctx) if keys else []
+
+    async def _locked(self, keys: list[bytes], ctx: "ExecContext") -> list[Row]:
+        keep = self._filter
         if keep is not None and ctx.txn.isolation == "read committed":
             values = await self._lock_wanted(keys, keep, ctx)
         else:
@@ -181,7 +199,7 @@ class LockedRows:
             async for rows in batches:
                 start = 0
                 while start < len(rows):
-                    step = min(BATCH_ROWS, limit - taken) if limit else BATCH_ROWS
+                    step = lock_step(run.ctx, limit - taken if limit else 0)
                     part = rows[start : start + step]
                     start += len(part)
                     locked = await self._locker.lock(part, run.ctx, self._recheck)

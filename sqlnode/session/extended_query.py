@@ -52,6 +52,8 @@ from sqlnode.session.transaction_block import BlockState
 from sqlnode.statements import EMPTY_STATEMENT
 from sqlnode.types import SqlType
 
+_PIECE = 1000
+
 
 async def parse(session: Session, frame: frames.Parse) -> None:
     """Parse. Raises: SqlError."""
@@ -259,7 +261,7 @@ async def _execute(
         )
 
     tag = await run_statement(
-        session, attempt, is_whole=is_whole, can_retry=not plan.is_transactional
+        session, attempt, is_whole=is_whole, can_retry=portal.prepared.statement.can_retry
     )
     if tag:
         session.out.add(command_complete(tag))
@@ -294,7 +296,7 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
 
         async def start() -> str:
             refresh(session, portal.prepared)
-            await take_rows(session, portal)
+            await take_rows(session, portal, row_count_max or _PIECE)
             return ""
 
         await run_statement(session, start, is_whole=False)
@@ -302,7 +304,7 @@ async def _execute_part(session: Session, portal: Portal, row_count_max: int) ->
     encode = session.encoder(plan, portal.formats)
     sent = 0
     while portal.rows is not None:
-        wanted = row_count_max - sent if row_count_max else 1000
+        wanted = row_count_max - sent if row_count_max else _PIECE
         rows = await portal.rows.take(wanted) if wanted else ()
         if not rows:
             break

@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlnode.plan_cache import PlanEnv
 from sqlnode.planner import Plan
 from sqlnode.statements import Statement
+
+if TYPE_CHECKING:
+    from sqlnode.context import ExecContext
 
 
 @dataclass(slots=True, eq=False)
@@ -51,20 +54,20 @@ class RowSource:
     """Rows of a running statement, taken in pieces."""
 
     batches: AsyncIterator[Sequence[Any]]
+    context: "ExecContext | None" = None  # is told how many are wanted
     _rest: Sequence[Any] = field(default=())
 
     async def take(self, row_count_max: int) -> Sequence[Any]:
         """Return up to so many rows; none means the end."""
-        while not self._rest:
-            batch = await anext(self.batches, None)
-            if batch is None:
-                return ()
-            self._rest = batch
+        if not await self.has_more(row_count_max):
+            return ()
         taken, self._rest = self._rest[:row_count_max], self._rest[row_count_max:]
         return taken
 
-    async def has_more(self) -> bool:
-        """Tell whether there is another row."""
+    async def has_more(self, wanted: int) -> bool:
+        """Tell whether there is another row, of which so many are wanted."""
+        if self.context is not None:
+            self.context.rows_wanted = wanted
         while not self._rest:
             batch = await anext(self.batches, None)
             if batch is None:

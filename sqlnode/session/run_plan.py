@@ -77,16 +77,22 @@ def _refuse_write(plan: Plan) -> None:
     raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
 
 
-async def take_rows(session: Session, portal: Portal) -> None:
-    """Start a portal whose rows are taken in pieces. Raises: SqlError, KvError."""
+async def take_rows(session: Session, portal: Portal, wanted: int = 1) -> None:
+    """Start a portal whose rows are taken in pieces, at first `wanted`. Raises: SqlError, KvError.
+
+    Errors of its first rows belong to the start, and a conflict is cured there. But with READ
+    COMMITTED, which has none, DECLARE locks nothing.
+    """
     plan = portal.prepared.plan
     txn = session.block.begin_work()
     txn.statement = plan.text
     txn.used.add(plan.relations)
     if plan.kind is PlanKind.QUERY:
         context = session.context(portal.params)
-        source = RowSource(_as_of_now(plan, context))
-        if await source.has_more() and plan.relations:  # its errors belong to the start
+        source = RowSource(_as_of_now(plan, context), context)
+        await anext(source.batches)
+        is_lazy = portal.is_cursor and not plan.is_read_only and txn.isolation == "read committed"
+        if (is_lazy or await source.has_more(wanted)) and plan.relations:
             await context.txn.fix_snapshot()
         portal.rows, portal.read_ts = source, context.txn.read_ts
         return
@@ -104,9 +110,11 @@ async def take_rows(session: Session, portal: Portal) -> None:
 async def _as_of_now(plan: Plan, context: ExecContext) -> AsyncIterator[Sequence[Any]]:
     """Run a query as of the running statement, whatever comes before its last row is taken.
 
+    Its first batch comes before anything is read.
     Source: PostgreSQL docs, "DECLARE": cursors are insensitive.
     """
     with context.txn.as_now() as context.txn:
+        yield ()
         async with aclosing(plan.executable.run(context)) as batches:
             async for rows in batches:
                 yield rows

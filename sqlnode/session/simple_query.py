@@ -78,7 +78,7 @@ async def _run(session: Session, statement: Statement, *, is_alone: bool) -> Non
     started_s = clock.monotonic_s()
     try:
         tag = await run_statement(
-            session, attempt, is_whole=is_whole, can_retry=not statement.is_transactional
+            session, attempt, is_whole=is_whole, can_retry=statement.can_retry
         )
     except BaseException:
         session.account.failed(statement, plan)

@@ -10,6 +10,7 @@ import asyncpg
 import psycopg
 import pytest
 
+from tests.e2e.stack import Stack
 from tests.oracle import postgres
 
 pytestmark = pytest.mark.e2e
@@ -28,9 +29,9 @@ CHANGES = (
     "insert into item select 10000 + n, 3, 1 from generate_series(1, 100) n",
     "update part set size = 2 where id between 1801 and 2300",
     "delete from part where id > 2900",
-    "update item set kind = 12 - kind where id between 2400 and 2500",
+    "update item set kind = 13 - kind where id between 2400 and 2500",
 )
-ROWS = ", ".join(f"({n})" for n in range(1, 2501))
+ROWS = ", ".join(f"({n})" for n in range(1, 2501))  # also a list of numbers
 NONE_FIRST = ", ".join(["(null)"] * 1100 + [f"({n})" for n in range(1100, 2500)])
 LAZY = (  # run by rowexec a thousand rows at a time
     f"select w.n, i.size from (values {ROWS}) w(n) join item i on i.id = w.n",
@@ -60,16 +61,28 @@ OTHERS = (
     "select nextval('number') > 0, id, size from item",
 )
 QUERIES = (*LAZY, *OTHERS)
+LOCKING = (  # what is locked is as new as the FETCH
+    "select id, size from item for update",
+    "select id, size from item order by id for no key update",
+    "select id, size from item where kind >= 0 for update",
+    "select id, size from item where size = 1 for share",
+    "select id, size from item limit 2900 for update",
+    f"select id, size from item where id in ({ROWS}) and size > 0 for update",
+    f"select id, size from item where id = any(array[{ROWS}]) for no key update",
+    "select i.id, i.size, p.size from item i join part p on p.id = i.id for update of i",
+    "select i.id, i.size, p.size from item i left join part p on p.id = i.id for share of i",
+    "select i.id, i.size, p.size from item i join part p on p.id = i.id for update",
+)
 
 
-async def fetched(url, *, level, who, style):
+async def fetched(url, *, level, who, style, queries=QUERIES):
     """Return the rows of all queries; each began before the changes and went on after them."""
     reader, writer = await asyncpg.connect(url), await asyncpg.connect(url)
     await writer.execute(SETUP + "create sequence number")
     try:
         async with reader.transaction(isolation=level):
             fetch = {"cursor": _declared, "portal": _portals}[style]
-            cursors = await fetch(reader)
+            cursors = await fetch(reader, queries)
             rows = [await cursor(7) for cursor in cursors]
             for sql in CHANGES:
                 await (writer if who == "another" else reader).execute(sql)
@@ -83,16 +96,16 @@ async def fetched(url, *, level, who, style):
     return seen, [sorted(map(tuple, taken), key=repr) for taken in rows]
 
 
-async def _declared(reader):
-    for n, query in enumerate(QUERIES):
+async def _declared(reader, queries):
+    for n, query in enumerate(queries):
         await reader.execute(f"declare c{n} cursor for {query}")
     return [
-        lambda count, n=n: reader.fetch(f"fetch {count} from c{n}") for n in range(len(QUERIES))
+        lambda count, n=n: reader.fetch(f"fetch {count} from c{n}") for n in range(len(queries))
     ]
 
 
-async def _portals(reader):
-    return [(await reader.cursor(query)).fetch for query in QUERIES]
+async def _portals(reader, queries):
+    return [(await reader.cursor(query)).fetch for query in queries]
 
 
 @pytest.fixture(scope="module")
@@ -112,8 +125,40 @@ def test_a_cursor_sees_no_later_change(stack, postgres_url, level, who, style):
         asyncio.run(fetched(url, level=level, who=who, style=style))
         for url in (stack.url("acme"), postgres_url)
     )
+    compare(QUERIES, ours, theirs)
+
+
+@pytest.mark.parametrize("style", ["cursor", "portal"])
+@pytest.mark.parametrize(
+    ("level", "who"),
+    [("read_committed", "another"), ("read_committed", "itself"), ("repeatable_read", "itself")],
+)
+def test_a_locking_cursor_locks_as_it_is_fetched(stack, postgres_url, level, who, style):
+    """Rows nobody has fetched would keep others waiting; rows written meanwhile come stale."""
+    ours, theirs = (
+        asyncio.run(fetched(url, level=level, who=who, style=style, queries=LOCKING))
+        for url in (stack.url("acme"), postgres_url)
+    )
+    compare(LOCKING, ours, theirs)
+
+
+def test_a_locking_cursor_leaves_out_what_was_staged_since(postgres_url):
+    """A row that a large statement of the transaction has changed would come stale."""
+    with Stack(config="[sqlnode]\nstage_bytes = 4096\n") as small:
+        small.create_tenant("acme")
+        ours, theirs = (
+            asyncio.run(
+                fetched(url, level="read_committed", who="itself", style="cursor", queries=LOCKING)
+            )
+            for url in (small.url("acme"), postgres_url)
+        )
+    compare(LOCKING, ours, theirs)
+
+
+def compare(queries, ours, theirs):
+    """Fail with the first difference."""
     assert ours[0] == theirs[0], "the changes are seen by other statements as they should"
-    for query, mine, right in zip(QUERIES, ours[1], theirs[1], strict=True):
+    for query, mine, right in zip(queries, ours[1], theirs[1], strict=True):
         changed = [pair for pair in zip(mine, right, strict=False) if pair[0] != pair[1]][:3]
         assert mine == right, f"{query[:50]} … {query[-80:]}: {len(mine)} {len(right)} {changed}"
 

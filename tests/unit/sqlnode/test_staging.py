@@ -183,3 +183,23 @@ async def test_rollback_gives_up_what_is_on_its_way(server, begin):
     await other.settle()
     await other.commit()
     assert server.store.rows(ALL, server.store.newest_ts) == [(KEYS[0], b"v")]
+
+
+@pytest.mark.parametrize("stage_bytes", [1, 1 << 20])
+@pytest.mark.parametrize("isolation", ["read committed", "serializable"])
+async def test_a_view_knows_what_was_written_since(begin, stage_bytes, isolation):
+    """A cursor FOR UPDATE would bring rows as its transaction has left them behind."""
+    txn = begin(stage_bytes, isolation=isolation)
+    for key in KEYS[:4]:
+        await put(txn, key)
+    await txn.settle()
+    txn.begin_statement()
+    with txn.as_now() as view:
+        assert await view.written_since(KEYS) == set()
+        txn.put(KEYS[1], b"w")
+        txn.delete(KEYS[2])
+        await put(txn, KEYS[7])
+        await txn.settle()
+        txn.begin_statement()
+        txn.put(KEYS[3], b"x")
+        assert await view.written_since(KEYS) == {KEYS[1], KEYS[2], KEYS[3], KEYS[7]}

@@ -34,6 +34,7 @@ def make_ctx(*params, store=None, tables=(), **fields):
         session=SimpleNamespace(variables={}),
         sequences=FakeSequences(),
         commit_follows=False,
+        rows_wanted=None,
         store=store,
         **fields,
     )
