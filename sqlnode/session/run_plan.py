@@ -85,6 +85,8 @@ async def take_rows(session: Session, portal: Portal, wanted: int = 1) -> None:
     """
     plan = portal.prepared.plan
     txn = session.block.begin_work()
+    if session.block.is_read_only and not plan.is_read_only:
+        _refuse_write(plan)
     txn.statement = plan.text
     txn.used.add(plan.relations)
     if plan.kind is PlanKind.QUERY:
@@ -96,8 +98,6 @@ async def take_rows(session: Session, portal: Portal, wanted: int = 1) -> None:
             await context.txn.fix_snapshot()
         portal.rows, portal.read_ts = source, context.txn.read_ts
         return
-    if session.block.is_read_only and not plan.is_read_only:
-        _refuse_write(plan)
     if plan.kind is PlanKind.UTILITY:
         rows = await utility_rows(session, portal.prepared.statement.command)
         portal.tag = plan.tag

@@ -155,6 +155,17 @@ def test_a_locking_cursor_leaves_out_what_was_staged_since(postgres_url):
     compare(LOCKING, ours, theirs)
 
 
+def test_a_locking_cursor_is_refused_to_a_read_only_transaction(stack):
+    """What was promised to lock nothing would keep writers waiting."""
+    with stack.connect("acme") as connection:
+        connection.execute("create table locked (id int primary key)")
+        connection.execute("begin read only")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("declare c cursor for select id from locked for update")
+        connection.execute("rollback")
+        connection.execute("drop table locked")
+
+
 def compare(queries, ours, theirs):
     """Fail with the first difference."""
     assert ours[0] == theirs[0], "the changes are seen by other statements as they should"
