@@ -20,8 +20,9 @@ tenant whose queue is empty for a moment would be lifted by what its neighbours 
 
 **Invariants.** The floor never falls. A tenant that is served less than its share has the least use
 and is next, behind at most one piece of work of each other such tenant. Everything is bounded:
-`tenant_items_max` for each tenant, `items_max` in all. Every operation is O(log n), amortized:
-entries that are out of date stay in their heap until they surface, or until they are the majority.
+`tenant_items_max` for each tenant, `items_max` in all, what is set aside included. Every operation
+is O(log n), amortized: entries that are out of date stay in their heap until they surface, or until
+they are the majority.
 
 **Source.** CockroachDB, pkg/util/admission/work_queue.go (two heaps, lock holders); Goyal, Vin,
 Cheng, "Start-time Fair Queuing" (the floor); Cormode et al., "Forward Decay" (stored use).
@@ -121,6 +122,8 @@ class FairQueue:
         self._newest_scale = 1.0
         self._counter = 0
         self._count = 0
+        self._aside: dict[int, int] = {}  # tenant → how much waits elsewhere
+        self.aside_count = 0
         self._busy_count = 0
         self._sweep_at = 64
 
@@ -139,8 +142,10 @@ class FairQueue:
 
     def check_room(self, tenant_id: int, *, now_s: float) -> None:
         """Raise Throttled, with a wait in milliseconds, if no more work of a tenant may wait."""
-        tenant = self._tenant(tenant_id)
-        if tenant.count >= self._config.tenant_items_max or self._count >= self._config.items_max:
+        tenant, config = self._tenant(tenant_id), self._config
+        own = tenant.count + self._aside.get(tenant_id, 0)
+        everything = self._count + self.aside_count
+        if own >= config.tenant_items_max or everything >= config.items_max:
             retry_ms = math.ceil(self._retry_s(tenant, now_s) * 1e3)
             raise Throttled("too much work of this tenant waits already", number=retry_ms)
 
@@ -160,6 +165,17 @@ class FairQueue:
             self._busy_count += 1
             tenant.use = max(tenant.use, self._floor * tenant.weight)
             self._enter(tenant)
+
+    def set_aside(self, tenant_id: int) -> None:
+        """Count taken work that cannot go on and waits elsewhere: it still takes room."""
+        self._aside[tenant_id] = self._aside.get(tenant_id, 0) + 1
+        self.aside_count += 1
+
+    def take_back(self, tenant_id: int) -> None:
+        """Count it no more: it is put back, or over."""
+        self.aside_count -= 1
+        if (left := self._aside.pop(tenant_id) - 1) > 0:
+            self._aside[tenant_id] = left
 
     def next_tenant(self) -> int | None:
         """Return the tenant whose turn it is, or None if nothing waits."""
@@ -354,7 +370,8 @@ class FairQueue:
         scale = self._scale(now_s)  # first: it may change what is stored
         rate = tenant.taken_rate / scale / self._config.memory_s
         low, high = _RETRY_S
-        return min(max(tenant.count / 2 / rate, low), high) if rate else high
+        waiting = tenant.count + self._aside.get(tenant.id, 0)
+        return min(max(waiting / 2 / rate, low), high) if rate else high
 
 
 def _first(tenant: _Tenant) -> Work:

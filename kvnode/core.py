@@ -13,6 +13,7 @@ from kvapi.errors import KvError
 from kvapi.hlc import Hlc
 from kvnode.admission.io_gate import IoGate
 from kvnode.admission.lane import LaneBounds, Room
+from kvnode.admission.read_gate import ReadGate
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
 from kvnode.admission.write_account import WriteAccount
@@ -86,7 +87,7 @@ class Core:
         self.epoch = clock.now_ns()
         self.stats = StreamStats()
         self.is_draining = False
-        self.memory = NodeMemory(config.memory_bytes_max)
+        self.memory = NodeMemory(config.memory_bytes_max, loop.call_soon)
         self.stream_tenants: dict[int, int] = {}  # of open streams, by their ids
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
@@ -158,6 +159,11 @@ class Core:
             node=self.lane_room,
             shared=self.memory.lanes,
         )
+
+    def read_gate(self) -> ReadGate:
+        """Return a gate for the long reads of a new stream."""
+        answers, entered_max = self.memory.answers, self.config.reads_max
+        return ReadGate(answers, self.scheduler.wake, entered_max=entered_max)
 
     @property
     def streams_max(self) -> int:

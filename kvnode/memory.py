@@ -27,6 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from kvnode.admission.answer_room import AnswerRoom
 from kvnode.admission.shared_bytes import SharedBytes
 from kvnode.txn.recent_writes import RecentRoom
 
@@ -44,16 +45,16 @@ _STATUS: Final = Path("/proc/self/status")
 
 
 class NodeMemory:
-    """All parts. Owner: the event loop."""
+    """All parts. `later`: call something in the next turn of the loop. Owner: the event loop."""
 
-    def __init__(self, bytes_max: int) -> None:
+    def __init__(self, bytes_max: int, later: Callable[[Callable[[], None]], object]) -> None:
         self.bytes_max = bytes_max
         part = int(bytes_max * (1 - _FIXED_PART)) // 32
         self.requests = SharedBytes(4 * part // _OBJECTS)
         self.lanes = SharedBytes(4 * part // _PARSED)
         self.staging = SharedBytes(int(3 * part / _WRITTEN))
         self.commits = SharedBytes(int(3 * part / _WRITTEN))
-        self.answers = SharedBytes(3 * part)
+        self.answers = AnswerRoom(3 * part, later)
         self.recent = RecentRoom(3 * part)
         self.locks_max = 12 * part // LOCK_BYTES
         self.streams_max = int(bytes_max * _FIXED_PART / 2) // _STREAM_BYTES
@@ -82,6 +83,7 @@ class NodeMemory:
         for pool in self.pools().values():
             pool.is_short = is_short
         self.recent.is_short = is_short
+        self.answers.grant()
 
 
 class MemoryWatch:

@@ -168,6 +168,11 @@ class KvnodeMetrics(Collector):
             ("ranges", "Ranges in memory.", self._keeper.range_count()),
             *self._admission(),
             ("admission_queue", "Tasks that wait for their turn.", len(core.scheduler)),
+            (
+                "reads_waiting",
+                "Long reads that wait for a slot of their stream, for its client, or for room.",
+                core.scheduler.aside_count,
+            ),
             ("locked_keys", "Keys locked or waited for.", len(core.locks.table)),
             ("lock_waits", "Lock requests that wait.", core.locks.table.waiting_count()),
             ("store_used_bytes", "Bytes of the store in use.", core.engine.used_bytes()),

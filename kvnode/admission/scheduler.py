@@ -19,11 +19,15 @@ at once, wall time of each chunk of frames, corrected once a slice by the thread
 Elastic tasks have a queue of their own (`elastic_queue.py`): they take what regular ones leave, and
 a small part beside those, so that they never starve.
 
+A task that has its turn and lacks something else is set aside, and not looked at before who hands
+that out wakes it (`read_gate.py`).
+
 **Invariants.** While a regular task waits, nothing regular runs past it. A task is in one queue, or
-blocked, or running. What waits is bounded: two lanes of each stream, whose bounds are theirs; long
-reads, which `start` refuses where too many of their tenant wait; validations, each of them an
-outstanding request; one task of each tenant for the node's own work. There are no deadlines here:
-when a statement's time is up, its SQL process cancels the request, and that takes its task out.
+set aside, or running. What waits is bounded: two lanes of each stream, whose bounds are theirs;
+long reads, which `start` refuses where too many of their tenant wait or are set aside; validations,
+each of them an outstanding request; one task of each tenant for the node's own work. There are no
+deadlines here: when a statement's time is up, its SQL process cancels the request, and that takes
+its task out.
 
 Switched off (`[kvnode] admission = false`), requests always run at once and long reads take turns,
 first come, first served.
@@ -84,10 +88,7 @@ class Scheduler:
         self.queue = FairQueue(queue)
         self.elastic = ElasticQueue(queue, now_s=now_s)
         self.tokens = CpuTokens(CpuConfig(cores=cores))
-        self._blocked: dict[Task, None] = {}  # in order
-        self._uses: defaultdict[int, float] = defaultdict(
-            float
-        )  # tenant → wall seconds at once, not charged yet
+        self._uses: defaultdict[int, float] = defaultdict(float)  # tenant → s at once, not charged
         self._elsewhere: dict[int, float] = {}  # tenant → CPU of other threads, not charged yet
         self._began_s = self._settled_s = now_s
         self._cpu_s = 0.0  # thread time when last looked at
@@ -103,7 +104,12 @@ class Scheduler:
         self._was_idle = True  # between the last two turns
 
     def __len__(self) -> int:
-        return len(self.queue) + len(self.elastic) + len(self._blocked)
+        return len(self.queue) + len(self.elastic) + self.aside_count
+
+    @property
+    def aside_count(self) -> int:
+        """How many tasks wait for something else than their turn."""
+        return self.queue.aside_count + self.elastic.queue.aside_count
 
     # --- what runs where it arrives -----------------------------------------------------------
 
@@ -195,7 +201,7 @@ class Scheduler:
 
     def withdraw(self, task: Task) -> None:
         """Take a task out of where it waits; one that runs finds out by itself."""
-        self._blocked.pop(task, None)
+        task.take_back()
         if task.work is not None and task.queue is not None:
             task.queue.cancel(task.work)
             task.work = None
@@ -210,11 +216,10 @@ class Scheduler:
             self.withdraw(task)
             self.submit(task, priority=priority)
 
-    def unblock(self) -> None:
-        """Look at the blocked tasks again: some client reads its answers."""
-        blocked, self._blocked = self._blocked, {}
-        for task in blocked:
-            self.submit(task)
+    def wake(self, task: Task) -> None:
+        """Queue a task that was set aside: what it waited for is there."""
+        task.take_back()
+        self.submit(task)
 
     def set_weight(self, tenant_id: int, weight: float) -> None:
         """Give a tenant its share, from now on."""
@@ -302,17 +307,9 @@ class Scheduler:
         task = work.payload
         assert isinstance(task, Task), "only tasks are queued"
         task.work, is_elastic = None, task.queue is self.elastic.queue
-        if task.is_blocked():
-            self._blocked[task] = None
-            self._charge(work, 0.0, now_s, is_elastic=is_elastic)
-            return
-        if task.wait_kind:
-            self.waits.observe(task.wait_kind, now_s - task.since_s)
-            self.loads.waited(task.tenant_id, now_s - task.since_s)
-        self._seen(task.tenant_id, now_s)
         is_over = True
         try:
-            is_over = task.run(self.ends_s)
+            is_over = self._go_on(task, now_s)
         finally:
             before_s, self._cpu_s = self._cpu_s, self._cpu.thread_s()
             cost_s = self._cpu_s - before_s
@@ -321,6 +318,17 @@ class Scheduler:
                 self.on_held(type(task).__name__, task.tenant_id, cost_s)
             if not is_over:
                 self.submit(task, priority=task.priority)
+
+    def _go_on(self, task: Task, now_s: float) -> bool:
+        """Run a task, or set it aside; tell whether it is not to be queued again."""
+        if task.is_blocked():
+            task.set_aside()
+            return True
+        if task.wait_kind:
+            self.waits.observe(task.wait_kind, now_s - task.since_s)
+            self.loads.waited(task.tenant_id, now_s - task.since_s)
+        self._seen(task.tenant_id, now_s)
+        return task.run(self.ends_s)
 
     def _charge(self, work: Work, cost_s: float, now_s: float, *, is_elastic: bool) -> None:
         if not self.is_enabled:

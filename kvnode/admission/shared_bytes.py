@@ -31,13 +31,12 @@ _OPEN_WHEN_SHORT: Final = 0.125
 class SharedBytes:
     """What tenants hold of one resource."""
 
-    __slots__ = ("_of", "bytes_max", "is_short", "is_wanted", "total")
+    __slots__ = ("_of", "bytes_max", "is_short", "total")
 
     def __init__(self, bytes_max: int) -> None:
         self.bytes_max = bytes_max
         self.total = 0
         self.is_short = False  # the process as a whole has too much: less is open
-        self.is_wanted = False  # somebody was refused since this was set to False
         self._of: dict[int, int] = {}
 
     def of(self, tenant_id: int) -> int:
@@ -48,12 +47,10 @@ class SharedBytes:
         """Tell whether a tenant may have so many bytes more."""
         total = self.total + size_bytes
         own = self._of.get(tenant_id, 0)
-        admits = not self.total or (
+        return not self.total or (
             total <= self.bytes_max
             and (not own or self._is_fair(own + size_bytes, self._active(own)))
         )
-        self.is_wanted = self.is_wanted or not admits
-        return admits
 
     def is_over(self, tenant_id: int) -> bool:
         """Tell whether a tenant has more than it may, now that others are here too."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kvapi.errors import InternalError, KvError, RequestTooLarge, Throttled, WriteConflict
 from kvapi.pb import kv_pb2
 from kvnode.admission.lane import ELASTIC
-from kvnode.admission.task import Task
+from kvnode.admission.read_gate import Read
 from kvnode.mvcc.overlay import Overlay, find_intents
 from kvnode.mvcc.point_read import ABSENT, Version, read_keys
 from kvnode.mvcc.scan import ScanRun, ScanSpec
@@ -31,7 +31,7 @@ class OwnLayers:
     layer_max: int
 
 
-class _LongRead(Task):
+class _LongRead(Read):
     """A read in steps: bookkeeping that all kinds share."""
 
     wait_kind = "scan"
@@ -49,13 +49,13 @@ class _LongRead(Task):
         self.txn_start = read_ts
         self._own = own
         self._session = session
+        self.gate = session.read_gate
         self._tenant = session.tenant
         self._request_id = request_id
         self._read_ts = read_ts
         self._size_bytes = size_bytes
         self._cpu_s = self._began_s = 0.0  # of the quanta before; thread time at this one's begin
         self._is_over = False
-        self._is_started = False
 
     def start(self, priority: int = 0) -> None:
         """Take the first step now or soon; `priority` as of `elastic_route.read_priority`.
@@ -74,15 +74,8 @@ class _LongRead(Task):
             raise
 
     def is_blocked(self) -> bool:
-        """Tell whether to wait: for the client to read on, or for its reads before this one."""
-        if self._is_over:
-            return False
-        session = self._session
-        if self._is_started:
-            return session.is_paused
-        if session.is_paused or session.reads_started >= session.core.config.reads_max:
-            return True
-        return not session.core.memory.answers.admits(self.tenant_id, self.answer_bytes)
+        """Tell whether to wait: for the client to read on, or for what other reads have."""
+        return not self._is_over and super().is_blocked()
 
     def run(self, ends_s: float) -> bool:
         """Take steps until `ends_s`; after that the read counts as young: others come first."""
@@ -98,10 +91,8 @@ class _LongRead(Task):
     def _step(self, snapshot: Snapshot) -> bool:
         if self._is_over:
             return True
-        if not self._is_started:
-            self._is_started = True
-            self._session.reads_started += 1
-            self._session.core.memory.answers.add(self.tenant_id, self.answer_bytes)
+        if not self.has_entered:
+            self.gate.enter(self)
         try:
             if self.advance(snapshot):
                 self._end()
@@ -163,14 +154,7 @@ class _LongRead(Task):
         self._session.credit.long_reads -= 1
         self._tenant.reads.pop(self, None)
         self._session.outstanding.pop(self._request_id)
-        if self._is_started:
-            core = self._session.core
-            answers = core.memory.answers
-            answers.add(self.tenant_id, -self.answer_bytes)
-            self._session.reads_started -= 1
-            if self._session.reads_started == core.config.reads_max - 1 or answers.is_wanted:
-                answers.is_wanted = False
-                core.scheduler.unblock()
+        self.gate.leave(self)
 
 
 class MultiGetRead(_LongRead):

@@ -70,7 +70,6 @@ class StreamSession:
         self.core = core
         self.id = core.new_stream_id()
         self.outstanding = Outstanding(core)
-        self.reads_started = 0  # long reads that hold part of their answers
         self.is_paused = False  # the client does not read its answers
         self.is_closed = False
         self.is_held = False  # a frame is being written: gather until it has left
@@ -82,6 +81,7 @@ class StreamSession:
         self._has_news = False  # of the catalog, for a frame even if nothing is answered
         self.on_reading: Callable[[bool], None] = _ignore  # the transport's: read on, or not
         self._scheduler = scheduler = core.scheduler
+        self.read_gate = core.read_gate()
         bounds = core.lane_bounds
         self.lane = Lane(self, scheduler, self._handle, bounds=bounds)
         self.elastic = Lane(self, scheduler, self._perform, bounds=bounds, is_for_elastic=True)
@@ -166,8 +166,7 @@ class StreamSession:
         """Handle requests now as far as they may run, let the others wait."""
         scheduler, handled = self._scheduler, 0
         if scheduler.is_open and not self.lane and not self.is_paused:
-            is_plain = not (scheduler.is_shared or self.elastic.txns)
-            handle = self._perform if is_plain else self._handle
+            handle = self._handle if scheduler.is_shared or self.elastic.txns else self._perform
             must_yield, is_over = scheduler.is_enabled, scheduler.is_over
             for request in requests:
                 name = request.WhichOneof("op")
@@ -187,8 +186,7 @@ class StreamSession:
         if not (self._scheduler.is_shared or self.elastic.txns):
             self._perform(request, name)
         elif is_elastic(self, request, name):
-            now_s = self._scheduler.now()
-            self.elastic.extend((request,), now_s, size_bytes=request.ByteSize())
+            self.elastic.extend((request,), self._scheduler.now(), size_bytes=request.ByteSize())
         else:
             end_waiting(self, request, name)
             self._perform(request, name)
@@ -302,13 +300,14 @@ class StreamSession:
     def pause(self) -> None:
         """Learn that the client does not read its answers."""
         self.is_paused = True
+        self.read_gate.pause()
 
     def resume(self) -> None:
         """Learn that it does again."""
         self.is_paused = False
+        self.read_gate.resume()
         if not self.is_closed:
             self._resume_lanes()
-        self._scheduler.unblock()
 
     def _resume_lanes(self) -> None:
         if self.lane and self._scheduler.is_open:
@@ -350,10 +349,10 @@ class StreamSession:
             self.core.warm_stream_count -= 1
         self.lane.clear()
         self.elastic.clear()
+        self.read_gate.close()
         self.outstanding.cancel_all(Cancelled("the stream closed"))
         self._writes.close()
         self.protects.close()
-        self._scheduler.unblock()
 
     def _hello(self, frame: kv_pb2.ClientFrame) -> None:
         try:
@@ -365,7 +364,8 @@ class StreamSession:
             return
         self._hello_timer.cancel()
         self._tenant = tenant
-        self.outstanding.tenant_id = self.core.stream_tenants[self.id] = tenant.id
+        self.outstanding.tenant_id = self.read_gate.tenant_id = tenant.id
+        self.core.stream_tenants[self.id] = tenant.id
         for lane in (self.lane, self.elastic):
             lane.belongs_to(tenant.id, tenant.lane_room)
         self.core.set_weight(tenant.id, tenant.record.weight)

@@ -125,7 +125,7 @@ def test_nothing_is_lost_whatever_happens(seed):
         for stream in streams:
             assert not stream.waiting
             assert not len(stream.session.outstanding)
-            assert stream.session.reads_started == 0
+            assert stream.session.read_gate.entered == 0
 
     run_virtual(body)
 

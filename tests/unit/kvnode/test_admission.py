@@ -8,6 +8,7 @@ from kvapi.errors import BadRequest, Cancelled, Throttled
 from kvapi.pb import kv_pb2
 from kvnode.admission.credit_window import WINDOW_MIN, CreditWindow
 from kvnode.admission.task import Task
+from kvnode.server.unread import Unread
 from kvnode.tenants.lifecycle import NameInvalid
 from tests.sim.sim_node import SimNode
 from tests.sim.virtual_loop import run_virtual
@@ -296,6 +297,49 @@ def test_how_many_long_reads_wait_is_bounded():
         assert not one.session.tenant.reads
 
     run_virtual(body)
+
+
+def test_reads_that_wait_for_room_count_as_well():
+    """A tenant asks for ten thousand scans for whose answers there is no room."""
+
+    async def body(loop):
+        node, one, two = await shared(loop, lane_requests_tenant_max=20)
+        answers, scheduler = node.core.memory.answers, node.core.scheduler
+        answers.add(two.session.tenant.id, answers.bytes_max)
+        for priority in (0, 2):
+            asked = []
+            for _ in range(60):
+                asked.append(one.request(priority=priority, scan=kv_pb2.Scan()))
+                await asyncio.sleep(0.001)
+            assert scheduler.aside_count == len(scheduler) == 20
+            assert scheduler.queue.aside_count == (20 if priority == 0 else 0)
+            cancel = kv_pb2.Request(
+                id=2_000 + priority, cancel=kv_pb2.Cancel(request_id=one.next_id - 59)
+            )
+            one.receive(frame([cancel]))
+            assert scheduler.aside_count == 19
+            answers.add(two.session.tenant.id, -answers.bytes_max)
+            results = await asyncio.gather(*asked, return_exceptions=True)
+            assert sum(isinstance(result, Throttled) for result in results) == 40
+            assert isinstance(results[0], Cancelled)
+            answers.add(two.session.tenant.id, answers.bytes_max)
+        assert not len(scheduler)
+        assert answers.total == answers.bytes_max
+
+    run_virtual(body)
+
+
+@on_shared_node
+async def test_a_lost_client_gives_its_room_to_who_waits(node, one, two):
+    """What a client left unread is free when it is gone, and reads that wait for it hang."""
+    answers, unread = node.core.memory.answers, Unread(two.session)
+    unread.paused(answers.bytes_max)
+    scan = one.request(scan=kv_pb2.Scan())
+    await asyncio.sleep(0.01)
+    assert not scan.done()
+    unread.closed()
+    await scan
+    assert not answers.total
 
 
 @on_shared_node

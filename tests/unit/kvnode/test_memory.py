@@ -18,10 +18,14 @@ from tests.unit.kvnode.stream_scene import commit, value
 TXN = b"t" * 16
 
 
+def unused(_):
+    raise AssertionError("nobody waits")
+
+
 @pytest.mark.parametrize("bytes_max", [MEMORY_BYTES_MIN, 1 << 30, 8 << 30])
 def test_the_parts_fit_into_the_bound(bytes_max):
     """A bound that its parts exceed bounds nothing."""
-    memory = NodeMemory(bytes_max)
+    memory = NodeMemory(bytes_max, unused)
     counted = [pool.bytes_max for pool in memory.pools().values()]
     locks = memory.locks_max * 450
     assert sum(counted) + locks + memory.recent.bytes_max <= 0.75 * bytes_max
@@ -37,7 +41,7 @@ def test_a_bound_that_holds_nothing_is_refused():
 
 def test_near_the_bound_the_parts_shrink_until_there_is_room():
     """What is counted wrongly would not be bounded at all."""
-    memory = NodeMemory(1 << 30)
+    memory = NodeMemory(1 << 30, unused)
     memory.look(990 << 20)
     assert memory.is_short
     assert memory.requests.is_short
@@ -153,8 +157,7 @@ async def test_scans_wait_for_room_of_answers_and_go_on(node, one, two):
         await asyncio.sleep(0)
     assert 1 << 20 <= most <= 3 << 20
     assert not answers.total
-    assert not node.core.scheduler.queue
-    node.core.scheduler.unblock()
+    assert not len(node.core.scheduler)
 
 
 def test_one_tenants_locks_do_not_shut_the_others_out():

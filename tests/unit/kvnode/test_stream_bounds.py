@@ -132,12 +132,12 @@ def test_reads_of_one_stream_take_turns():
         scans = [stream.request(scan=kv_pb2.Scan()) for _ in range(40)]
         most = 0
         while not all(scan.done() for scan in scans):
-            most = max(most, stream.session.reads_started)
+            most = max(most, stream.session.read_gate.entered)
             await asyncio.sleep(0)
         assert 1 < most <= node.config.reads_max
         counts = {scan.result().block.row_count for scan in scans}
         assert counts == {scans[0].result().block.row_count}
-        assert stream.session.reads_started == 0
+        assert stream.session.read_gate.entered == 0
 
     run_virtual(body)
 
