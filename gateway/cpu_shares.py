@@ -1,22 +1,30 @@
 """How much a tenant's SQL processes stand back for others: by what it used lately. Pure.
 
 **Model.** The use of a tenant is the cores that its processes kept busy, forgotten with a memory of
-`memory_s`. Whoever uses more stands back further: each doubling of use over weight costs three
-steps of niceness, and three steps halve a process's share of a contended core (one step is a factor
-of 1.25). So a tenant's claim is inverse to its use: busy tenants come out even, and one that
-is idle most of the time runs at once when it wakes.
+`memory_s`; its *load* is that use over its weight. A step of niceness is a factor of 1.25 in a
+process's share of a contended core. How many a tenant stands back is the sum of
 
-    cores used / weight   ≤ 0.1   0.2   0.4   0.8   ≥ 1.6
-    steps                   0      3     6     9     12
+- what it uses: each doubling of load costs three steps, which halve that share. So its claim is
+  inverse to its use, and one that is idle most of the time runs at once when it wakes:
 
-That balance gives the CPU by the square root of the weights. What is missing is added to the *nice
-steps*: three for each doubling of weight that the heaviest of the busy has more, with less of it
-for who uses little. (In a control group the weight itself does that.)
+      load     ≤ 0.1   0.2   0.4   0.8   ≥ 1.6
+      steps      0      3     6     9     12
+
+- what it is ahead of the others: nine steps for each doubling of load over the common one, and as
+  many less for who is behind it. That is a control loop. By its claim alone a tenant would get what
+  the kernel makes of it: a process runs on one CPU at a time, and a few processes do not fill all
+  CPUs evenly. Both together leave a fifth of such an error, within a second. The common load is the
+  mean of those who *compete*, which have half to twice the median; both count by use. So neither
+  who uses little counts, nor who is so light that it is ahead whatever it gets.
+
+In a control group the weight itself gives heavier ones more. Where nice values are all there is
+lighter ones stand back further: three steps for each doubling of weight that the heaviest who
+competes has more, nine at most, for the loop needs the others.
 
 Who uses next to nothing is *prompt*: its processes may run as soon as they wake, before everybody.
 That takes a use of at most half the fair share, and of at most a quarter of a core at weight 1: all
 the prompt ones together leave half of the CPU to the others. Nobody is who has just come, or was
-busy between the last two samples.
+busy between the last two samples. The prompt stand back for nobody.
 
 **Invariants.** 0 ≤ steps ≤ `STEPS_MAX`. All processes of a tenant stand back alike, however many
 they are. A step is left only when the use has moved most of the way to the next one.
@@ -25,16 +33,18 @@ Source: sched(7), nice values; the weights of Linux, `sched_prio_to_weight`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 STEPS_MAX: Final = 12
 _STEPS_PER_DOUBLING: Final = 3
 _STEP: Final = 1.25
-_FREE_CORES: Final = 0.1  # at weight 1; who uses no more stands back for nobody
+_STEPS_PER_DOUBLING_AHEAD: Final = 9
+_FREE_CORES: Final = 0.1  # at weight 1; who uses no more claims all
 _SLACK: Final = 0.75  # of a step
-_MORE_MAX: Final = 3  # times its own steps, for being lighter
+_LIGHTER_MAX: Final = 9
+_ALIKE: Final = 2  # times the median load, or a part of it: who competes
 _PROMPT_CORES: Final = 0.25  # at weight 1
 _BURST_CORES: Final = 0.5  # between two samples; who used more was not waiting for its turn
 _ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
@@ -88,21 +98,48 @@ class CpuShares:
             tenant = self._tenants.get(tenant_id) or _Tenant()
             tenant.cores = tenant.cores * kept + seconds / elapsed_s * (1 - kept)
             tenant.looks += 1
-            tenant.steps = _steps(tenant, weights.get(tenant_id, 1.0))
             tenants[tenant_id] = tenant
+        self._find_prompt(tenants, used_s, elapsed_s, weights)
+        self._find_steps(tenants, weights)
+        self._tenants = tenants
+        self._former, self._former_s = dict(processes), now_s
+
+    def _find_prompt(
+        self,
+        tenants: Mapping[int, _Tenant],
+        used_s: Mapping[int, float],
+        elapsed_s: float,
+        weights: Mapping[int, float],
+    ) -> None:
         active = [id_ for id_, tenant in tenants.items() if tenant.cores > _ACTIVE_CORES]
         part = self._cpus / (2 * max(sum(weights.get(id_, 1.0) for id_ in active), 1e-9))
         for tenant_id, tenant in tenants.items():
             limit = weights.get(tenant_id, 1.0) * min(part, _PROMPT_CORES)
             is_calm = used_s[tenant_id] <= elapsed_s * _BURST_CORES and tenant.looks > 1
             tenant.is_prompt = tenant.cores <= limit and is_calm
-        heaviest = max(
-            [weights.get(id_, 1.0) for id_, one in tenants.items() if one.steps], default=1
-        )
+
+    def _find_steps(self, tenants: Mapping[int, _Tenant], weights: Mapping[int, float]) -> None:
+        loads = {
+            id_: tenant.cores / weights.get(id_, 1.0)
+            for id_, tenant in tenants.items()
+            if tenant.cores > _ACTIVE_CORES
+        }
+        middle = _median_load((load, tenants[id_].cores) for id_, load in loads.items())
+        competing = [
+            id_ for id_, load in loads.items() if middle <= _ALIKE * load <= _ALIKE**2 * middle
+        ]
+        common = _mean_load((loads[id_], tenants[id_].cores) for id_ in competing)
+        heaviest = max((weights.get(id_, 1.0) for id_ in competing), default=1.0)
         for tenant_id, tenant in tenants.items():
-            tenant.nice_steps = _nice_steps(tenant.steps, heaviest / weights.get(tenant_id, 1.0))
-        self._tenants = tenants
-        self._former, self._former_s = dict(processes), now_s
+            exact = lighter = 0.0
+            if tenant_id in loads and not tenant.is_prompt:
+                load = loads[tenant_id]
+                exact = _STEPS_PER_DOUBLING * math.log2(max(load / _FREE_CORES, 1.0))
+                exact += _STEPS_PER_DOUBLING_AHEAD * math.log2(load / common)
+                ratio = heaviest / weights.get(tenant_id, 1.0)
+                lighter = _STEPS_PER_DOUBLING * math.log2(max(ratio, 1.0))
+            tenant.steps = _near(tenant.steps, exact)
+            tenant.nice_steps = _near(tenant.nice_steps, exact + min(lighter, _LIGHTER_MAX))
 
     def cores(self, tenant_id: int) -> float:
         """Return the cores that a tenant kept busy lately."""
@@ -134,19 +171,38 @@ def cpu_weight(weight: float, steps: int) -> int:
     return max(1, min(round(100 * weight / _STEP**steps), 10_000))
 
 
-def _nice_steps(steps: int, lighter: float) -> int:
-    """Return the steps of a tenant that is so many times lighter than the heaviest.
+def _median_load(loads: Iterable[tuple[float, float]]) -> float:
+    """Return the load of those who have the middle of the cores used; `loads`: with their cores.
 
-    >>> _nice_steps(4, 1.0), _nice_steps(4, 4.0), _nice_steps(0, 4.0), _nice_steps(9, 100.0)
-    (4, 10, 0, 12)
+    >>> _median_load([(0.4, 0.4), (6.4, 0.1), (0.3, 0.3), (0.01, 0.02)]), _median_load([])
+    (0.4, 0.0)
     """
-    more = min(_STEPS_PER_DOUBLING * math.log2(max(lighter, 1.0)), _MORE_MAX * steps)
-    return min(round(steps + more), STEPS_MAX)
+    ordered = sorted(loads)
+    left = sum(cores for _, cores in ordered) / 2
+    for load, cores in ordered:
+        left -= cores
+        if left <= 0:
+            return load
+    return 0.0
 
 
-def _steps(tenant: _Tenant, weight: float) -> int:
-    claim = tenant.cores / (weight * _FREE_CORES)
-    if claim <= 1.0:
-        return 0
-    exact = min(_STEPS_PER_DOUBLING * math.log2(claim), STEPS_MAX)
-    return tenant.steps if abs(exact - tenant.steps) <= _SLACK else round(exact)
+def _mean_load(loads: Iterable[tuple[float, float]]) -> float:
+    """Return the geometric mean of loads, each counted by the cores it takes.
+
+    >>> round(_mean_load([(0.4, 0.4), (0.4, 0.4), (0.2, 0.2)]), 3), _mean_load([])
+    (0.348, 1.0)
+    """
+    total = logs = 0.0
+    for load, cores in loads:
+        total += cores
+        logs += cores * math.log(load)
+    return math.exp(logs / total) if total else 1.0
+
+
+def _near(steps: int, exact: float) -> int:
+    """Return the steps that are to be `exact`, unless what they are is near enough.
+
+    >>> _near(4, 4.7), _near(4, 4.8), _near(4, -3.0), _near(0, 0.6), _near(11, 15.0)
+    (4, 5, 0, 0, 12)
+    """
+    return steps if abs(exact - steps) <= _SLACK else min(max(round(exact), 0), STEPS_MAX)
