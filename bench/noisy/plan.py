@@ -44,7 +44,7 @@ class NoisyPlan:
     alone_s: float = 5.0  # before and after each noise
     beside_s: float = 10.0
     share_s: float = 5.0
-    lone_turns: int = 6  # seconds of a lone tenant, by turns with and without admission control
+    lone_turns: int = 24  # of a lone tenant, by turns with and without admission control
     limit_s: float = 60.0  # at the limit of request units
     stop_go_s: float = 20.0  # the same without the trickle
     table_rows: int = 100_000
@@ -99,7 +99,7 @@ QUICK: Final = NoisyPlan(
     alone_s=2.0,
     beside_s=3.0,
     share_s=2.0,
-    lone_turns=3,
+    lone_turns=4,
     limit_s=10.0,
     stop_go_s=10.0,
     table_rows=20_000,

@@ -42,8 +42,8 @@ counts as that long."""
 DRIFT_MAX: Final = 1.25
 LONE_LEGEND: Final = """\
 A lone tenant is compared with admission off in the KV node at the OS priorities of admission on, so
-that the figure is what admission control costs; the two take turns of a second, for the machine is
-faster and slower by more than that."""
+that the figure is what admission control costs; the two take turns of half a second, for the
+machine is faster and slower by more than that."""
 LIMITS_LEGEND: Final = """\
 Limits were measured once, on stacks of their own. What a read costs on average is taken from
 `pg_stat_statements`. A raised limit acts when the tenant has got 80 % of it for half a second."""

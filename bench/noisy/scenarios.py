@@ -18,7 +18,7 @@ _NOISE_S: Final = 3.0
 _TENANT_S: Final = 0.25
 _CLIENT_S: Final = 1.2
 _LONE_S: Final = 2.0
-_TURN_S: Final = 1.2
+_TURN_S: Final = 0.6
 _STACK_S: Final = 3.0
 
 Measure = Callable[[Sequence[System], NoisyPlan, int, NoisyReport], None]
