@@ -14,8 +14,8 @@ process's share of a contended core. How many a tenant stands back is the sum of
   many less for who is behind it. That is a control loop. By its claim alone a tenant would get what
   the kernel makes of it: a process runs on one CPU at a time, and a few processes do not fill all
   CPUs evenly. Both together leave a fifth of such an error, within a second. The common load is the
-  mean of those who *compete*, which have half to twice the median; both count by use. So neither
-  who uses little counts, nor who is so light that it is ahead whatever it gets.
+  mean of those who *compete*, which have a quarter to four times the median; both count by use. So
+  neither who uses little counts, nor who is so light that it is ahead whatever it gets.
 
 In a control group the weight itself gives heavier ones more. Where nice values are all there is
 lighter ones stand back further: three steps for each doubling of weight that the heaviest who
@@ -44,7 +44,7 @@ _STEPS_PER_DOUBLING_AHEAD: Final = 9
 _FREE_CORES: Final = 0.1  # at weight 1; who uses no more claims all
 _SLACK: Final = 0.75  # of a step
 _LIGHTER_MAX: Final = 9
-_ALIKE: Final = 2  # times the median load, or a part of it: who competes
+_ALIKE: Final = 4  # times the median load, or a part of it: who competes
 _PROMPT_CORES: Final = 0.25  # at weight 1
 _BURST_CORES: Final = 0.5  # between two samples; who used more was not waiting for its turn
 _ACTIVE_CORES: Final = 0.001  # who uses less has no part in sharing
