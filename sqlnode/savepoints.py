@@ -1,5 +1,6 @@
 """Named savepoints over a transaction's marks."""
 
+import weakref
 from typing import Any, Generic, Protocol, TypeVar
 
 M = TypeVar("M")
@@ -33,7 +34,8 @@ class Savepoints(Generic[M]):
     """SAVEPOINT, ROLLBACK TO and RELEASE; a newer savepoint hides an older one of its name."""
 
     def __init__(self, txn: Marked[M]) -> None:
-        self._txn = txn
+        # It owns them. As a cycle it would wait for the collector, with hundreds of others.
+        self._txn: Marked[M] = weakref.proxy(txn)
         self._stack: list[tuple[str, M, Any]] = []
 
     def newest(self) -> M | None:

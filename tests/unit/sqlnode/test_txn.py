@@ -1,7 +1,9 @@
 """sqlnode.txn over the in-memory KV node: isolation, overlay, locks, round trips."""
 
 import asyncio
+import gc
 import itertools
+import weakref
 
 import pytest
 
@@ -42,6 +44,24 @@ async def test_point_read_is_one_round_trip(server, begin):
     assert await txn.get(b"a") == b"1"
     await txn.commit()
     assert trips(server) == {"get": 1}
+
+
+async def test_a_transaction_is_gone_with_its_end(server, begin):
+    """Each statement would leave a cycle; the collector stops a quiet tenant for 4 ms then."""
+    gc.disable()
+    try:
+        txn = begin()
+        txn.savepoints.set("s")
+        await txn.get(b"a")
+        txn.put(b"a", b"1")
+        txn.savepoints.rollback_to("s")
+        txn.put(b"a", b"2")
+        await txn.commit()
+        left = weakref.ref(txn)
+        del txn
+        assert left() is None
+    finally:
+        gc.enable()
 
 
 async def test_insert_is_one_round_trip(server, begin):
