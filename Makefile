@@ -22,7 +22,7 @@ demo: install
 test: check e2e
 
 check: install lint types imports protos-fresh
-	$(BIN)/python -m pytest -q -n 2 -m "not e2e and not long"
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not e2e and not long"
 
 lint:
 	$(BIN)/ruff format --check .

@@ -1,5 +1,6 @@
 """Options of the whole test suite."""
 
+import gc
 import os
 
 import pytest
@@ -15,6 +16,12 @@ settings.register_profile(
     "insula", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
 )
 settings.load_profile("insula")
+
+
+def pytest_collection_finish():
+    """Take thousands of tests and all modules out of what each full collection looks at."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_addoption(parser):

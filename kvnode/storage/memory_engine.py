@@ -13,16 +13,17 @@ from kvnode.storage.engine import Row, StoreNeedsGrowth, Table
 
 
 class _Sorted:
-    """A sorted map."""
+    """A sorted map, and the bytes of its keys and values."""
 
-    __slots__ = ("keys", "rows")
+    __slots__ = ("keys", "rows", "used_bytes")
 
-    def __init__(self, keys: list[bytes], rows: dict[bytes, bytes]) -> None:
+    def __init__(self, keys: list[bytes], rows: dict[bytes, bytes], used_bytes: int = 0) -> None:
         self.keys = keys
         self.rows = rows
+        self.used_bytes = used_bytes
 
     def copy(self) -> "_Sorted":
-        return _Sorted(self.keys.copy(), self.rows.copy())
+        return _Sorted(self.keys.copy(), self.rows.copy(), self.used_bytes)
 
 
 class MemoryEngine:
@@ -58,11 +59,7 @@ class MemoryEngine:
         return False
 
     def used_bytes(self, tables: dict[Table, _Sorted] | None = None) -> int:
-        return sum(
-            len(key) + len(value)
-            for table in (tables or self._tables).values()
-            for key, value in table.rows.items()
-        )
+        return sum(table.used_bytes for table in (tables or self._tables).values())
 
     def close(self) -> None:
         """Do nothing: a memory engine may be opened again, as a store whose process died."""
@@ -105,9 +102,13 @@ class MemoryView:
     def put(self, table: Table, key: bytes, value: bytes) -> None:
         assert 0 < len(key) <= self._key_bytes_max, "the caller checks key lengths"
         sorted_map = self._writable(table)
-        if key not in sorted_map.rows:
+        if (former := sorted_map.rows.get(key)) is None:
             insort(sorted_map.keys, key)
+            sorted_map.used_bytes += len(key)
+        else:
+            sorted_map.used_bytes -= len(former)
         sorted_map.rows[key] = value
+        sorted_map.used_bytes += len(value)
 
     def put_many(self, table: Table, rows: Sequence[Row]) -> None:
         for key, value in rows:
@@ -117,7 +118,7 @@ class MemoryView:
         if key not in self.tables[table].rows:
             return False
         sorted_map = self._writable(table)
-        del sorted_map.rows[key]
+        sorted_map.used_bytes -= len(key) + len(sorted_map.rows.pop(key))
         del sorted_map.keys[bisect_left(sorted_map.keys, key)]
         return True
 

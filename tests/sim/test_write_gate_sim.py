@@ -47,7 +47,7 @@ async def watch(world, tenants):
             waiting_bytes = world.gate._waiting_bytes.get(tenant.id, 0)
             assert waiting_bytes == queue.waiting(tenant.id) * tenant.size <= BYTES_MAX
         assert not len(world.gate) or world.gate._timer is not None
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.02)
 
 
 async def play(loop, seed):

@@ -1,6 +1,7 @@
 """A flood of commits on a slow disk, in virtual time: the others' commits do not wait for it."""
 
 import asyncio
+import contextlib
 import random
 from statistics import mean
 
@@ -9,6 +10,8 @@ import pytest
 from kvapi.errors import KvError
 from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
+from kvnode.storage.engine import Table
+from kvnode.storage.memory_engine import MemoryEngine
 from tests.sim.sim_node import SimNode
 from tests.sim.slow_disk import SlowCore, SlowWriter
 from tests.sim.virtual_loop import run_virtual
@@ -24,14 +27,27 @@ def put(size):
     return kv_pb2.Commit(writes=kv_pb2.Writes(put_keys=[b"k"], put_values=[bytes(size)]))
 
 
+class Forgetful(MemoryEngine):
+    """Keeps no former version, which nobody here reads: those of a flood are gigabytes."""
+
+    def __init__(self):
+        super().__init__()
+        self._no_rows = self._tables[Table.HISTORY]
+
+    @contextlib.contextmanager
+    def write(self):
+        with super().write() as view:
+            yield view
+            view.tables[Table.HISTORY] = self._no_rows
+
+
 class Field:
     """Tenants that commit, one that reads."""
 
     def __init__(self, loop, **config):
         self.loop = loop
-        self.node = SimNode(
-            loop, 0, NodeConfig(memory_bytes_max=_MEMORY, **config), core_type=SlowCore
-        )
+        config = NodeConfig(memory_bytes_max=_MEMORY, **config)
+        self.node = SimNode(loop, 0, config, Forgetful(), core_type=SlowCore)
         self.rng = random.Random(4)
         self.is_over = False
         self.waits = {"quiet": [], "read": []}
@@ -49,11 +65,12 @@ class Field:
 
     async def flood(self, name, stream, size=LARGE, depth=DEPTH):
         self.counts[name] = 0
+        commit = put(size)
 
         async def one():
             while not self.is_over:
                 try:
-                    await stream.request(commit=put(size))
+                    await stream.request(commit=commit)
                     self.counts[name] += 1
                 except KvError:
                     await asyncio.sleep(1)

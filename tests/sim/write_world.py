@@ -151,6 +151,6 @@ class WriteWorld:
             if rng.random() < 0.05:
                 self.loop.call_later(rng.uniform(0, 1), write.cancel)
             if await write.done is not None:
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.25)
             if tenant.pause_s:
                 await asyncio.sleep(tenant.pause_s * rng.uniform(0.8, 1.2))
