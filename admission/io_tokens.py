@@ -19,8 +19,9 @@ latency. Regular ones share their syncs with the other commits. They are limited
 add to it (`latency_fit.py`): on a disk whose every sync is slow, less of them makes nobody quicker.
 
 Every write is taken from both buckets, and that of elastic writes fills at `elastic_part` of its
-limit: they wait first, and get at most that part when nobody else writes. A write reserves tokens
-by its size when it begins, and is settled when it is known what reached the disk.
+limit: they wait first, and beside a few others get at most that part. While nobody else writes
+(`set_alone`), no commit waits for their syncs, and their bucket fills like the other. A write
+reserves tokens by its size when it begins, and is settled when it is known what reached the disk.
 
 **Invariants.** Regular writes are limited later than elastic ones, and less. No limit falls below
 `bytes_per_s_min`, that of regular writes not below `regular_bytes_per_s_min`. New limits go in
@@ -103,6 +104,7 @@ class IoTokens:
         self.amplification = 1.0
         self._rate = 0.0  # bytes per second that reached the disk, smoothed
         self._limit = self._regular_limit = math.inf
+        self._is_alone = False
         self._tokens = TieredTokens(
             [math.inf, math.inf], burst_s=config.burst_s, debt_s=config.debt_s
         )
@@ -151,6 +153,12 @@ class IoTokens:
         """Return how long until `tier` has tokens, if nobody takes any."""
         return self._tokens.wait_s(tier)
 
+    def set_alone(self, is_alone: bool, *, now_s: float) -> None:
+        """Say whether only elastic writes are there: then they may have what others leave."""
+        if is_alone != self._is_alone:
+            self._is_alone = is_alone
+            self._set_rates(now_s)
+
     def is_refit_due(self, now_s: float) -> bool:
         """Tell whether `refit` wants to be called."""
         return now_s - self._refit_s >= self._config.refit_s
@@ -178,8 +186,14 @@ class IoTokens:
             self._limit,
             self._next(self._regular_limit, self.regular_score, config.regular_bytes_per_s_min),
         )
+        self._set_rates(now_s)
+
+    def _set_rates(self, now_s: float) -> None:
+        elastic = self._limit * self._config.elastic_part
         self._tokens.fill(now_s)
-        self._tokens.set_rates([self._regular_limit, self._limit * config.elastic_part])
+        self._tokens.set_rates(
+            [self._regular_limit, self._regular_limit if self._is_alone else elastic]
+        )
 
     def _next(self, limit: float, score: float, least: float) -> float:
         if score < 0.5:

@@ -182,6 +182,11 @@ class FairQueue:
         tenant = self._least()
         return tenant.id if tenant is not None else None
 
+    def peek(self) -> Work | None:
+        """Return what `take` would take now."""
+        tenant = self._least()
+        return _first(tenant) if tenant is not None else None
+
     def take(self, *, now_s: float) -> Work | None:
         """Remove the next work and charge its estimate. Call `expire` before."""
         scale = self._scale(now_s)

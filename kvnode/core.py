@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from admission.queue import QueueConfig
 from kvapi.errors import KvError
 from kvapi.hlc import Hlc
+from kvnode.admission.bulk_queue import BulkQueue
 from kvnode.admission.io_gate import IoGate
 from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.read_gate import ReadGate
@@ -105,6 +106,9 @@ class Core:
         self.lane_room = Room()  # of all streams
         self.locks = LockWaits(loop)
         self.io, self.writes = _write_gates(config, scheduler, clock, loop)
+        self.bulk = BulkQueue[Operation](
+            clock.monotonic_s, tenant_items_max=config.write_waits_tenant_max
+        )
         self.group = self._group_commit(engine, writer)
         self._make_transactions(find_conflict)
         is_staged = config.range_commit == STAGED
@@ -146,7 +150,8 @@ class Core:
             on_durable=self._on_durable,
             release_snapshots=self.timeline.release_snapshot,
             take_snapshot=self.timeline.snapshot,
-            gate=WriteAccount(self.io, self.writes, self.scheduler),
+            gate=WriteAccount(self.io, self.writes, self.scheduler, self.bulk),
+            bulk=self.bulk,
         )
 
     @property
@@ -174,6 +179,7 @@ class Core:
         """Give a tenant its share of the loop and of the disk, from now on."""
         self.scheduler.set_weight(tenant_id, weight)
         self.writes.set_weight(tenant_id, weight)
+        self.bulk.queue.set_weight(tenant_id, weight)
 
     def set_address(self, address: str) -> None:
         """Say under which address range descriptors name this node; before the first stream."""

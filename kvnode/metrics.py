@@ -240,6 +240,7 @@ class KvnodeMetrics(Collector):
             ),
             ("admission_io_score", "Latency of commits, of what is full.", core.io.tokens.score),
             ("admission_io_bulk_waits", "Waits of bulk for the disk.", core.io.bulk_wait_count),
+            ("admission_bulk_queued", "Bulk that waits to be written.", len(core.bulk)),
             ("admission_writes_waited", "Commits that waited for it.", core.writes.wait_count),
             ("admission_writes_queued", "Commits that wait for it now.", len(core.writes)),
             ("loop_latency_p99_seconds", "How late timers come.", watchdog.latency_p99_s()),

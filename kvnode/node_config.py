@@ -43,6 +43,7 @@ class NodeConfig:
     write_waits_tenant_max: int = 10_000  # commits of one tenant that wait for a slow disk; then
     write_wait_bytes_tenant_max: int = 64 << 20  # or that many bytes of them, or one of them
     write_wait_s_max: float = 30.0  # so long: Throttled
+    bulk_wait_s_max: float = 600.0  # the same of a chunk of a large transaction, behind commits
     lane_bytes_max: int = 4 << 20  # of one stream's requests that wait; then it is read no further
     lane_requests_tenant_max: int = 10_000  # waiting requests of one tenant; then reads: Throttled
     recent_keys_max: int = 200_000  # of one tenant, for validation in memory

@@ -2,8 +2,10 @@
 
 **Model.** Every batch of group commit is measured: how long it took, how many bytes it held. Every
 15 seconds `admission.io_tokens` makes of that how much the disk can take. All writes are charged;
-bulk (staged chunks, moves, garbage collection) waits here first, so that what is left of a slow
-disk goes to commits. Where their bytes are what makes it slow, `write_gate.py` is fair among those.
+bulk (staged chunks, moves, discards) waits here first, so that what is left of a slow disk goes to
+commits; whose bulk goes next is `bulk_queue.py`'s. Where the bytes of commits are what makes the
+disk slow, `write_gate.py` is fair among those. Bulk is held back for the commits that would wait
+for its syncs: while there are none for `ALONE_S`, it is limited as commits are, by its bytes.
 
     batch ends ──► sample ──(15 s)──► tokens per second        none while the disk has room
     batch of bulk begins ──► tokens? ── no ──► later; ordinary batches go on meanwhile
@@ -12,17 +14,21 @@ Pages written are counted by the operating system; where it does not (a file sys
 are estimated: LMDB copies the path to each row that changes.
 
 **Invariants.** Bulk never starves, however much ordinary writes owe: a batch of it may begin
-`BULK_PAUSE_S_MAX` after the last one.
+`BULK_PAUSE_S_MAX` after the last one. While it is held, a timer runs, for when the tokens that are
+owed now will have dripped in: set again when some come back.
 
 **Concurrency.** Owner: the event loop.
 """
 
+import asyncio
+import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from admission.io_tokens import PATH_BYTES, IoConfig, IoSample, IoTier, IoTokens
 
 BULK_PAUSE_S_MAX: Final = 1.0
+ALONE_S: Final = 10.0  # without a commit: as long as tenants compete in `write_gate.py`
 _WAIT_S_MIN: Final = 0.001
 _PAGE_BYTES: Final = 4096
 NOTHING: Final = (0.0, 0.0)  # was reserved, of either tier
@@ -34,33 +40,47 @@ class IoGate:
     def __init__(
         self,
         now: Callable[[], float],
-        call_later: Callable[[float, Callable[[], None]], object],
+        call_later: Callable[[float, Callable[[], None]], asyncio.TimerHandle],
         *,
         latency_max_s: float,
         is_enabled: bool = True,
     ) -> None:
         self._now = now
         self._call_later = call_later
-        self._is_held = False
+        self._timer: asyncio.TimerHandle | None = None  # while bulk is held
+        self._again: Callable[[], None] = _ignore
         self._is_enabled = is_enabled
         self._config = IoConfig(latency_max_s=latency_max_s, page_bytes=_PAGE_BYTES)
         self.tokens = IoTokens(self._config, now_s=now())
         self._sample = IoSample()
         self._began_s = self._bulk_s = now()
+        self._commit_s = -math.inf  # when the last one was seen
         self.on_refit: Callable[[], None] = _ignore
         self.bulk_wait_count = 0
 
     def try_bulk(self, again: Callable[[], None]) -> bool:
         """Tell whether a batch of bulk may begin; if not, `again` is called in time, once."""
+        if (wait_s := self.bulk_wait_s()) > 0:
+            self._again = again
+            if self._timer is None:
+                self.bulk_wait_count += 1
+                self._timer = self._call_later(wait_s, self._release)
+        elif self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return not wait_s
 
-        def release() -> None:
-            self._is_held = False
-            again()
+    def look(self) -> None:
+        """Take note that tokens came back: held bulk goes on as soon as there are enough."""
+        if self._timer is not None:
+            self._timer.cancel()
+            wait_s = max(_WAIT_S_MIN, self.bulk_wait_s())
+            self._timer = self._call_later(wait_s, self._release)
 
-        if not self._is_held and (wait_s := self.bulk_wait_s()) > 0:
-            self._is_held = True
-            self._call_later(wait_s, release)
-        return not self._is_held
+    def saw_commit(self) -> None:
+        """Take note that somebody commits, who would wait for syncs of bulk."""
+        self._commit_s = self._now()
+        self.tokens.set_alone(False, now_s=self._commit_s)
 
     def bulk_wait_s(self) -> float:
         """Return how long the next batch of bulk has to wait."""
@@ -68,12 +88,12 @@ class IoGate:
             return 0.0
         now_s = self._now()
         self._refit(now_s)
+        self.tokens.set_alone(now_s - self._commit_s >= ALONE_S, now_s=now_s)
         if self.tokens.may_take(IoTier.ELASTIC, now_s=now_s):
             return 0.0
         pause_s = self._bulk_s + BULK_PAUSE_S_MAX - now_s
         if pause_s <= 0:
             return 0.0
-        self.bulk_wait_count += 1
         return max(_WAIT_S_MIN, min(self.tokens.wait_s(IoTier.ELASTIC), pause_s))
 
     def began(self, *, is_bulk: bool) -> None:
@@ -105,6 +125,10 @@ class IoGate:
         )
         self.tokens.settle(given, written_bytes, now_s=now_s)
         self._refit(now_s)
+
+    def _release(self) -> None:
+        self._timer = None
+        self._again()
 
     def _refit(self, now_s: float) -> None:
         if self._is_enabled and self.tokens.is_refit_due(now_s):

@@ -11,8 +11,9 @@ loop does when a batch returns is split likewise.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
+from kvnode.admission.bulk_queue import BulkQueue, is_regular
 from kvnode.admission.io_gate import IoGate
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.write_gate import Charged, WriteGate
@@ -24,9 +25,12 @@ _OPERATION_BYTES: Final = 256  # what an operation takes beside its rows, in the
 class WriteAccount:
     """Stands between the writer and what decides whose turn it is."""
 
-    def __init__(self, io: IoGate, writes: WriteGate, scheduler: Scheduler) -> None:
+    def __init__(
+        self, io: IoGate, writes: WriteGate, scheduler: Scheduler, bulk: BulkQueue[Any]
+    ) -> None:
         self._io = io
         self._writes = writes
+        self._bulk = bulk
         self._scheduler = scheduler
         self._began_s = 0.0
         self._is_bulk = False
@@ -50,6 +54,10 @@ class WriteAccount:
         counted = used.written_bytes if used is not None else 0
         written = self._io.written(len(batch), size, counted)
         given = self._writes.ended(batch, written, size)
+        if self._is_bulk:
+            self._bulk.settle(written)
+        elif any(map(is_regular, batch)):
+            self._io.saw_commit()
         self._io.ended(size, written, operation_count=len(batch), given=given)
         self._writes.look()
         each_s = (used.cpu_s if used is not None else 0.0) / (size + _OPERATION_BYTES * len(batch))

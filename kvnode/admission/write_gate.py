@@ -190,6 +190,7 @@ class WriteGate:
 
     def look(self) -> None:
         """Take note that tokens came back: who waits goes on as soon as there are enough."""
+        self._io.look()
         if self._timer is not None and len(self.queue):
             self._again(self._io.tokens.wait_s(IoTier.REGULAR))
 

@@ -6,40 +6,42 @@ writer is busy; when it reports back, the whole queue becomes its next atomic wr
     submit, submit → queue ─┐ (writer idle?) → batch → one engine.write() → durable → answers
                             └── waits while a batch is under way ◄──────────┘
 
-Bulk operations (`is_bulk`) have a queue of their own and batches of their own, small ones: a batch
-of ordinary operations and one of bulk take turns. So a commit waits for one bulk batch at most,
-and the bulk goes on however many commits there are; the writer is told to hurry with a batch of
-bulk that one waits for. While there are some, a bulk batch is a single operation, whose write takes
-about twice as long as that of a small commit. Where the disk is slow, bulk waits for its tokens
-(`io_gate`), and ordinary batches follow one another.
+Bulk operations (`is_bulk`) have a queue of their own (`kvnode.admission.bulk_queue`), fair between
+tenants, and batches of their own, small ones: a batch of ordinary operations and one of bulk take
+turns. So a commit waits for one bulk batch at most, and the bulk goes on however many commits there
+are; the writer is told to hurry with a batch of bulk that one waits for. While there are some, a
+bulk batch is a single operation, whose write takes about twice as long as that of a small commit.
+Where the disk is slow, bulk waits for its tokens (`io_gate`), and ordinary batches follow one
+another.
 
-**Invariants.** Ordinary operations become durable in the order of submission, bulk ones as well;
-between the two there is no order. `take_snapshot` runs before each write, so that what the loop
-reads meanwhile is never ahead of what it was told. `on_durable` runs before any callback of the
-batch, and only after the sync. If a write fails for want of room, it fails, and so does everything
-queued behind it, because that was checked against what now never happened; only upkeep, which
-depends on no commit and may make room, is tried once more by itself. Where bulk fails so, other
-bulk fails with it, but no ordinary operation, for none depends on it. If one operation is itself at
-fault, it and what follows it *of the same tenant* fail. What the gate makes of a batch changes none
-of that, not even if it raises.
+**Invariants.** Ordinary operations become durable in the order of submission, bulk ones of a tenant
+as well; between those there is no order. `take_snapshot` runs before each write, so that what the
+loop reads meanwhile is never ahead of what it was told. `on_durable` runs before any callback of
+the batch, and only after the sync. If a write fails for want of room, it fails, and so does
+everything queued behind it, because that was checked against what now never happened; only upkeep,
+which depends on no commit and may make room, is tried once more by itself. Where bulk fails so,
+other bulk fails with it, but no ordinary operation, for none depends on it. If one operation is
+itself at fault, it and what follows it *of the same tenant* fail. What the gate makes of a batch
+changes none of that, not even if it raises.
 
 **Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
 """
 
 import logging
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from kvapi.errors import DiskFull, InternalError, KvError, Throttled
+from kvnode.admission.bulk_queue import BulkQueue, is_regular
 from kvnode.storage.engine import Engine, StoreNeedsGrowth, WriteTxn
+from kvnode.txn.markers import BulkMarker, Marker
 from runtime.thread_use import ThreadUse
 
 _log = logging.getLogger(__name__)
 _BATCH_OPERATIONS_MAX: Final = 10_000
 _BATCH_BYTES_MAX: Final = 64 << 20
 _BULK_BYTES_MAX: Final = 256 << 10  # with its sync a millisecond or two; one operation at least
-_CALM_BATCHES: Final = 64  # of bulk, without an ordinary one between: some 100 ms
+_CALM_BATCHES: Final = 64  # of bulk, without anybody's commit between: some 100 ms
 
 
 class Operation(Protocol):
@@ -117,7 +119,7 @@ class Gate(Protocol):
 class GroupCommit:
     """The queue in front of the writer."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that it stands between
         self,
         engine: Engine,
         writer: Writer,
@@ -127,6 +129,7 @@ class GroupCommit:
         take_snapshot: Callable[[], object],
         queue_operations_max: int = 100_000,
         gate: Gate | None = None,
+        bulk: "BulkQueue[Operation] | None" = None,
     ) -> None:
         self._engine = engine
         self._writer = writer
@@ -134,9 +137,9 @@ class GroupCommit:
         self._release_snapshots = release_snapshots
         self._take_snapshot = take_snapshot
         self._queue: list[Operation] = []
-        self._bulk: deque[Operation] = deque()
+        self._bulk = bulk if bulk is not None else BulkQueue[Operation]()
         self._was_bulk = False  # the last batch
-        self._bulk_run = _CALM_BATCHES  # bulk batches since the last ordinary one
+        self._bulk_run = _CALM_BATCHES  # bulk batches since the last that had a commit
         self._batch: list[Operation] = []
         self._gate = gate
         self._is_refusing = False
@@ -168,7 +171,7 @@ class GroupCommit:
     def submit(self, operation: Operation) -> None:
         """Queue one operation."""
         if is_bulk_operation(operation):
-            self._bulk.append(operation)
+            self._bulk.add(operation)
         else:
             self._queue.append(operation)
             if self._was_bulk and self._batch:
@@ -181,19 +184,35 @@ class GroupCommit:
         if not self._batch and not self._queue:
             callback()
         else:
-            self._queue.append(_Marker(callback))
+            self._queue.append(Marker(callback))
 
-    def after_bulk(self, callback: Callable[[], None]) -> None:
-        """Run `callback` when all bulk operations queued now have their outcome."""
-        self.submit(_BulkMarker(callback))
+    def after_bulk(self, tenant_id: int, callback: Callable[[], None]) -> None:
+        """Run `callback` when all bulk operations of a tenant queued now have their outcome."""
+        self.submit(BulkMarker(tenant_id, callback))
+
+    def check_bulk_room(self, tenant_id: int) -> None:
+        """Raise Throttled, with a wait in milliseconds, if no more bulk of a tenant may wait."""
+        if self.is_full:
+            raise Throttled("too many writes wait", number=10)
+        self._bulk.check_room(tenant_id)
+
+    def withdraw(self, operations: Sequence[Operation], error: KvError) -> None:
+        """End bulk operations that all wait with `error`; else nothing happens."""
+        if self._bulk.withdraw(operations):
+            self._fail(operations, error)
 
     def _start(self) -> None:
         wants_bulk = not self._queue or (bool(self._bulk) and not self._was_bulk)
         self._was_bulk = wants_bulk and (self._gate is None or self._gate.try_bulk(self._restart))
         if not (self._was_bulk or self._queue):
             return
-        self._batch = self._take_bulk() if self._was_bulk else self._take_ordinary()
-        self._bulk_run = self._bulk_run + 1 if self._was_bulk else 0
+        if self._was_bulk:
+            self._batch = self._bulk.take(_BULK_BYTES_MAX if self.is_calm else 0)
+            self._bulk_run += 1
+        else:
+            self._batch = self._take_ordinary()
+            if any(map(is_regular, self._batch)):
+                self._bulk_run = 0
         if self._gate is not None:
             self._gate.began(is_bulk=self._was_bulk)
         if self._engine.needs_growth():
@@ -206,6 +225,7 @@ class GroupCommit:
         self._writer.run(self._batch, self._report)
 
     def _restart(self) -> None:
+        self._expire()
         if not self._batch and (self._queue or self._bulk):
             self._start()
 
@@ -220,15 +240,10 @@ class GroupCommit:
         del self._queue[:count]
         return batch
 
-    def _take_bulk(self) -> list[Operation]:
-        batch = [self._bulk.popleft()]
-        if not self.is_calm:
-            return batch
-        size = batch[0].size_bytes
-        while self._bulk and size + self._bulk[0].size_bytes <= _BULK_BYTES_MAX:
-            batch.append(self._bulk.popleft())
-            size += batch[-1].size_bytes
-        return batch
+    def _expire(self) -> None:
+        """End bulk that has waited too long; not between outcomes that belong together."""
+        if expired := self._bulk.expire():
+            self._fail(expired, Throttled("the write waited too long for the disk", number=1000))
 
     def _report(self, outcome: BatchOutcome, used: ThreadUse | None = None) -> None:
         if isinstance(outcome, StoreNeedsGrowth):
@@ -277,10 +292,9 @@ class GroupCommit:
             _log.info("writes_accepted_again")
         stranded = list[Operation]()
         if failed_tenants:
-            waiting = [*self._queue, *self._bulk]
-            stranded = [o for o in waiting if o.tenant_id in failed_tenants]
+            stranded = [o for o in self._queue if o.tenant_id in failed_tenants]
+            stranded += self._bulk.withdraw_tenants(failed_tenants)
             self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]
-            self._bulk = deque(o for o in self._bulk if o.tenant_id not in failed_tenants)
         if self._queue or self._bulk:
             self._start()  # before the answers: the disk should not wait for them
         # Upkeep first: an answer may lead to a validation, which must know what was moved just now.
@@ -289,9 +303,10 @@ class GroupCommit:
         self._fail(stranded, InternalError("an earlier write of this tenant failed"))
         if self._gate is not None:
             self._gate.answered()
+        self._expire()
 
     def _fail_everything(self, error: KvError) -> None:
-        failed, kept = [*self._batch, *self._bulk], list[Operation]()
+        failed, kept = [*self._batch, *self._bulk.clear()], list[Operation]()
         if self._was_bulk:
             kept = self._queue
         else:
@@ -301,7 +316,9 @@ class GroupCommit:
                 failed = [operation for operation in failed if not _is_upkeep(operation)]
         self._batch = []
         self._queue = [operation for operation in kept if not is_bulk_operation(operation)]
-        self._bulk = deque(operation for operation in kept if is_bulk_operation(operation))
+        for operation in kept:
+            if is_bulk_operation(operation):
+                self._bulk.add(operation)
         # Said once: clients will try again and again. Upkeep that waits for room refuses nobody.
         if not self._is_refusing and not all(map(_is_upkeep, failed)):
             self._is_refusing = True
@@ -337,30 +354,6 @@ def _upkeep_first(outcome: tuple[Operation, KvError | None]) -> bool:
 def is_bulk_operation(operation: Operation) -> bool:
     """Tell whether it is of a bulk load, and waits for commits."""
     return getattr(operation, "is_bulk", False)
-
-
-class _Marker:
-    """Writes nothing; its callback runs when it is its turn."""
-
-    tenant_id = -1
-    size_bytes = 0
-    cpu_s = 0.0
-
-    def __init__(self, callback: Callable[[], None]) -> None:
-        self._callback = callback
-
-    def apply(self, txn: WriteTxn) -> None:
-        """Write nothing."""
-
-    def finish(self, error: KvError | None) -> None:
-        del error  # whatever became of the others, they have their outcome now
-        self._callback()
-
-
-class _BulkMarker(_Marker):
-    """The same among bulk operations."""
-
-    is_bulk = True
 
 
 def write_batch(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:

@@ -106,6 +106,7 @@ class Intents:
         """Give up a chunk that waits; one that is being written goes on."""
         txn = request.tenant.layers.holding.get(request.owner)
         if txn is None or request not in txn.queue:
+            self._group.withdraw(request.pieces, error)
             return
         if request.lock_request is not None and not request.lock_request.is_settled:
             self._locks.withdraw(request.lock_request, error)
@@ -187,9 +188,11 @@ class Intents:
             txn.queue.popleft()
             self._writes.give_back(request.ticket)
             self._group.after_queued(lambda: request.settle(exists))
-        elif self._group.is_full:
-            return self._refuse(txn, request, Throttled("too many writes wait", number=10))
         else:
+            try:
+                self._group.check_bulk_room(request.tenant.id)
+            except Throttled as no_room:
+                return self._refuse(txn, request, no_room)
             txn.queue.popleft()
             self._write(txn, request, keys)
         return True
@@ -264,6 +267,7 @@ class Intents:
             request,
             Place(txn.tenant.prefix, layer.no, txn.no, is_last=False),
             layer_bytes=layer.size_bytes,
+            wait_s_max=self._config.bulk_wait_s_max,
             on_finish=lambda error: self._written(txn, request, keys, error),
         )
         self._schedule(txn)
@@ -329,7 +333,7 @@ class Intents:
         """Return when nothing will be written for `tenant` any more, which is being dropped."""
         tenant.layers.is_closed = True
         done = asyncio.Event()
-        self._group.after_bulk(done.set)
+        self._group.after_bulk(tenant.id, done.set)
         await done.wait()
 
     def _end(self, txn: StagedTxn) -> None:
@@ -337,7 +341,8 @@ class Intents:
         txn.is_over = True
         layers = txn.tenant.layers
         layers.holding.pop(txn.owner, None)
-        for key in [key for key, entry in layers.staging.items() if entry.owner == txn.owner]:
+        staging = {key: entry for key, entry in layers.staging.items() if entry.owner == txn.owner}
+        for key in staging:
             del layers.staging[key]
         for request in list(txn.queue):
             lock = request.lock_request
@@ -346,6 +351,8 @@ class Intents:
             if request.ticket is not None and self._writes.cancel(request.ticket):
                 request.is_waiting = False
                 self._schedule(txn)
+        for request in {entry.request for entry in staging.values()}:
+            self._group.withdraw(request.pieces, BadRequest("the transaction was rolled back"))
         if not layers.holding:
             self._holds.tenants.pop(txn.tenant.prefix, None)
         if not self._holds.tenants:

@@ -4,6 +4,7 @@ All are bulk (see `group_commit.py`): they wait for small commits, and small com
 more than one of them.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -29,6 +30,7 @@ class StageOperation:
     size_bytes: int
     on_finish: Callable[["StageOperation", KvError | None], None]
     taken: Taken | None = None  # write tokens
+    wait_s_max: float = math.inf  # of the first piece
     cpu_s: float = 0.0
 
     def apply(self, txn: WriteTxn) -> None:

@@ -34,6 +34,7 @@ from kvnode.txn.lock_queue import LockRequest, Owner
 
 if TYPE_CHECKING:
     from kvnode.tenants.tenant import Tenant
+    from kvnode.txn.layer_operations import StageOperation
 
 NEVER: Final = 1 << 63
 _PARTS_MAX: Final = 1_000
@@ -87,10 +88,11 @@ class StageRequest:
     cpu_s: float = 0.0  # what writing it took
     rank: int = Priority.NORMAL  # among its tenant's writes
     ticket: WriteTicket | None = None  # once it asked to be written
+    pieces: Sequence[StageOperation] = ()  # once it is queued for the writer
 
     def settle(self, error: KvError | None) -> None:
         """Answer it."""
-        self.ticket = None  # it refers to the chunk
+        self.ticket, self.pieces = None, ()  # they refer to the chunk
         self.answer(self, error)
 
 

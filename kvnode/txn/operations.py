@@ -50,6 +50,11 @@ class CommitOperation:
     taken: Taken | None = None  # write tokens
     cpu_s: float = 0.0
 
+    @property
+    def is_regular(self) -> bool:
+        """Whether somebody's latency depends on it: the end of a large transaction is bulk's."""
+        return self.layers is None
+
     def apply(self, txn: WriteTxn) -> None:
         if self.below or self.layers is not None:
             self._apply_over_layers(txn)
@@ -85,6 +90,7 @@ class CounterOperation:
 
     size_bytes: ClassVar[int] = 32
     commit_ts: ClassVar[int] = 0
+    is_regular: ClassVar[bool] = False  # a load draws values as well
 
     tenant_id: int
     key: bytes

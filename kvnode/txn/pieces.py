@@ -52,9 +52,13 @@ def stage_in_pieces(
     place: Place,
     *,
     layer_bytes: int,
+    wait_s_max: float,
     on_finish: Callable[[KvError | None], None],
 ) -> None:
-    """Have a chunk written; `on_finish` gets the first error when all pieces have their outcome."""
+    """Have a chunk written; `on_finish` gets the first error when all pieces have their outcome.
+
+    `wait_s_max`: after so long it is given up, if nothing of it has been written.
+    """
     pieces = list(cut(request.puts, request.deletes, request.size_bytes))
     missing, errors = len(pieces), list[KvError]()
     taken = request.ticket.hand_over() if request.ticket is not None else None
@@ -67,17 +71,22 @@ def stage_in_pieces(
             errors.append(error)
         if not missing:
             on_finish(errors[0] if errors else None)
+        elif error is not None and operation is request.pieces[0]:
+            group.withdraw(request.pieces[1:], error)  # of what came too late
 
-    for piece in pieces:  # the first stands for all that was taken
-        group.submit(
-            StageOperation(
-                tenant_id=request.tenant.id,
-                place=place,
-                puts=piece.puts,
-                deletes=piece.deletes,
-                layer_bytes=layer_bytes,
-                size_bytes=piece.size_bytes,
-                on_finish=finish,
-                taken=taken if piece is pieces[0] else None,
-            )
+    request.pieces = [
+        StageOperation(
+            tenant_id=request.tenant.id,
+            place=place,
+            puts=piece.puts,
+            deletes=piece.deletes,
+            layer_bytes=layer_bytes,
+            size_bytes=piece.size_bytes,
+            on_finish=finish,
         )
+        for piece in pieces
+    ]
+    first = request.pieces[0]
+    first.taken, first.wait_s_max = taken, wait_s_max  # it stands for all
+    for operation in request.pieces:
+        group.submit(operation)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from admission.io_tokens import IoSample
 from kvapi.errors import Cancelled, Throttled
+from kvnode.admission.bulk_queue import BulkQueue
 from kvnode.admission.io_gate import IoGate
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.write_account import WriteAccount
@@ -117,13 +118,15 @@ class WriteWorld:
         engine = MemoryEngine()
         self.writer = SlowWriter(engine, loop, rng)
         self.writer.sync_s = rng.choice((0.06, 0.15))
+        self.bulk = BulkQueue(loop.time)
         self.group = GroupCommit(
             engine,
             self.writer,
             on_durable=lambda _: None,
             release_snapshots=lambda: None,
             take_snapshot=lambda: None,
-            gate=WriteAccount(self.io, self.gate, self.scheduler),
+            gate=WriteAccount(self.io, self.gate, self.scheduler, self.bulk),
+            bulk=self.bulk,
         )
         self.is_over = False
         self.make_slow()

@@ -1,8 +1,11 @@
 """What holds bulk writes back, and for how long at most."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from kvnode.admission.io_gate import BULK_PAUSE_S_MAX, IoGate
+from kvnode.admission.bulk_queue import BulkQueue
+from kvnode.admission.io_gate import ALONE_S, BULK_PAUSE_S_MAX, IoGate
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.write_account import WriteAccount
 from kvnode.admission.write_gate import WriteBounds, WriteGate
@@ -61,19 +64,59 @@ def test_a_quick_disk_holds_nobody_back_nor_does_one_without_admission(is_enable
     assert gate.bulk_wait_s() == 0.0
 
 
+class Timers(list):
+    """Timers that are run by hand."""
+
+    def call_later(self, wait_s, callback):
+        timer = SimpleNamespace(wait_s=wait_s, run=callback)
+        timer.cancel = lambda: self.remove(timer)
+        self.append(timer)
+        return timer
+
+
+def test_bulk_that_is_held_goes_on_when_tokens_come_back():
+    """After a commit that was refused, the disk stands idle for what it would have written."""
+    time, timers = Time(), Timers()
+    gate = full_disk(time)
+    gate.saw_commit()
+    gate._call_later = timers.call_later
+    time.now_s += 1
+    given = gate.tokens.reserve(1 << 30, now_s=time.now_s)
+    assert not gate.try_bulk(timers.clear)
+    (timer,) = timers
+    assert timer.wait_s > 0.1
+    gate.tokens.settle(given, 0.0, now_s=time.now_s)
+    gate.look()
+    (timer,) = timers
+    assert timer.wait_s == pytest.approx(0.001)
+
+
+def test_bulk_alone_has_all_that_its_bytes_leave():
+    """The only load on a slow disk is held to half of it, for commits that nobody makes."""
+    time = Time()
+    gate = full_disk(time)
+    gate.saw_commit()
+    gate.bulk_wait_s()
+    beside = gate.tokens._tokens.rates[-1]
+    assert beside == gate.tokens.limit / 2
+    time.now_s += ALONE_S
+    gate.bulk_wait_s()
+    assert gate.tokens._tokens.rates[-1] == gate.tokens.regular_limit >= 2 * beside
+    gate.saw_commit()
+    assert gate.tokens._tokens.rates[-1] == beside, "at once"
+
+
 class BulkPut(Put):
     is_bulk = True
 
 
-def test_commits_pass_bulk_that_is_held():
-    """Held bulk would hold the commits behind it, or be forgotten."""
-    engine, timers, outcomes, time = MemoryEngine(), [], {}, Time()
-    gate = full_disk(time)
-    gate._call_later = lambda wait_s, callback: timers.append((wait_s, callback))
-    gate.began(is_bulk=True)
-    gate.ended(1 << 30, 1 << 30)
-    writer, clock = StepWriter(engine), ManualClock()
-    cpu = WallCpuClock(clock)
+class EndPut(Put):
+    is_regular = False
+
+
+def make_group(gate):
+    engine, clock = MemoryEngine(), ManualClock()
+    writer, cpu, bulk = StepWriter(engine), WallCpuClock(clock), BulkQueue()
     scheduler = Scheduler(None, clock, cpu, cores=1, quantum_s=0.001, is_enabled=True)
     writes = WriteGate(gate, scheduler, None, WriteBounds(1, 1, 1.0))
     group = GroupCommit(
@@ -82,8 +125,37 @@ def test_commits_pass_bulk_that_is_held():
         on_durable=lambda _: None,
         release_snapshots=lambda: None,
         take_snapshot=lambda: None,
-        gate=WriteAccount(gate, writes, scheduler),
+        gate=WriteAccount(gate, writes, scheduler, bulk),
+        bulk=bulk,
     )
+    return group, writer
+
+
+def test_a_load_that_ends_is_nobodys_commit():
+    """One load after the other: each COMMIT would hold the next load back for ten seconds."""
+    seen = []
+    gate = IoGate(Time(), never, latency_max_s=FULL_S)
+    gate.saw_commit = lambda: seen.append(True)
+    group, writer = make_group(gate)
+    for operation in (BulkPut({}, b"chunk"), EndPut({}, b"its end")):
+        group.submit(operation)
+        writer.sync()
+    assert not seen
+    assert group.is_calm
+    group.submit(Put({}, b"commit"))
+    writer.sync()
+    assert seen
+    assert not group.is_calm
+
+
+def test_commits_pass_bulk_that_is_held():
+    """Held bulk would hold the commits behind it, or be forgotten."""
+    timers, outcomes, time = Timers(), {}, Time()
+    gate = full_disk(time)
+    gate._call_later = timers.call_later
+    gate.began(is_bulk=True)
+    gate.ended(1 << 30, 1 << 30)
+    group, writer = make_group(gate)
     group.submit(BulkPut(outcomes, b"bulk"))
     assert not writer.jobs
     assert not group.is_idle
@@ -91,8 +163,8 @@ def test_commits_pass_bulk_that_is_held():
     group.submit(Put(outcomes, b"b"))
     assert writer.sync() == [b"a"]
     assert writer.sync() == [b"b"]
-    ((wait_s, callback),) = timers
-    time.now_s += wait_s
-    callback()
+    (timer,) = timers
+    time.now_s += timer.wait_s
+    timer.run()
     assert writer.sync() == [b"bulk"]
     assert group.is_idle
