@@ -17,8 +17,8 @@ def elastic_count(stack):
     return next(float(line.split()[-1]) for line in lines if line.startswith(COUNT))
 
 
-def export(db):
-    with db.cursor().copy("copy (select * from t) to stdout") as copy:
+def export(db, clause=""):
+    with db.cursor().copy(f"copy (select * from t {clause}) to stdout") as copy:
         return sum(1 for _ in copy)
 
 
@@ -37,6 +37,8 @@ def test_an_export_takes_what_others_leave(stack):
         assert export(db) == 1000
         db.execute("rollback")
         assert elastic_count(stack) == before, "others may wait for the row that it has locked"
+        assert export(db, "for update") == 1000
+        assert elastic_count(stack) == before, "the same of rows that it locks as it goes"
 
 
 def cpu_s(pid):

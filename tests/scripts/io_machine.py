@@ -14,7 +14,7 @@ from tests.scripts.admission_machine import Machine
 
 
 class IoMachine(Machine):
-    """Directives: io, interval, write, pass."""
+    """Directives: io, interval, write, alone, pass."""
 
     def io(self, directive):
         settings = {name: float(directive.get(name)) for name in directive.arguments}
@@ -49,6 +49,12 @@ class IoMachine(Machine):
             self.tokens.reserve(self.tokens.estimate(size), now_s=self.now_s)
             count += 1
         return f"{count} go, then wait {self.tokens.wait_s(tier):.2f} s"
+
+    def alone(self, directive):
+        """Elastic writes are the only ones, or not any more."""
+        self.tokens.set_alone(directive.words[0] == "yes", now_s=self.now_s)
+        rate = self.tokens._tokens.rates[IoTier.ELASTIC]
+        return f"bulk may take {_mib(rate)}"
 
     def gate(self, directive):
         """Put the gate of the KV node before the tokens; `pass` then lets go on who may."""

@@ -5,7 +5,7 @@ import math
 import random
 from dataclasses import dataclass, field
 
-from admission.io_tokens import IoSample
+from admission.io_tokens import IoSample, IoTokens
 from kvapi.errors import Cancelled, Throttled
 from kvnode.admission.bulk_queue import BulkQueue
 from kvnode.admission.io_gate import IoGate
@@ -130,6 +130,17 @@ class WriteWorld:
         )
         self.is_over = False
         self.make_slow()
+
+    def make_syncs_slow(self):
+        """Let the disk's past be one of syncs that are slow whatever is written."""
+        self.io.tokens = IoTokens(self.io.tokens._config, now_s=self.loop.time())
+        for number in range(1, 5):
+            sample = IoSample()
+            for pages in (1, 100) * 10:
+                sample.add(latency_s=0.2, size_bytes=pages << 12, pages=pages)
+            self.io.tokens.refit(sample, now_s=self.loop.time() + number)
+        assert self.io.tokens.limit < self.io.tokens.regular_limit == math.inf
+        self.io.on_refit()
 
     def make_slow(self):
         """Let the disk's past be one of slow syncs, so that there is a limit from the start."""
