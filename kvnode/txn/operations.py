@@ -48,12 +48,8 @@ class CommitOperation:
     below: Sequence[Layer] = ()
     layers: LayersCommit | None = None
     taken: Taken | None = None  # write tokens
+    is_regular: bool = True  # somebody's latency depends on it; not the end of a load
     cpu_s: float = 0.0
-
-    @property
-    def is_regular(self) -> bool:
-        """Whether somebody's latency depends on it: the end of a large transaction is bulk's."""
-        return self.layers is None
 
     def apply(self, txn: WriteTxn) -> None:
         if self.below or self.layers is not None:

@@ -137,7 +137,7 @@ class RangeCommits:
             self._give_up(request, failed)
             return
         written = request.puts
-        request.puts, request.deletes = {}, ()
+        request.puts, request.deletes, request.is_prewritten = {}, (), True
         request.absent_keys = [key for key in request.absent_keys if key not in written]
         self._sequencer.commit(request)
 

@@ -64,6 +64,7 @@ class CommitRequest:
     changed: Collection[int] = ()  # by a schema change; none: any may have been
     size_bytes: int = 0
     staged: StagedTxn | None = None
+    is_prewritten: bool = False  # `staged` is what it writes itself
     rank: int = Priority.NORMAL  # among its tenant's writes; raised if it holds locks
     cpu_s: float = 0.0  # what it took so far, where that is measured
     lock_request: LockRequest | None = field(default=None, init=False)
@@ -254,6 +255,7 @@ class Sequencer:
                 on_finish=lambda operation, error: self._written(request, operation, error),
                 below=below,
                 layers=layers,
+                is_regular=layers is None or request.is_prewritten,
                 taken=request.ticket.hand_over() if request.ticket is not None else None,
             )
         )
