@@ -223,6 +223,8 @@ class GroupCommit:
     def _run(self) -> None:
         self._take_snapshot()
         self._writer.run(self._batch, self._report)
+        if self._was_bulk and any(map(is_regular, self._queue)):
+            self._writer.hurry()  # they waited before it began
 
     def _restart(self) -> None:
         self._expire()

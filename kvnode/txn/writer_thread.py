@@ -61,7 +61,11 @@ class WriterThread:
         if self._is_realtime and priority != self._priority:
             self._priority = priority
             assert self._thread.native_id is not None, "it was started"
-            os_priority.set_realtime(self._thread.native_id, priority, inherit=True)
+            try:
+                os_priority.set_realtime(self._thread.native_id, priority, inherit=True)
+            except OSError as error:  # the right was taken from us: no reason not to write
+                self._is_realtime = False
+                _log.warning("writer_priority_kept", extra={"reason": str(error)})
 
     def stop(self) -> None:
         """Finish the running batch, then end the thread."""

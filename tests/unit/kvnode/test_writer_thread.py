@@ -128,3 +128,26 @@ def test_a_normal_writer_stays_normal():
             writer.stop()
 
     asyncio.run(see())
+
+
+def test_a_writer_whose_priority_is_kept_from_it_writes_on(monkeypatch):
+    """Every commit would wait for ever if the right to be real-time were taken from the node."""
+    asked = []
+
+    def refuse(thread, priority, *, inherit):
+        asked.append(priority)
+        raise PermissionError("on purpose")
+
+    monkeypatch.setattr(os_priority, "is_realtime", lambda _: True)
+    monkeypatch.setattr(os_priority, "set_realtime", refuse)
+
+    async def see():
+        writer = WriterThread(MemoryEngine(), asyncio.get_running_loop())
+        try:
+            for is_bulk in (True, False):
+                await written(writer, Seen(is_bulk=is_bulk), meanwhile=writer.hurry)
+        finally:
+            writer.stop()
+
+    asyncio.run(see())
+    assert asked == [os_priority.REALTIME_BULK]  # it is said once
