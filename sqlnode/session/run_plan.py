@@ -92,10 +92,14 @@ async def take_rows(session: Session, portal: Portal, wanted: int = 1) -> None:
     if plan.kind is PlanKind.QUERY:
         context = session.context(portal.params)
         source = RowSource(_as_of_now(plan, context), context)
-        await anext(source.batches)
         is_lazy = portal.is_cursor and not plan.is_read_only and txn.isolation == "read committed"
-        if (is_lazy or await source.has_more(wanted)) and plan.relations:
-            await context.txn.fix_snapshot()
+        try:
+            await anext(source.batches)
+            if (is_lazy or await source.has_more(wanted)) and plan.relations:
+                await context.txn.fix_snapshot()
+        except BaseException:
+            await source.close()  # the next attempt may come at once
+            raise
         portal.rows, portal.read_ts = source, context.txn.read_ts
         return
     if plan.kind is PlanKind.UTILITY:

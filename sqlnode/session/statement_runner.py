@@ -32,7 +32,7 @@ async def run_statement(
 ) -> str:
     """Run one statement; `is_whole`: commit after it. Returns the command tag.
 
-    `can_retry` is False for BEGIN, COMMIT and their kin.
+    `can_retry` is False for BEGIN, COMMIT and their kin, and FETCH (`Statement.can_retry`).
 
     Raises: SqlError, KvError.
     """
