@@ -14,7 +14,7 @@ from kvapi.client.config import ClientConfig
 from kvapi.client.request_stream import AnyFuture, CancellableFuture, RequestStream
 from kvapi.client.txn_ties import TxnTies, broken_error
 
-_UNDER_WAY_MAX: Final = 4
+_UNDER_WAY_MAX: Final = 8  # chunks: while the node writes some, others are on their way
 
 
 class Chunk(NamedTuple):
