@@ -9,7 +9,7 @@ from kvapi.pb import kv_pb2
 from kvnode.admission.task import Task
 from tests.sim.busy_field import Field
 from tests.sim.sim_node import SimNode
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop, run_virtual
 
 TXN = b"t" * 16
 
@@ -58,21 +58,14 @@ class Busy:
 def beside(load, *, run_s=1.0):
     """Run an async test body with a busy node."""
 
-    def decorate(test):
-        def run():
-            async def body(loop):
-                busy = Busy(loop, load)
-                await busy.start(run_s=run_s)
-                await test(busy)
-                busy.field.ends_s = 0.0
-                await busy.wild
+    async def scene(loop, test):
+        busy = Busy(loop, load)
+        await busy.start(run_s=run_s)
+        await test(busy)
+        busy.field.ends_s = 0.0
+        await busy.wild
 
-            run_virtual(body)
-
-        run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return run
-
-    return decorate
+    return on_virtual_loop(scene)
 
 
 @pytest.mark.parametrize("load", ["get", "scan", "lock_many"])

@@ -11,7 +11,7 @@ from runtime.tasks import spawn
 from sqlnode.throttle import Throttle
 from tests.sim.network import Network
 from tests.sim.sim_node import SimNode
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop
 
 
 class Meter:
@@ -144,16 +144,9 @@ class World:
             await process.close()
 
 
-def simulated(test):
+@on_virtual_loop
+async def simulated(loop, test):
     """Run an async test body on a virtual loop."""
-
-    def run():
-        async def body(loop):
-            world = World(loop)
-            await test(world)
-            await world.close()
-
-        run_virtual(body)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+    world = World(loop)
+    await test(world)
+    await world.close()

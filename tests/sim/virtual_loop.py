@@ -58,3 +58,19 @@ def run_virtual(main, *arguments):
     finally:
         asyncio.set_event_loop(None)
         loop.close()
+
+
+def on_virtual_loop(scene):
+    """Return a decorator of tests: `scene(loop, test)` runs each on a fresh virtual loop.
+
+    What the scene gives a test are no fixtures, so pytest must not see its parameters.
+    """
+
+    def decorate(test):
+        def run():
+            run_virtual(scene, test)
+
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+
+    return decorate

@@ -70,13 +70,19 @@ async def guard():
     guard.close()
 
 
-@may_be_realtime
-async def test_a_long_call_into_c_ends_real_time(guard, stuck):
-    """As many of those as there are CPUs would stop all tenants, and the gateway, for a second."""
+async def watched(guard, stuck):
+    """Return the process, under watch and real-time."""
     process, tap = stuck
     guard.watch(process.pid, tap)
     await until(lambda: guard.watches(process.pid))
     set_realtime(process.pid)
+    return process
+
+
+@may_be_realtime
+async def test_a_long_call_into_c_ends_real_time(guard, stuck):
+    """As many of those as there are CPUs would stop all tenants, and the gateway, for a second."""
+    process = await watched(guard, stuck)
     process.compute()
     await until(lambda: not os_priority.is_realtime(process.pid))
     for _ in range(2):  # it is found again, though the call has not ended
@@ -89,10 +95,7 @@ async def test_a_long_call_into_c_ends_real_time(guard, stuck):
 @may_be_realtime
 async def test_another_guard_watches_when_one_was_killed(guard, stuck, caplog):
     """Quiet tenants would wait for the kernel's tick until the gateway is started again."""
-    process, tap = stuck
-    guard.watch(process.pid, tap)
-    await until(lambda: guard.watches(process.pid))
-    set_realtime(process.pid)
+    process = await watched(guard, stuck)
     former_pid = guard.pid
     os.kill(former_pid, signal.SIGKILL)
     await until(lambda: not guard.watches(process.pid))
@@ -110,10 +113,7 @@ async def test_another_guard_watches_when_one_was_killed(guard, stuck, caplog):
 @may_be_realtime
 async def test_the_guard_ends_real_time_with_the_gateway(guard, stuck):
     """Whom a new gateway cannot take in, for want of descriptors, would stay so, unwatched."""
-    process, tap = stuck
-    guard.watch(process.pid, tap)
-    await until(lambda: guard.watches(process.pid))
-    set_realtime(process.pid)
+    process = await watched(guard, stuck)
     guard.close()
     assert not os_priority.is_realtime(process.pid)
 

@@ -3,21 +3,14 @@
 from kvapi.pb import admin_pb2, kv_pb2
 from kvnode.admin.limits_calls import set_limits
 from tests.sim.sim_node import SimNode
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop
 
 
-def simulated(test):
+@on_virtual_loop
+async def simulated(loop, test):
     """Run an async test body on a virtual loop with a node and a tenant's id."""
-
-    def run():
-        async def body(loop):
-            node = SimNode(loop)
-            await test(node, await node.create("acme"))
-
-        run_virtual(body)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+    node = SimNode(loop)
+    await test(node, await node.create("acme"))
 
 
 async def set_some(node, tenant_id, **limits):

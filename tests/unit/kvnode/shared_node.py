@@ -6,7 +6,7 @@ from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
 from tests.sim.busy_engine import BusyEngine
 from tests.sim.sim_node import SimNode
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop
 
 GET = kv_pb2.Get(key=b"k")
 
@@ -40,14 +40,7 @@ async def shared(loop, **config):
     return node, *streams
 
 
-def on_shared_node(test):
+@on_virtual_loop
+async def on_shared_node(loop, test):
     """Run an async test body with a shared node and a stream of each of its two tenants."""
-
-    def run():
-        async def body(loop):
-            await test(*await shared(loop))
-
-        run_virtual(body)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+    await test(*await shared(loop))

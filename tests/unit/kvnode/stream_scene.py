@@ -2,22 +2,15 @@
 
 from kvapi.pb import kv_pb2
 from tests.sim.sim_node import SimNode
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop
 
 
-def simulated(test):
+@on_virtual_loop
+async def simulated(loop, test):
     """Run an async test body on a virtual loop with a node and one tenant's stream."""
-
-    def run():
-        async def body(loop):
-            node = SimNode(loop)
-            tenant_id = await node.create("acme")
-            await test(node, node.stream(tenant_id), tenant_id)
-
-        run_virtual(body)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+    node = SimNode(loop)
+    tenant_id = await node.create("acme")
+    await test(node, node.stream(tenant_id), tenant_id)
 
 
 def commit(stream, puts=None, deletes=(), txn_id=b"", read_ts=0, **fields):

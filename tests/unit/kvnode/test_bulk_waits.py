@@ -9,7 +9,7 @@ from kvapi.pb import kv_pb2
 from kvnode.node_config import NodeConfig
 from tests.sim.sim_node import SimNode
 from tests.sim.slow_disk import SlowCore
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop
 
 SIZE = 300 << 10  # more than a batch takes with another one
 LARGE = 3 << 20  # several pieces
@@ -54,24 +54,17 @@ class World:
 
 
 def with_backlog(**config):
-    def decorate(test):
-        def run():
-            async def body(loop):
-                async with asyncio.timeout(1000):
-                    world = await World(loop, **config).open()
-                    await test(world)
-                    await world.end()
-                    await asyncio.sleep(60)
-                assert world.core.group.is_idle
-                assert not len(world.core.bulk)
-                assert not world.core.locks.table
+    async def scene(loop, test):
+        async with asyncio.timeout(1000):
+            world = await World(loop, **config).open()
+            await test(world)
+            await world.end()
+            await asyncio.sleep(60)
+        assert world.core.group.is_idle
+        assert not len(world.core.bulk)
+        assert not world.core.locks.table
 
-            run_virtual(body)
-
-        run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return run
-
-    return decorate
+    return on_virtual_loop(scene)
 
 
 @with_backlog()

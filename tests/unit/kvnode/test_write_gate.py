@@ -11,7 +11,7 @@ from kvnode.admission.lane import ELASTIC
 from kvnode.node_config import NodeConfig
 from tests.sim.sim_node import SimNode
 from tests.sim.slow_disk import SlowCore
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop, run_virtual
 
 LARGE = 1 << 20
 
@@ -55,18 +55,11 @@ class World:
 
 
 def on_slow_disk(**config):
-    def decorate(test):
-        def run():
-            async def body(loop):
-                async with asyncio.timeout(100):
-                    await test(await World(loop, **config).open())
+    async def scene(loop, test):
+        async with asyncio.timeout(100):
+            await test(await World(loop, **config).open())
 
-            run_virtual(body)
-
-        run.__name__, run.__doc__ = test.__name__, test.__doc__
-        return run
-
-    return decorate
+    return on_virtual_loop(scene)
 
 
 @on_slow_disk()

@@ -14,7 +14,7 @@ from sqlnode.session.output import Output
 from sqlnode.session.pace import SessionPace
 from sqlnode.statements import read_statements
 from sqlnode.throttle import Throttle
-from tests.sim.virtual_loop import run_virtual
+from tests.sim.virtual_loop import on_virtual_loop
 
 
 class Meter:
@@ -71,19 +71,12 @@ class World:
         self.meter.total += cost
 
 
-def paced(test):
+@on_virtual_loop
+async def paced(loop, test):
     """Run an async test body on a virtual loop."""
-
-    def run():
-        async def body(loop):
-            world = World(loop)
-            await test(world)
-            world.throttle.close()
-
-        run_virtual(body)
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+    world = World(loop)
+    await test(world)
+    world.throttle.close()
 
 
 @paced
