@@ -137,8 +137,18 @@ class BulkQueue(Generic[SizedT]):
         work.payload = None  # entries of the queue that are out of date refer to it
 
 
+def is_bulk(operation: object) -> bool:
+    """Tell whether it is of a bulk load, and waits for commits."""
+    return getattr(operation, "is_bulk", False)
+
+
+def is_upkeep(operation: object) -> bool:
+    """Tell whether it depends on no commit, and may make room."""
+    return getattr(operation, "is_upkeep", False)
+
+
 def is_regular(operation: object) -> bool:
     """Tell whether somebody's latency depends on it: bulk, its COMMIT and upkeep are not."""
-    if getattr(operation, "is_bulk", False) or getattr(operation, "is_upkeep", False):
+    if is_bulk(operation) or is_upkeep(operation):
         return False
     return getattr(operation, "is_regular", True)

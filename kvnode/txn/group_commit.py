@@ -32,7 +32,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from kvapi.errors import DiskFull, InternalError, KvError, Throttled
-from kvnode.admission.bulk_queue import BulkQueue, is_regular
+from kvnode.admission.bulk_queue import BulkQueue, is_bulk, is_regular, is_upkeep
 from kvnode.storage.engine import Engine, StoreNeedsGrowth, WriteTxn
 from kvnode.txn.markers import BulkMarker, Marker
 from runtime.thread_use import ThreadUse
@@ -170,7 +170,7 @@ class GroupCommit:
 
     def submit(self, operation: Operation) -> None:
         """Queue one operation."""
-        if is_bulk_operation(operation):
+        if is_bulk(operation):
             self._bulk.add(operation)
         else:
             self._queue.append(operation)
@@ -289,7 +289,7 @@ class GroupCommit:
                     else InternalError(f"the write failed: {outcome}")
                 )
         self._on_durable(durable)
-        if self._is_refusing and not all(map(_is_upkeep, durable)):
+        if self._is_refusing and not all(map(is_upkeep, durable)):
             self._is_refusing = False
             _log.info("writes_accepted_again")
         stranded = list[Operation]()
@@ -313,16 +313,16 @@ class GroupCommit:
             kept = self._queue
         else:
             failed += self._queue
-            if not all(map(_is_upkeep, self._batch)):
-                kept = [operation for operation in failed if _is_upkeep(operation)]
-                failed = [operation for operation in failed if not _is_upkeep(operation)]
+            if not all(map(is_upkeep, self._batch)):
+                kept = [operation for operation in failed if is_upkeep(operation)]
+                failed = [operation for operation in failed if not is_upkeep(operation)]
         self._batch = []
-        self._queue = [operation for operation in kept if not is_bulk_operation(operation)]
+        self._queue = [operation for operation in kept if not is_bulk(operation)]
         for operation in kept:
-            if is_bulk_operation(operation):
+            if is_bulk(operation):
                 self._bulk.add(operation)
         # Said once: clients will try again and again. Upkeep that waits for room refuses nobody.
-        if not self._is_refusing and not all(map(_is_upkeep, failed)):
+        if not self._is_refusing and not all(map(is_upkeep, failed)):
             self._is_refusing = True
             _log.warning("writes_refused", extra={"reason": error.message, "count": len(failed)})
         if kept:
@@ -345,17 +345,8 @@ class GroupCommit:
                 _log.error("write_accounting_failed", exc_info=error)
 
 
-def _is_upkeep(operation: Operation) -> bool:
-    return getattr(operation, "is_upkeep", False)
-
-
 def _upkeep_first(outcome: tuple[Operation, KvError | None]) -> bool:
-    return not _is_upkeep(outcome[0])
-
-
-def is_bulk_operation(operation: Operation) -> bool:
-    """Tell whether it is of a bulk load, and waits for commits."""
-    return getattr(operation, "is_bulk", False)
+    return not is_upkeep(outcome[0])
 
 
 def write_batch(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:

@@ -17,8 +17,9 @@ from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from typing import Final
 
+from kvnode.admission.bulk_queue import is_bulk
 from kvnode.storage.engine import Engine
-from kvnode.txn.group_commit import Operation, Report, is_bulk_operation, write_batch
+from kvnode.txn.group_commit import Operation, Report, write_batch
 from runtime import os_priority
 from runtime.thread_use import ThreadUse, thread_use
 
@@ -49,8 +50,8 @@ class WriterThread:
         self._priority = 0
 
     def run(self, operations: Sequence[Operation], report: Report) -> None:
-        is_bulk = bool(operations) and is_bulk_operation(operations[0])
-        self._stand(os_priority.REALTIME_BULK if is_bulk else os_priority.REALTIME_WRITER)
+        is_all_bulk = bool(operations) and is_bulk(operations[0])  # batches are of one kind
+        self._stand(os_priority.REALTIME_BULK if is_all_bulk else os_priority.REALTIME_WRITER)
         self._jobs.put((operations, report))
 
     def hurry(self) -> None:

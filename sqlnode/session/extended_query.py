@@ -8,7 +8,7 @@ Source: PostgreSQL docs, "Extended Query"; src/backend/tcop/postgres.c (exec_par
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from pgwire import frames
 from pgwire.codecs.rows import TEXT_FORMAT, decode_param
@@ -52,7 +52,7 @@ from sqlnode.session.transaction_block import BlockState
 from sqlnode.statements import EMPTY_STATEMENT
 from sqlnode.types import SqlType
 
-_PIECE = 1000
+_PIECE: Final = 1000  # rows taken at once where the client wants all
 
 
 async def parse(session: Session, frame: frames.Parse) -> None:
