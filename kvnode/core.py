@@ -19,6 +19,7 @@ from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.watchdog import Watchdog
 from kvnode.admission.write_account import WriteAccount
 from kvnode.admission.write_gate import WriteBounds, WriteGate
+from kvnode.late_answers import LateAnswers
 from kvnode.memory import NodeMemory
 from kvnode.node_config import STAGED, NodeConfig
 from kvnode.storage.engine import Engine, WriteTxn
@@ -89,6 +90,7 @@ class Core:
         self.stats = StreamStats()
         self.is_draining = False
         self.memory = NodeMemory(config.memory_bytes_max, loop.call_soon)
+        self.late_answers = LateAnswers(loop.call_soon)
         self.stream_tenants: dict[int, int] = {}  # of open streams, by their ids
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
@@ -148,6 +150,7 @@ class Core:
             engine,
             writer,
             on_durable=self._on_durable,
+            on_answered=self.late_answers.send,
             release_snapshots=self.timeline.release_snapshot,
             take_snapshot=self.timeline.snapshot,
             gate=WriteAccount(self.io, self.writes, self.scheduler, self.bulk),

@@ -234,7 +234,11 @@ class Scheduler:
     def _schedule(self) -> None:
         if not self._is_scheduled and not self._is_running:
             self._is_scheduled = True
-            self._loop.call_soon(self._turn)
+            self._loop.call_soon(self._look)
+
+    def _look(self) -> None:
+        """Let the sockets be read between a chunk and the turn that it leads to."""
+        self._loop.call_soon(self._turn)
 
     def _turned(self) -> None:
         self._has_turned = True
@@ -274,7 +278,8 @@ class Scheduler:
             self._timer = None
         if wait_s is not None and (len(self.queue) or len(self.elastic)):
             if wait_s <= 0:
-                self._schedule()
+                self._is_scheduled = True
+                self._loop.call_soon(self._turn)  # the sockets are read before
             else:
                 self._timer = self._loop.call_later(wait_s, self._schedule)
         self._reopen()

@@ -20,7 +20,6 @@ stream ends with a fatal error. Every request but Cancel is answered once. What 
 **Concurrency.** Owner: the event loop.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -86,7 +85,6 @@ class StreamSession:
         self.lane = Lane(self, scheduler, self._handle, bounds=bounds)
         self.elastic = Lane(self, scheduler, self._perform, bounds=bounds, is_for_elastic=True)
         self.lane.on_full = self.elastic.on_full = self._lane_filled
-        self._flush_handle: asyncio.Handle | None = None
         self.credit = StreamCredit(self)
         self._reads = ReadRequests(self)
         self._writes = WriteRequests(self)
@@ -215,8 +213,8 @@ class StreamSession:
 
     def respond(self, request_id: int) -> kv_pb2.Response:
         """Return a response to fill in, in the frame that leaves next."""
-        if not self._is_receiving and self._flush_handle is None:
-            self._flush_handle = self.core.loop.call_soon(self._flush_late)
+        if not self._is_receiving:
+            self.core.late_answers.add(self)
         response = self._frame.responses.add()
         response.id = request_id
         return response
@@ -244,9 +242,6 @@ class StreamSession:
 
     def flush(self) -> None:
         """Send the frame that was gathered."""
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
-            self._flush_handle = None
         if self.is_closed or not (self._frame.responses or self._has_news):
             return
         if self.is_held and self._frame_bytes < _FRAME_SOFT_BYTES:
@@ -264,10 +259,10 @@ class StreamSession:
     def announce(self) -> None:
         """Tell the client of its credit and the newest catalog soon, whether or not it asks."""
         self._has_news = True
-        if not self._is_receiving and self._flush_handle is None:
-            self._flush_handle = self.core.loop.call_soon(self._flush_late)
+        if not self._is_receiving:
+            self.core.late_answers.add(self)
 
-    def _flush_late(self) -> None:
+    def flush_late(self) -> None:
         """Send what was gathered outside of chunks and tasks, at the tenant's cost."""
         began_s = self._scheduler.now()
         self.flush()
@@ -338,8 +333,7 @@ class StreamSession:
         self.core.stats.stream_count -= 1
         self._hello_timer.cancel()
         self.credit.close()
-        if self._flush_handle is not None:
-            self._flush_handle.cancel()
+        self.core.late_answers.discard(self)
         if self._tenant is not None:
             self._tenant.close_streams.pop(self, None)
             self._tenant.catalog_use.users.pop(self, None)

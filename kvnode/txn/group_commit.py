@@ -17,12 +17,12 @@ another.
 **Invariants.** Ordinary operations become durable in the order of submission, bulk ones of a tenant
 as well; between those there is no order. `take_snapshot` runs before each write, so that what the
 loop reads meanwhile is never ahead of what it was told. `on_durable` runs before any callback of
-the batch, and only after the sync. If a write fails for want of room, it fails, and so does
-everything queued behind it, because that was checked against what now never happened; only upkeep,
-which depends on no commit and may make room, is tried once more by itself. Where bulk fails so,
-other bulk fails with it, but no ordinary operation, for none depends on it. If one operation is
-itself at fault, it and what follows it *of the same tenant* fail. What the gate makes of a batch
-changes none of that, not even if it raises.
+the batch, and only after the sync; `on_answered` after all of them. If a write fails for want of
+room, it fails, and so does everything queued behind it, because that was checked against what now
+never happened; only upkeep, which depends on no commit and may make room, is tried once more by
+itself. Where bulk fails so, other bulk fails with it, but no ordinary operation, for none depends
+on it. If one operation is itself at fault, it and what follows it *of the same tenant* fail. What
+the gate makes of a batch changes none of that, not even if it raises.
 
 **Concurrency.** Owner: the event loop. Only `Writer.run` leaves it, to the writer thread.
 """
@@ -125,6 +125,7 @@ class GroupCommit:
         writer: Writer,
         *,
         on_durable: Callable[[Sequence[Operation]], None],
+        on_answered: Callable[[], None],
         release_snapshots: Callable[[], None],
         take_snapshot: Callable[[], object],
         queue_operations_max: int = 100_000,
@@ -134,6 +135,7 @@ class GroupCommit:
         self._engine = engine
         self._writer = writer
         self._on_durable = on_durable
+        self._on_answered = on_answered
         self._release_snapshots = release_snapshots
         self._take_snapshot = take_snapshot
         self._queue: list[Operation] = []
@@ -305,6 +307,7 @@ class GroupCommit:
         self._fail(stranded, InternalError("an earlier write of this tenant failed"))
         if self._gate is not None:
             self._gate.answered()
+        self._on_answered()
         self._expire()
 
     def _fail_everything(self, error: KvError) -> None:

@@ -123,6 +123,7 @@ class WriteWorld:
             engine,
             self.writer,
             on_durable=lambda _: None,
+            on_answered=lambda: None,
             release_snapshots=lambda: None,
             take_snapshot=lambda: None,
             gate=WriteAccount(self.io, self.gate, self.scheduler, self.bulk),

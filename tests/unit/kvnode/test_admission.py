@@ -105,6 +105,7 @@ async def test_chunks_of_a_transaction_that_holds_locks(node, one, two):
     ]
     await asyncio.gather(*staged, *flood)
     await one.request(txn_id=TXN, commit=kv_pb2.Commit())
+    await asyncio.sleep(1)  # virtual: what was staged is moved
     assert len(node.core.scheduler) == 0
 
 

@@ -50,6 +50,7 @@ def make(**limits):
         engine,
         writer,
         on_durable=lambda operations: durable.extend(operations),
+        on_answered=lambda: None,
         release_snapshots=lambda: None,
         take_snapshot=lambda: None,
     )

@@ -124,6 +124,7 @@ def make_group(gate):
         engine,
         writer,
         on_durable=lambda _: None,
+        on_answered=lambda: None,
         release_snapshots=lambda: None,
         take_snapshot=lambda: None,
         gate=WriteAccount(gate, writes, scheduler, bulk),
