@@ -1,23 +1,34 @@
-"""Room for answers that comes free goes to who waits for it: who holds least is first.
+"""Room for answers that comes free goes to who waits for it, and nobody waits behind a refused one
+who is within its share.
 
 **Model.** A stream whose next read found no room *claims* it. Claims are kept by tenant, first
-come, first served; a tenant's rank is what it would hold if its first claim were met. One that
-holds nothing is before all that do, whatever it asks for: `SharedBytes` admits it where it refuses
-them. Whatever may let somebody in (bytes given back, a claim withdrawn) hands out what is free, in
-order of rank, until one is refused:
+come, first served. A tenant's rank is what it would hold if its first claim were met; one that
+holds nothing is before all that do. Whatever may let somebody in (bytes given back, a claim
+withdrawn) hands out what is free, in order of rank:
 
-    tenant   holds   claims   rank
-    3        0       50       first    15 are free: 3 is refused, and nobody passes it
-    2        10      20       30       50 are free: 3 is admitted, then 2 is asked
-    1        30      5        35
+    tenant   holds   claims   within its share
+    4        0       100      no   15 are free, and 100 are not: it is refused, and waited for
+    3        0       50       yes  refused
+    2        10      10       yes  admitted: whoever is within its share passes
+    1        30      5        no   refused: it may not pass 4
 
-Of those that hold something the first has the best chance to be within its share: if it is not,
-nobody behind it is. If it is, and there is no room for it in the whole, it is its turn.
+Tenants whose claims are of one size have a line of their own, in that order. If its first is
+refused, all of the line are: there is room for none of them, or none of them is within its share.
+So looking at the first of each line is looking at everybody. Sizes are rounded up to one of four
+for each power of two, so that there are few lines, whatever clients ask for.
 
-**Invariants.** Who would be admitted waits only behind one that is refused, or until `later`: after
-`_GRANTS_MAX` claims in one call the next turn of the loop goes on, and nobody before it. The bytes
-of a claim count from the moment it is met, so nobody takes them before the read has its turn. What
-is done for one claim is O(log tenants).
+**Invariants.** Who is within its share and finds room is admitted, whatever waits, or at the latest
+`later`: after `_GRANTS_MAX` claims in one call the next turn of the loop goes on, and nobody before
+it. The one exception, a claim for more than what is not open (`NodeConfig` allows none), passes
+alone. The bytes of a claim count from the moment it is met.
+
+Nobody starves, as long as what is held is given back. While a claim for a share or less is refused
+for want of room, who is beyond its share gets nothing, and the shares of the others add up to the
+open half: as soon as those beyond have gone down, everybody else's claims fit. `missing_bytes` says
+that this is awaited; `unread_cutter.py` sees to it that it happens. Among those that hold nothing
+and ask for more than a share the one that waited longest is next, and the others wait for it.
+
+What is done for one claim is O(log tenants).
 
 **Concurrency.** Pure. Owner: the event loop.
 """
@@ -30,6 +41,7 @@ from typing import Final, Protocol
 from kvnode.admission.shared_bytes import SharedBytes
 
 _GRANTS_MAX: Final = 32  # at once; each queues a task, about 5 µs
+_Place = tuple[int, int, int, int]  # rank, since, turn, tenant
 
 
 class Claimant(Protocol):
@@ -48,34 +60,65 @@ class Claimant(Protocol):
 
 
 class _Claims:
-    """What a tenant waits for. Its entry in the heap is the one with its `turn`."""
+    """What a tenant waits for. Its entry in a line is the one with its `turn`."""
 
     __slots__ = ("claimants", "place", "since", "turn")
 
     def __init__(self) -> None:
         self.claimants: OrderedDict[Claimant, None] = OrderedDict()
-        self.place = (-1, -1)  # its rank, and `since`
+        self.place = (-1, -1, -1)  # its line, its rank, and `since`
         self.since = self.turn = 0
+
+    @property
+    def first(self) -> Claimant:
+        """Whose claim is next."""
+        return next(iter(self.claimants))
 
 
 class AnswerRoom(SharedBytes):
-    """Bytes of answers, and who waits for some."""
+    """Bytes of answers, and who waits for some.
 
-    __slots__ = ("_claims", "_counter", "_heap", "_is_granting", "_is_later", "_later", "_moved")
+    `missing_bytes`: how much has to be given back before somebody gets room who is within its
+    share, or holds nothing; 0: nobody like that waits. `on_missing` is called when that begins.
+    """
+
+    __slots__ = (
+        "_claims",
+        "_counter",
+        "_is_granting",
+        "_is_later",
+        "_later",
+        "_lines",
+        "_moved",
+        "_place_count",
+        "missing_bytes",
+        "on_missing",
+    )
 
     def __init__(self, bytes_max: int, later: Callable[[Callable[[], None]], object]) -> None:
         """`later`: call something in the next turn of the loop."""
         super().__init__(bytes_max)
         self._later = later
         self._claims: dict[int, _Claims] = {}
-        self._heap: list[tuple[int, int, int, int]] = []  # rank, since, turn, tenant
-        self._moved: dict[int, None] = {}  # tenants whose rank may have changed
+        self._lines: dict[int, list[_Place]] = {}  # heaps, by the size of the claims
+        self._place_count = 0  # in all lines
+        self._moved: dict[int, None] = {}  # tenants whose place may have changed
         self._counter = 0
         self._is_granting = self._is_later = False
+        self.missing_bytes = 0
+        self.on_missing: Callable[[], None] = _ignore
 
     def is_free_for(self, tenant_id: int, size_bytes: int) -> bool:
-        """Tell whether a tenant may have so many bytes more, and nobody waits for them."""
-        return not self._claims and self.admits(tenant_id, size_bytes)
+        """Tell whether a tenant may have so many bytes more without a claim."""
+        if not self._claims:
+            return self.admits(tenant_id, size_bytes)
+        return (
+            tenant_id not in self._claims
+            and not self._is_later
+            and self.total + size_bytes <= self.bytes_max
+            and self.is_within(tenant_id, size_bytes)
+            and not self._is_alone()
+        )
 
     def add(self, tenant_id: int, size_bytes: int) -> None:
         """Count more, or less; what is free is handed out."""
@@ -105,36 +148,66 @@ class AnswerRoom(SharedBytes):
         """Hand out what is free: there may be more than was thought."""
         if self._is_granting or self._is_later:
             return  # the loop below goes on, or the next turn
-        self._is_granting = True
+        was_missing, self._is_granting = self.missing_bytes, True
         try:
             for _ in range(_GRANTS_MAX):
                 if (claimant := self._next()) is None:
-                    return
+                    break
                 self._forget(claimant, is_met=True)
                 claimant.enter_next()
+            else:
+                self._is_later = True
+                self._later(self._go_on)
         finally:
             self._is_granting = False
-        self._is_later = True
-        self._later(self._go_on)
+        if self.missing_bytes and not was_missing:
+            self.on_missing()
 
     def _go_on(self) -> None:
         self._is_later = False
         self.grant()
 
     def _next(self) -> Claimant | None:
-        """Return whose turn it is, if it is admitted."""
+        """Return whose turn it is, if anybody is admitted; note what is missing otherwise."""
         for tenant_id in self._moved:
-            self._rank(tenant_id)
+            self._place(tenant_id)
         self._moved.clear()
-        heap, all_claims = self._heap, self._claims
-        while heap:
-            _, _, turn, tenant_id = heap[0]
-            claims = all_claims.get(tenant_id)
-            if claims is not None and claims.turn == turn:
-                claimant = next(iter(claims.claimants))
-                return claimant if self.admits(tenant_id, claimant.next_bytes) else None
-            heapq.heappop(heap)
+        missing = 0
+        for size, place in self._firsts():
+            tenant_id = place[3]
+            claimant = self._claims[tenant_id].first
+            is_within = self.is_within(tenant_id, claimant.next_bytes)
+            if self.total and self.total + size > self.bytes_max:
+                if (is_within or not place[0]) and not missing:
+                    missing = min(self.total, self.total + size - self.bytes_max)
+                if self._passes_alone(size):
+                    break
+            elif is_within or (not missing and self.admits(tenant_id, claimant.next_bytes)):
+                return claimant
+        self.missing_bytes = missing
         return None
+
+    def _firsts(self) -> list[tuple[int, _Place]]:
+        """Return size and first of each line, in order of rank."""
+        found = []
+        for size, line in list(self._lines.items()):
+            while line and not self._counts(line[0]):
+                heapq.heappop(line)
+                self._place_count -= 1
+            if line:
+                found.append((size, line[0]))
+            else:
+                del self._lines[size]
+        if len(found) > 1:
+            found.sort(key=_place_of)
+        return found
+
+    def _is_alone(self) -> bool:
+        """Tell whether somebody waits whom nobody may pass."""
+        return any(map(self._passes_alone, self._lines))
+
+    def _passes_alone(self, size: int) -> bool:
+        return size > self.bytes_max - self.opened
 
     def _change(self, tenant_id: int) -> None:
         self._moved[tenant_id] = None
@@ -154,22 +227,45 @@ class AnswerRoom(SharedBytes):
             self._line_up(claims)
             self._moved[claimant.tenant_id] = None
 
-    def _rank(self, tenant_id: int) -> None:
+    def _place(self, tenant_id: int) -> None:
         """Put a tenant where it belongs; its older entry counts no more."""
         if (claims := self._claims.get(tenant_id)) is None:
             return
-        own = self.of(tenant_id)
-        rank = own + next(iter(claims.claimants)).next_bytes if own else 0
-        place = (rank, claims.since)
+        own, wanted = self.of(tenant_id), claims.first.next_bytes
+        size = _rounded(wanted)
+        place = (size, own + wanted if own else 0, claims.since)
         if place == claims.place:
             return
         self._counter += 1
         claims.place, claims.turn = place, self._counter
-        heapq.heappush(self._heap, (*place, claims.turn, tenant_id))
-        if len(self._heap) > 2 * len(self._claims) + 64:
-            self._heap = [
-                entry
-                for entry in self._heap
-                if (of := self._claims.get(entry[3])) is not None and of.turn == entry[2]
-            ]
-            heapq.heapify(self._heap)
+        line = self._lines.setdefault(size, [])
+        heapq.heappush(line, (place[1], claims.since, claims.turn, tenant_id))
+        self._place_count += 1
+        if self._place_count > 2 * len(self._claims) + 64:
+            self._clean()
+
+    def _clean(self) -> None:
+        """Drop the places that count no more."""
+        self._place_count = 0
+        for size, line in self._lines.items():
+            line = self._lines[size] = [place for place in line if self._counts(place)]
+            heapq.heapify(line)
+            self._place_count += len(line)
+
+    def _counts(self, place: _Place) -> bool:
+        claims = self._claims.get(place[3])
+        return claims is not None and claims.turn == place[2]
+
+
+def _rounded(size_bytes: int) -> int:
+    """Round up to one of four sizes for each power of two."""
+    step = 1 << max(0, size_bytes.bit_length() - 3)
+    return -(-size_bytes // step) * step
+
+
+def _place_of(first: tuple[int, _Place]) -> _Place:
+    return first[1]
+
+
+def _ignore() -> None:
+    return None

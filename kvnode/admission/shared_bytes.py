@@ -52,6 +52,16 @@ class SharedBytes:
             and (not own or self._is_fair(own + size_bytes, self._active(own)))
         )
 
+    @property
+    def opened(self) -> int:
+        """What is divided into shares."""
+        return int(self.bytes_max * (_OPEN_WHEN_SHORT if self.is_short else _OPEN))
+
+    def is_within(self, tenant_id: int, size_bytes: int = 0) -> bool:
+        """Tell whether a tenant would be within its share with so many bytes more."""
+        own = self._of.get(tenant_id, 0)
+        return (own + size_bytes) * self._active(own) <= self.opened
+
     def is_over(self, tenant_id: int) -> bool:
         """Tell whether a tenant has more than it may, now that others are here too."""
         own = self._of.get(tenant_id, 0)
@@ -71,5 +81,5 @@ class SharedBytes:
         return len(self._of) if own else len(self._of) + 1
 
     def _is_fair(self, own: int, active: int) -> bool:
-        opened = self.bytes_max * (_OPEN_WHEN_SHORT if self.is_short else _OPEN)
+        opened = self.opened
         return own * active <= opened or own + self.total <= opened

@@ -4,7 +4,7 @@ import random
 
 from admission.queue import QueueConfig
 from kvapi.errors import Throttled
-from kvnode.admission.answer_room import AnswerRoom
+from kvnode.admission.answer_room import AnswerRoom, _rounded
 from kvnode.admission.read_gate import Read, ReadGate
 from kvnode.admission.scheduler import Scheduler
 from tests.sim.turn_world import BurnClock
@@ -237,22 +237,26 @@ class ReadWorld:
             assert count <= 2 * ITEMS_MAX + slots or not self.scheduler.is_enabled
 
     def check_claims(self):
-        """Check that of those that are first of their tenants, and would be admitted, each is
-        behind one that is refused.
+        """Check that nobody waits who is within its share and finds room, and nobody at all for
+        what is free unless one waits for it that holds nothing, or is within its share.
         """
         room, claims = self.room, self.room._claims
         claiming = {gate for of in claims.values() for gate in of.claimants}
         assert claiming == {gate for gate in self.gates if gate.lacks_room_only}
         if room._is_later:
             return
-        admitted, refused = [], []
+        is_awaited = is_alone = False
+        waiting = []
         for tenant_id, of in claims.items():
-            size, own = next(iter(of.claimants)).next_bytes, room.of(tenant_id)
-            is_admitted = room.admits(tenant_id, size)
-            (admitted if is_admitted else refused).append(own + size if own else 0)
-        if admitted:
-            assert refused, "room is free, and everybody waits"
-            assert min(refused) <= min(admitted), "who holds least is before the others"
+            size = of.first.next_bytes
+            is_within = room.is_within(tenant_id, size)
+            finds_room = not room.total or room.total + _rounded(size) <= ROOM
+            is_awaited |= not finds_room and (is_within or not room.of(tenant_id))
+            is_alone |= not finds_room and _rounded(size) > ROOM - room.opened
+            waiting.append((is_within and finds_room, finds_room and room.admits(tenant_id, size)))
+        assert is_alone or not any(would_pass for would_pass, _ in waiting)
+        assert is_awaited or is_alone or not any(admitted for _, admitted in waiting)
+        assert is_awaited == bool(room.missing_bytes) or is_alone
 
     def settle(self):
         """Let everybody read on; whatever was asked can be answered now."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kvnode.admission.answer_room import AnswerRoom
+from kvnode.admission.answer_room import AnswerRoom, _rounded
 
 
 class Stream:
@@ -64,19 +64,53 @@ def test_a_claim_is_met_when_somebody_gives_back(room):
     assert room.is_free_for(2, 100), "nobody waits any more"
 
 
-def test_nobody_takes_what_others_wait_for(room):
-    """A stream of small reads would keep a large one waiting for ever."""
+def test_a_refused_claim_holds_up_nobody_within_its_share(room):
+    """One scan for which there is no room would stop the reads of all tenants behind it."""
+    log = []
     room.add(1, 900)
-    large = Stream(room, 2, 300)
+    large = Stream(room, 2, 192, log=log)
     room.claim(large)
-    assert room.admits(3, 50)
-    assert not room.is_free_for(3, 50)
-    small = Stream(room, 3, 50)
-    room.claim(small)
-    assert not small.log, "the large one is first: neither of them has anything"
-    room.add(1, -300)
-    assert large.log
-    assert small.log, "and there is room for both"
+    assert room.is_free_for(3, 50), "its share is 250"
+    room.claim(Stream(room, 3, 40, 40, log=log))
+    assert log == [(3, 40), (3, 40)]
+    room.claim(Stream(room, 4, 40, log=log))
+    assert log == [(3, 40)] * 2, "20 are free"
+    room.add(3, -40)
+    assert log[2:] == [(4, 40)]
+    room.add(1, -200)
+    assert log[3:] == [(2, 192)], "as soon as there is room for it"
+
+
+def test_those_that_pass_cannot_keep_a_large_claim_waiting(room):
+    """A stream of small reads would keep a large one waiting for ever."""
+    log = []
+    room.add(1, 950)
+    large = Stream(room, 2, 160, log=log)
+    room.claim(large)
+    small = [Stream(room, tenant_id, *[48] * 50, log=log) for tenant_id in (3, 4)]
+    for stream in small:
+        room.claim(stream)
+    while not large.log or log[-1][0] != 2:
+        held = [tenant_id for tenant_id in (3, 4) if room.of(tenant_id)]
+        for tenant_id in held:
+            room.add(tenant_id, -48)
+        room.add(1, -20)  # who is over its share gives back, and gets nothing
+        assert room.of(1) > 300, "small ones pass for ever"
+    assert room.total <= 1000
+
+
+def test_beyond_their_shares_who_waited_longest_is_next(room):
+    """Of those that ask for more than their share the small ones would always be first."""
+    log = []
+    room.add(1, 900)
+    large = Stream(room, 2, 400, log=log)
+    room.claim(large)
+    room.claim(Stream(room, 3, 350, log=log))
+    assert not room.is_free_for(4, 300)
+    room.add(1, -275)
+    assert not log, "350 would fit: it waits behind one that has as little, and came first"
+    room.add(1, -100)
+    assert log == [(2, 400)]
 
 
 def test_who_holds_least_is_first(room):
@@ -103,8 +137,8 @@ def test_those_that_hold_nothing_take_turns(room):
     log = []
     room.add(9, 950)
     for tenant_id in (1, 2):
-        room.claim(Stream(room, tenant_id, *[60] * 3, log=log))
-    room.claim(Stream(room, 1, 60, log=log))
+        room.claim(Stream(room, tenant_id, *[56] * 3, log=log))
+    room.claim(Stream(room, 1, 56, log=log))
     room.add(9, -10)
     for _ in range(5):
         tenant_id, size = log[-1]
@@ -128,18 +162,20 @@ def test_a_refused_tenant_does_not_hold_up_one_within_its_share(room):
 def test_a_claim_that_ends_lets_the_next_one_in(room):
     """A cancelled read would leave those behind it waiting for what is free."""
     room.add(1, 900)
-    first, second = Stream(room, 2, 200), Stream(room, 3, 100)
+    first, second = Stream(room, 2, 384), Stream(room, 3, 320)
     room.claim(first)
     room.claim(second)
-    assert not second.log
+    room.add(1, -250)
+    assert not second.log, "both want more than their share, and the first was first"
     room.withdraw(first)
     assert second.log
-    room.add(3, -100)
-    third = Stream(room, 2, 200)
+    third = Stream(room, 2, 192)
     room.claim(third)
-    third.wants = [100]
+    assert room.missing_bytes == 162
+    third.wants = [24]
     room.changed(third)
-    assert third.log == [(2, 100)], "a smaller one is next"
+    assert third.log == [(2, 24)], "a smaller one is next"
+    assert not room.missing_bytes
 
 
 def test_what_is_larger_than_everything_passes_alone(room):
@@ -189,15 +225,47 @@ def test_near_the_memory_bound_less_is_open_until_there_is_room(room):
     assert stream.log
 
 
+def test_what_is_missing_is_told_once(room):
+    """Nobody would look after clients that leave answers unread, or somebody for each read."""
+    told = []
+    room.on_missing = lambda: told.append(room.missing_bytes)
+    room.add(1, 990)
+    room.claim(greedy := Stream(room, 1, 64))
+    assert not room.missing_bytes, "who waits is over its share"
+    room.claim(modest := Stream(room, 2, 64))
+    assert room.missing_bytes == 54
+    room.add(1, -40)
+    assert room.missing_bytes == 14
+    room.claim(Stream(room, 3, 32))
+    assert told == [54]
+    room.withdraw(modest)
+    assert not room.missing_bytes
+    room.claim(modest)
+    assert told == [54, 46]
+    room.add(1, -950)
+    assert greedy.log
+    assert not room.missing_bytes
+
+
+def test_lines_are_few_whatever_is_asked_for(room):
+    """A client asks for another size each time, and whoever gives back looks at a thousand."""
+    room.add(0, 10_000_000)
+    for tenant_id in range(1, 3000):
+        room.claim(Stream(room, tenant_id, 11 * tenant_id))
+    assert len(room._lines) < 60
+    assert all(_rounded(size) >= size > 0.79 * _rounded(size) for size in range(1, 5000))
+    assert all(_rounded(1 << n) == 1 << n for n in range(40))
+
+
 def test_a_claim_costs_no_more_beside_many_others():
     """A thousand tenants that wait, and each read that ends looks at all of them."""
 
     class Counting(AnswerRoom):
         asked = 0
 
-        def admits(self, tenant_id, size_bytes):
+        def is_within(self, tenant_id, size_bytes=0):
             Counting.asked += 1
-            return super().admits(tenant_id, size_bytes)
+            return super().is_within(tenant_id, size_bytes)
 
     room = Counting(10_000, lambda call: call())
     room.add(0, 9_990)
@@ -207,6 +275,6 @@ def test_a_claim_costs_no_more_beside_many_others():
     while room.total:
         tenant_id = next(iter(room._of))
         room.add(tenant_id, -10)
-        assert len(room._heap) <= 2 * len(room._claims) + 65
+        assert sum(map(len, room._lines.values())) <= 2 * len(room._claims) + 65
     assert not room._claims
     assert Counting.asked < 10 * 1000
