@@ -16,6 +16,7 @@ from kvnode.admission.io_gate import IoGate
 from kvnode.admission.lane import LaneBounds, Room
 from kvnode.admission.read_gate import ReadGate
 from kvnode.admission.scheduler import Scheduler
+from kvnode.admission.unread_watch import UnreadWatch
 from kvnode.admission.watchdog import Watchdog
 from kvnode.admission.write_account import WriteAccount
 from kvnode.admission.write_gate import WriteBounds, WriteGate
@@ -91,6 +92,12 @@ class Core:
         self.is_draining = False
         self.memory = NodeMemory(config.memory_bytes_max, loop.call_soon)
         self.late_answers = LateAnswers(loop.call_soon)
+        self.unread = UnreadWatch(
+            self.memory.answers,
+            clock.monotonic_s,
+            loop.call_later,
+            unread_s_max=config.unread_s_max,
+        )
         self.stream_tenants: dict[int, int] = {}  # of open streams, by their ids
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))

@@ -12,7 +12,7 @@ how many others have some (`admission/shared_bytes.py`).
     commits     1.5/16            is asked to send the commit again, later
     locks       6/16              is refused
     recent      1.5/16            is forgotten: validation looks into the store
-    answers     1.5/16            waits; a client that leaves too much unread is closed
+    answers     1.5/16            waits; who leaves unread what others wait for is ended
 
 What is counted is wire bytes or numbers; the factors below are what Python makes of them.
 

@@ -104,6 +104,11 @@ class KvnodeMetrics(Collector):
             ("sent_bytes", "Bytes of frames sent.", stats.bytes_sent),
             ("streams_opened", "Streams opened.", stats.streams_opened),
             ("streams_refused", "Streams refused before their hello.", stats.streams_refused),
+            (
+                "streams_unread",
+                "Streams ended whose clients left answers unread.",
+                core.unread.cut_count,
+            ),
             ("admission_turns", "Slices given to what waits.", core.scheduler.turn_count),
             ("loop_held", "Stretches over 5 ms on the loop.", core.watchdog.held_count),
             ("bucket_requests", "Requests for tokens.", core.buckets.request_count),

@@ -38,6 +38,8 @@ class NodeConfig:
     warm_s_max: float = 86_400.0  # on the Unix socket, where warm SQL processes wait for a tenant
     poll_s_max: float = 0.00004  # for a Unix stream's next request, before the loop may sleep
     send_buffer_bytes_max: int = 1 << 20  # unread by the client: reading from it stops
+    unread_s_max: float = 5.0  # answers of who is over its share: then the stream may be ended
+    close_s_max: float = 1.0  # for a client to read what an ended stream has sent
     quantum_s: float = 0.001  # work yields to others after so long
     commit_latency_max_s: float = 0.05  # mean of a batch: the disk is full, and bulk writes wait
     write_waits_tenant_max: int = 10_000  # commits of one tenant that wait for a slow disk; then
@@ -88,6 +90,8 @@ class NodeConfig:
             raise ConfigError("block_bytes_max must be at most half of frame_bytes_max")
         if self.memory_bytes_max < MEMORY_BYTES_MIN:
             raise ConfigError(f"memory_bytes_max must be at least {MEMORY_BYTES_MIN}")
+        if self.block_bytes_max * 64 > self.memory_bytes_max:
+            raise ConfigError("block_bytes_max must be at most a 64th of memory_bytes_max")
         if 2 * self.range_merge_bytes_max > self.range_bytes_max:
             raise ConfigError("range_merge_bytes_max must be at most half of range_bytes_max")
         if self.map_bytes > self.map_bytes_max:

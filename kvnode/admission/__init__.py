@@ -4,6 +4,7 @@ scheduler.py      takes what may not run at once into the fair queue, and drains
 lane.py           the requests of one stream that wait
 read_gate.py      which long reads of a stream are under way, and which wait for what
 answer_room.py    who gets room for answers that comes free
+unread_watch.py   who is ended because others wait for what it leaves unread
 elastic_queue.py  the queue of elastic work, and its part beside what is not
 elastic.py        turns for background work
 waits.py          how long what waited

@@ -1,16 +1,15 @@
-"""Room for answers that comes free goes to who waits for it, and nobody waits behind a refused one
-who is within its share.
+"""Room for answers that comes free goes to who waits for it; nobody within its share is held up.
 
 **Model.** A stream whose next read found no room *claims* it. Claims are kept by tenant, first
 come, first served. A tenant's rank is what it would hold if its first claim were met; one that
 holds nothing is before all that do. Whatever may let somebody in (bytes given back, a claim
 withdrawn) hands out what is free, in order of rank:
 
-    tenant   holds   claims   within its share
-    4        0       100      no   15 are free, and 100 are not: it is refused, and waited for
-    3        0       50       yes  refused
-    2        10      10       yes  admitted: whoever is within its share passes
-    1        30      5        no   refused: it may not pass 4
+    bound = 80   tenant   holds   claims   its share
+    10 are       4        0       30       13: asks for more, is refused, and is waited for
+    free         3        0       12       13: within it, refused
+                 2        10      8        20: within it, and passes
+                 1        60      2        20: beyond it, may not pass
 
 Tenants whose claims are of one size have a line of their own, in that order. If its first is
 refused, all of the line are: there is room for none of them, or none of them is within its share.
@@ -25,7 +24,7 @@ alone. The bytes of a claim count from the moment it is met.
 Nobody starves, as long as what is held is given back. While a claim for a share or less is refused
 for want of room, who is beyond its share gets nothing, and the shares of the others add up to the
 open half: as soon as those beyond have gone down, everybody else's claims fit. `missing_bytes` says
-that this is awaited; `unread_cutter.py` sees to it that it happens. Among those that hold nothing
+that this is awaited; `unread_watch.py` sees to it that it happens. Among those that hold nothing
 and ask for more than a share the one that waited longest is next, and the others wait for it.
 
 What is done for one claim is O(log tenants).
@@ -115,7 +114,7 @@ class AnswerRoom(SharedBytes):
         return (
             tenant_id not in self._claims
             and not self._is_later
-            and self.total + size_bytes <= self.bytes_max
+            and self.has_room_for(size_bytes)
             and self.is_within(tenant_id, size_bytes)
             and not self._is_alone()
         )
@@ -156,7 +155,7 @@ class AnswerRoom(SharedBytes):
                 self._forget(claimant, is_met=True)
                 claimant.enter_next()
             else:
-                self._is_later = True
+                self._is_later, self.missing_bytes = True, 0  # not known
                 self._later(self._go_on)
         finally:
             self._is_granting = False
@@ -176,8 +175,8 @@ class AnswerRoom(SharedBytes):
         for size, place in self._firsts():
             tenant_id = place[3]
             claimant = self._claims[tenant_id].first
-            is_within = self.is_within(tenant_id, claimant.next_bytes)
-            if self.total and self.total + size > self.bytes_max:
+            is_within = self.is_within(tenant_id, size)
+            if self.total and not self.has_room_for(size):
                 if (is_within or not place[0]) and not missing:
                     missing = min(self.total, self.total + size - self.bytes_max)
                 if self._passes_alone(size):
@@ -231,9 +230,8 @@ class AnswerRoom(SharedBytes):
         """Put a tenant where it belongs; its older entry counts no more."""
         if (claims := self._claims.get(tenant_id)) is None:
             return
-        own, wanted = self.of(tenant_id), claims.first.next_bytes
-        size = _rounded(wanted)
-        place = (size, own + wanted if own else 0, claims.since)
+        own, size = self.of(tenant_id), _rounded(claims.first.next_bytes)
+        place = (size, own + size if own else 0, claims.since)
         if place == claims.place:
             return
         self._counter += 1

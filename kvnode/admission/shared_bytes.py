@@ -57,10 +57,13 @@ class SharedBytes:
         """What is divided into shares."""
         return int(self.bytes_max * (_OPEN_WHEN_SHORT if self.is_short else _OPEN))
 
+    def has_room_for(self, size_bytes: int) -> bool:
+        """Tell whether the whole has room for so many bytes more."""
+        return self.total + size_bytes <= self.bytes_max
+
     def is_within(self, tenant_id: int, size_bytes: int = 0) -> bool:
-        """Tell whether a tenant would be within its share with so many bytes more."""
-        own = self._of.get(tenant_id, 0)
-        return (own + size_bytes) * self._active(own) <= self.opened
+        """Tell whether a tenant would be within the share of those that have something here."""
+        return (self._of.get(tenant_id, 0) + size_bytes) * len(self._of) <= self.opened
 
     def is_over(self, tenant_id: int) -> bool:
         """Tell whether a tenant has more than it may, now that others are here too."""

@@ -3,6 +3,9 @@
 **Model.** Bytes in, bytes out: the session parses. While one message is being written, answers
 gather in the session's frame, so that the next message carries all of them; this natural batching
 is what makes a Python gRPC stream fast.
+
+What a closed stream has not sent is dropped when its client does not read it in time, but for the
+message that gRPC has.
 """
 
 import asyncio
@@ -35,7 +38,9 @@ class _GrpcOutlet:
         self.drained.set()
         self.session = StreamSession(core, self, hello_s_max=core.config.hello_s_max)
         self.session.on_reading = self._read_on
-        self.unread = Unread(self.session)
+        self.unread = Unread(self.session, lambda: self._bytes)
+        self.writer: asyncio.Task[None] | None = None
+        self._dropping: asyncio.TimerHandle | None = None
         self.readable = asyncio.Event()
         self.readable.set()
 
@@ -52,13 +57,26 @@ class _GrpcOutlet:
         self._wake.set()
         if self._bytes > self._core.config.send_buffer_bytes_max and self.drained.is_set():
             self.drained.clear()
-            self.unread.paused(self._bytes)
+            self.unread.paused()
 
     def close(self) -> None:
         self._is_closed = True
         self._wake.set()
         self.drained.set()
         self.readable.set()
+        if self._dropping is None:
+            self._dropping = self._core.loop.call_later(self._core.config.close_s_max, self._drop)
+
+    def _drop(self) -> None:
+        if self.writer is not None:
+            self.writer.cancel()
+
+    def gone(self) -> None:
+        """Take note that the call is over."""
+        if self._dropping is not None:
+            self._dropping.cancel()
+        self.unread.closed()
+        self.session.closed()
 
     async def write_all(self) -> None:
         """Write what the session sends, until it is closed and everything is out."""
@@ -114,11 +132,11 @@ class KvService:
             async with asyncio.TaskGroup() as tasks:
                 writer = tasks.create_task(outlet.write_all(), name="kv-stream-writer")
                 reader = tasks.create_task(_read_all(context, outlet), name="kv-stream-reader")
+                outlet.writer = writer
                 writer.add_done_callback(lambda _: reader.cancel())
                 reader.add_done_callback(lambda _: outlet.close())
         finally:
-            outlet.unread.closed()
-            outlet.session.closed()
+            outlet.gone()
 
     def handler(self) -> Any:
         """Return the handler to add to a server; it leaves messages as bytes."""

@@ -252,9 +252,8 @@ class StreamSession:
             self._frame.oldest_catalog_version = oldest
         if credit := self.credit.news():
             self._frame.credit_requests = credit
-        self._send(self._frame)
-        self._frame = kv_pb2.ServerFrame()
-        self._frame_bytes = 0
+        frame, self._frame, self._frame_bytes = self._frame, kv_pb2.ServerFrame(), 0
+        self._send(frame)
 
     def announce(self) -> None:
         """Tell the client of its credit and the newest catalog soon, whether or not it asks."""

@@ -2,7 +2,8 @@
 
 **Invariants.** Memory of a connection is bounded: one incomplete frame (small before the hello),
 the requests that wait for their turn (reading stops at a bound), and on the way out the send buffer
-plus the answers of what was outstanding when it filled up.
+plus the answers of what was outstanding when it filled up. What a closed stream has not sent is
+dropped when its client does not read it in time.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ class UnixConnection(asyncio.Protocol):
         self._reader = FrameReader(HELLO_BYTES_MAX)
         self._is_closing = False
         self._is_reading = True
+        self._dropping: asyncio.TimerHandle | None = None
         self._next_request = BusyPoll(
             core.loop, core.clock.monotonic_s, wait_s_max=core.config.poll_s_max
         )
@@ -34,7 +36,7 @@ class UnixConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=self._core.config.send_buffer_bytes_max)
         self._session = StreamSession(self._core, self, hello_s_max=self._core.config.warm_s_max)
         self._session.on_reading = self._read_on
-        self._unread = Unread(self._session)
+        self._unread = Unread(self._session, lambda: self._transport.get_write_buffer_size())
         if self._core.stats.stream_count > self._core.streams_max:
             self._session.fail(Throttled("the node has too many streams"))
 
@@ -58,7 +60,7 @@ class UnixConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._read_on(False)
-        self._unread.paused(self._transport.get_write_buffer_size())
+        self._unread.paused()
 
     def resume_writing(self) -> None:
         self._unread.resumed()
@@ -77,6 +79,8 @@ class UnixConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         del exc  # however it ended: what the stream held must go
         self._is_closing = True
+        if self._dropping is not None:
+            self._dropping.cancel()
         self._unread.closed()
         self._session.closed()
 
@@ -86,6 +90,8 @@ class UnixConnection(asyncio.Protocol):
     def close(self) -> None:
         self._is_closing = True
         self._transport.close()
+        close_s_max = self._core.config.close_s_max
+        self._dropping = self._core.loop.call_later(close_s_max, self._transport.abort)
 
 
 async def serve_unix(core: Core, listener: socket.socket) -> asyncio.Server:

@@ -1,32 +1,49 @@
 """What a client leaves unread, counted with the answers of its tenant.
 
-A client that does so while its tenant has more of the node's memory than it may is cut off: nothing
-else would free that.
+**Model.** It is counted when the client pauses, if its tenant may have so much more. Beyond that
+the client has time to read on: most do at once, and have only met a burst of answers. Then:
+
+    pause ── admitted, or within its share ──► counted, watched (`admission/unread_watch.py`)
+      │                                          ▲
+      └─ beyond it ──► `unread_s_max` later ─────┤ nobody waits, and the whole has room
+           ▲           │         │               │
+           └───────────┘         └──► cut off    └─ or its tenant may have so much by now
+        a quarter was read
+
+**Invariants.** Nobody is cut off for what other tenants hold.
 """
 
+import asyncio
+from collections.abc import Callable
+
 from kvapi.errors import Throttled
+from kvnode.admission.unread_watch import has_read
 from kvnode.server.stream_session import StreamSession
 
 
 class Unread:
-    """Answers of one stream that wait for its client to read."""
+    """Answers of one stream that wait for its client to read; `unread_bytes` is its transport's."""
 
-    def __init__(self, session: StreamSession) -> None:
+    def __init__(self, session: StreamSession, unread_bytes: Callable[[], int]) -> None:
         self._session = session
-        self._bytes = 0
+        self.unread_bytes = unread_bytes
+        self.counted_bytes = 0
+        self.tenant_id = 0  # once the client has paused
+        self._timer: asyncio.TimerHandle | None = None
+        self._noted_bytes = 0
 
-    def paused(self, size_bytes: int) -> None:
-        """Take note that so much waits, and stop the stream's work; it may end the stream."""
+    @property
+    def is_ended(self) -> bool:
+        """Whether the stream has ended, and what is unread only waits for its transport."""
+        return self._session.is_closed
+
+    def paused(self) -> None:
+        """Take note that the client does not read, and stop the stream's work."""
         session = self._session
         session.pause()
-        if not session.is_authenticated or self._bytes:
-            return
-        answers = session.core.memory.answers
-        if not answers.admits(session.tenant.id, size_bytes):
-            session.fail(Throttled("the tenant leaves too many answers unread"))
-            return
-        self._bytes = size_bytes
-        answers.add(session.tenant.id, size_bytes)
+        if session.is_authenticated and not self.counted_bytes and self._timer is None:
+            self.tenant_id = session.tenant.id
+            self._see(is_stale=False)
 
     def resumed(self) -> None:
         """Take note that the client reads on, and go on with the stream's work."""
@@ -35,6 +52,40 @@ class Unread:
 
     def closed(self) -> None:
         """Take note that nothing waits any more."""
-        if self._bytes:
-            self._session.core.memory.answers.add(self._session.tenant.id, -self._bytes)
-            self._bytes = 0
+        core, size_bytes = self._session.core, self.counted_bytes
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if size_bytes:
+            core.unread.resumed(self)
+            self.counted_bytes = 0
+            core.memory.answers.add(self.tenant_id, -size_bytes)
+
+    def cut_off(self) -> None:
+        """End the stream."""
+        self._session.core.unread.cut_count += not self._session.is_closed
+        self._session.fail(Throttled("the tenant leaves too many answers unread"))
+
+    def _see(self, *, is_stale: bool) -> None:
+        """Count what is unread, or let the client read on; `is_stale`: it has had time for that."""
+        core, size_bytes = self._session.core, self.unread_bytes()
+        answers, tenant_id = core.memory.answers, self.tenant_id
+        if not size_bytes:
+            return  # it is about to resume
+        if (
+            answers.admits(tenant_id, size_bytes)
+            or answers.is_within(tenant_id, size_bytes)
+            or (is_stale and not answers.missing_bytes and answers.has_room_for(size_bytes))
+        ):
+            self.counted_bytes = size_bytes
+            answers.add(tenant_id, size_bytes)
+            core.unread.paused(self, is_stale=is_stale)
+        elif not is_stale:
+            self._noted_bytes = size_bytes
+            self._timer = core.loop.call_later(core.config.unread_s_max, self._look)
+        else:
+            self.cut_off()
+
+    def _look(self) -> None:
+        self._timer = None
+        self._see(is_stale=not has_read(self._noted_bytes, self.unread_bytes()))

@@ -248,11 +248,11 @@ class ReadWorld:
         is_awaited = is_alone = False
         waiting = []
         for tenant_id, of in claims.items():
-            size = of.first.next_bytes
+            size = _rounded(of.first.next_bytes)
             is_within = room.is_within(tenant_id, size)
-            finds_room = not room.total or room.total + _rounded(size) <= ROOM
+            finds_room = not room.total or room.total + size <= ROOM
             is_awaited |= not finds_room and (is_within or not room.of(tenant_id))
-            is_alone |= not finds_room and _rounded(size) > ROOM - room.opened
+            is_alone |= not finds_room and size > ROOM - room.opened
             waiting.append((is_within and finds_room, finds_room and room.admits(tenant_id, size)))
         assert is_alone or not any(would_pass for would_pass, _ in waiting)
         assert is_awaited or is_alone or not any(admitted for _, admitted in waiting)

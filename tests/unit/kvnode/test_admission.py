@@ -333,8 +333,9 @@ def test_reads_that_wait_for_room_count_as_well():
 @on_shared_node
 async def test_a_lost_client_gives_its_room_to_who_waits(node, one, two):
     """What a client left unread is free when it is gone, and reads that wait for it hang."""
-    answers, unread = node.core.memory.answers, Unread(two.session)
-    unread.paused(answers.bytes_max)
+    answers = node.core.memory.answers
+    unread = Unread(two.session, lambda: answers.bytes_max)
+    unread.paused()
     scan = one.request(scan=kv_pb2.Scan())
     await asyncio.sleep(0.01)
     assert not scan.done()
