@@ -92,12 +92,7 @@ class Core:
         self.is_draining = False
         self.memory = NodeMemory(config.memory_bytes_max, loop.call_soon)
         self.late_answers = LateAnswers(loop.call_soon)
-        self.unread = UnreadWatch(
-            self.memory.answers,
-            clock.monotonic_s,
-            loop.call_later,
-            unread_s_max=config.unread_s_max,
-        )
+        self.unread = _unread_watch(config, self.memory, clock, loop)
         self.stream_tenants: dict[int, int] = {}  # of open streams, by their ids
         self.warm_stream_count = 0  # without a tenant so far
         self.timeline = Timeline(engine, Hlc(clock), durable_ts=_stored_ts(engine))
@@ -249,6 +244,14 @@ def _stored_ts(engine: Engine) -> int:
         return read_u64(snapshot, NEWEST_TS)
     finally:
         snapshot.close()
+
+
+def _unread_watch(
+    config: NodeConfig, memory: NodeMemory, clock: Clock, loop: asyncio.AbstractEventLoop
+) -> UnreadWatch:
+    return UnreadWatch(
+        memory.answers, clock.monotonic_s, loop.call_later, unread_s_max=config.unread_s_max
+    )
 
 
 def _write_gates(

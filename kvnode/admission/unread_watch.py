@@ -35,7 +35,7 @@ class PausedStream(Protocol):
     """A stream whose client does not read."""
 
     tenant_id: int
-    counted_bytes: int  # in the room, until its transport is gone
+    counted_bytes: int  # in the room besides its reads, until its transport is gone
 
     @property
     def is_ended(self) -> bool:
@@ -64,6 +64,7 @@ class UnreadWatch:
     ) -> None:
         self.unread_s_max = unread_s_max
         self.cut_count = 0  # streams that were ended for this
+        self.beyond_bytes = 0  # of paused streams, not counted in the room
         self._room = room
         self._now = now
         self._call_later = call_later

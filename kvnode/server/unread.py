@@ -5,12 +5,13 @@ the client has time to read on: most do at once, and have only met a burst of an
 
     pause ── admitted, or within its share ──► counted, watched (`admission/unread_watch.py`)
       │                                          ▲
-      └─ beyond it ──► `unread_s_max` later ─────┤ nobody waits, and the whole has room
-           ▲           │         │               │
-           └───────────┘         └──► cut off    └─ or its tenant may have so much by now
-        a quarter was read
+      └─ beyond it ──► `unread_s_max` later ─────┴─ its tenant may have so much by now
+           ▲           │         │   │
+           └───────────┘         │   └─ nobody waits, and there would be room ──► watched
+        a quarter was read       └─ else ──► cut off
 
-**Invariants.** Nobody is cut off for what other tenants hold.
+**Invariants.** Nobody is cut off for what other tenants hold. What is watched without being counted
+takes no room from others, and would fit into the room beside what was counted when it came.
 """
 
 import asyncio
@@ -27,8 +28,9 @@ class Unread:
     def __init__(self, session: StreamSession, unread_bytes: Callable[[], int]) -> None:
         self._session = session
         self.unread_bytes = unread_bytes
-        self.counted_bytes = 0
+        self.counted_bytes = self._beyond_bytes = 0
         self.tenant_id = 0  # once the client has paused
+        self._is_watched = False
         self._timer: asyncio.TimerHandle | None = None
         self._noted_bytes = 0
 
@@ -41,7 +43,7 @@ class Unread:
         """Take note that the client does not read, and stop the stream's work."""
         session = self._session
         session.pause()
-        if session.is_authenticated and not self.counted_bytes and self._timer is None:
+        if session.is_authenticated and not self._is_watched and self._timer is None:
             self.tenant_id = session.tenant.id
             self._see(is_stale=False)
 
@@ -52,13 +54,15 @@ class Unread:
 
     def closed(self) -> None:
         """Take note that nothing waits any more."""
-        core, size_bytes = self._session.core, self.counted_bytes
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if size_bytes:
+        if self._is_watched:
+            core, size_bytes = self._session.core, self.counted_bytes
             core.unread.resumed(self)
-            self.counted_bytes = 0
+            core.unread.beyond_bytes -= self._beyond_bytes
+            self.counted_bytes = self._beyond_bytes = 0
+            self._is_watched = False
             core.memory.answers.add(self.tenant_id, -size_bytes)
 
     def cut_off(self) -> None:
@@ -69,22 +73,22 @@ class Unread:
     def _see(self, *, is_stale: bool) -> None:
         """Count what is unread, or let the client read on; `is_stale`: it has had time for that."""
         core, size_bytes = self._session.core, self.unread_bytes()
-        answers, tenant_id = core.memory.answers, self.tenant_id
-        if not size_bytes:
-            return  # it is about to resume
-        if (
-            answers.admits(tenant_id, size_bytes)
-            or answers.is_within(tenant_id, size_bytes)
-            or (is_stale and not answers.missing_bytes and answers.has_room_for(size_bytes))
-        ):
+        answers, watch, tenant_id = core.memory.answers, core.unread, self.tenant_id
+        if answers.admits(tenant_id, size_bytes) or answers.is_within(tenant_id, size_bytes):
             self.counted_bytes = size_bytes
             answers.add(tenant_id, size_bytes)
-            core.unread.paused(self, is_stale=is_stale)
         elif not is_stale:
             self._noted_bytes = size_bytes
             self._timer = core.loop.call_later(core.config.unread_s_max, self._look)
+            return
+        elif not answers.missing_bytes and answers.has_room_for(watch.beyond_bytes + size_bytes):
+            self._beyond_bytes = size_bytes
+            watch.beyond_bytes += size_bytes
         else:
             self.cut_off()
+            return
+        self._is_watched = True
+        watch.paused(self, is_stale=is_stale)
 
     def _look(self) -> None:
         self._timer = None

@@ -42,7 +42,8 @@ TXN, OTHER = b"t" * 16, b"o" * 16
 class Node:
     """A node that can be stopped and started again on the same store and addresses."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, config=None):
+        self._config = config or NodeConfig()
         self._data_dir = directory / "data"
         # Socket paths are short by law; pytest's directories are not.
         self._wanted = Addresses(
@@ -54,7 +55,7 @@ class Node:
         self._running = self.at = None
 
     async def start(self):
-        self._running = running_kvnode(self._data_dir, self._wanted, NodeConfig())
+        self._running = running_kvnode(self._data_dir, self._wanted, self._config)
         self.at = self._wanted = await self._running.__aenter__()
 
     async def stop(self):

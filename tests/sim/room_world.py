@@ -122,7 +122,7 @@ class RoomWorld:
         self.unread = UnreadWatch(self.room, loop.time, loop.call_later, unread_s_max=GRACE_S)
         self.streams, self.closing = [], []
         self.waiting = {}  # tenant → since when it is refused though it is within its share
-        self.longest_s, self.cut_count = 0.0, Counter()  # by whether it was counted
+        self.longest_s, self.cut_count = 0.0, Counter()  # by whether it was watched
         tenants = self.rng.randint(2, 20)
         self.tenants = range(1, tenants + 1)
         self.pinning = set(self.rng.sample(self.tenants, self.rng.randint(0, tenants - 1)))
@@ -162,12 +162,13 @@ class RoomWorld:
         room, leaving = self.room, sum(other.unread.counted_bytes for other in self.closing)
         own = [other for other in self.closing if other.tenant_id == stream.tenant_id]
         assert self.loop.time() - stream.paused_s >= GRACE_S - 1e-6
-        if counted := stream.unread.counted_bytes:
+        if counted := stream.unread._is_watched:
             assert room.missing_bytes > leaving, "nobody needs it"
             own_leaving = sum(other.unread.counted_bytes for other in own)
             assert not room.is_within(stream.tenant_id, -own_leaving)
         else:
-            assert room.missing_bytes or room.total + stream.left > ROOM
+            beyond = self.unread.beyond_bytes
+            assert room.missing_bytes or room.total + beyond + stream.left > ROOM
             assert not room.is_within(stream.tenant_id, stream.left)
         self.cut_count[bool(counted)] += 1
 
