@@ -71,6 +71,10 @@ class Operation(Protocol):
         ...
 
 
+class GaveWay(Exception):
+    """A batch of bulk was given up for a commit; nothing of it was written."""
+
+
 BatchOutcome = Sequence[Exception | None] | Exception
 
 
@@ -87,8 +91,11 @@ class Writer(Protocol):
         """Write `operations` atomically; `report` gets one outcome each, or one for all."""
         ...
 
-    def hurry(self) -> None:
-        """Learn that an ordinary operation waits for the batch under way, which is one of bulk."""
+    def hurry(self, *, may_give_up: bool) -> None:
+        """Learn that somebody's commit waits for the batch under way, which is one of bulk.
+
+        With `may_give_up` its outcome may be `GaveWay`.
+        """
         ...
 
 
@@ -141,6 +148,8 @@ class GroupCommit:
         self._queue: list[Operation] = []
         self._bulk = bulk if bulk is not None else BulkQueue[Operation]()
         self._was_bulk = False  # the last batch
+        self._given_up: list[Operation] = []  # a batch of bulk, to be the next
+        self._may_give_up = False  # the batch under way
         self._bulk_run = _CALM_BATCHES  # bulk batches since the last that had a commit
         self._batch: list[Operation] = []
         self._gate = gate
@@ -153,12 +162,12 @@ class GroupCommit:
     @property
     def is_idle(self) -> bool:
         """Nothing queued and nothing under way."""
-        return not self._batch and not self._queue and not self._bulk
+        return not self._batch and not self._queue and not self._bulk_count
 
     @property
     def is_full(self) -> bool:
         """No room for more until the writer has caught up."""
-        return len(self._queue) + len(self._bulk) >= self.queue_operations_max
+        return len(self._queue) + self._bulk_count >= self.queue_operations_max
 
     @property
     def is_calm(self) -> bool:
@@ -168,7 +177,11 @@ class GroupCommit:
     @property
     def queued_count(self) -> int:
         """Operations that are not durable yet."""
-        return len(self._queue) + len(self._bulk) + len(self._batch)
+        return len(self._queue) + self._bulk_count + len(self._batch)
+
+    @property
+    def _bulk_count(self) -> int:
+        return len(self._bulk) + len(self._given_up)
 
     def submit(self, operation: Operation) -> None:
         """Queue one operation."""
@@ -176,8 +189,8 @@ class GroupCommit:
             self._bulk.add(operation)
         else:
             self._queue.append(operation)
-            if self._was_bulk and self._batch:
-                self._writer.hurry()
+            if self._was_bulk and self._batch and is_regular(operation):
+                self._writer.hurry(may_give_up=self._may_give_up)
         if not self._batch:
             self._start()
 
@@ -204,12 +217,13 @@ class GroupCommit:
             self._fail(operations, error)
 
     def _start(self) -> None:
-        wants_bulk = not self._queue or (bool(self._bulk) and not self._was_bulk)
+        wants_bulk = not self._queue or (self._bulk_count > 0 and not self._was_bulk)
         self._was_bulk = wants_bulk and (self._gate is None or self._gate.try_bulk(self._restart))
         if not (self._was_bulk or self._queue):
             return
         if self._was_bulk:
-            self._batch = self._bulk.take(_BULK_BYTES_MAX if self.is_calm else 0)
+            self._may_give_up = not self._given_up
+            self._batch, self._given_up = self._given_up or self._take_bulk(), []
             self._bulk_run += 1
         else:
             self._batch = self._take_ordinary()
@@ -226,12 +240,15 @@ class GroupCommit:
         self._take_snapshot()
         self._writer.run(self._batch, self._report)
         if self._was_bulk and any(map(is_regular, self._queue)):
-            self._writer.hurry()  # they waited before it began
+            self._writer.hurry(may_give_up=False)  # they waited before it began: it is its turn
 
     def _restart(self) -> None:
         self._expire()
-        if not self._batch and (self._queue or self._bulk):
+        if not self._batch and (self._queue or self._bulk_count):
             self._start()
+
+    def _take_bulk(self) -> list[Operation]:
+        return self._bulk.take(_BULK_BYTES_MAX if self.is_calm else 0)
 
     def _take_ordinary(self) -> list[Operation]:
         size = count = 0
@@ -250,7 +267,10 @@ class GroupCommit:
             self._fail(expired, Throttled("the write waited too long for the disk", number=1000))
 
     def _report(self, outcome: BatchOutcome, used: ThreadUse | None = None) -> None:
-        if isinstance(outcome, StoreNeedsGrowth):
+        if isinstance(outcome, GaveWay):
+            self._batch, self._given_up = [], self._batch
+            self._start()
+        elif isinstance(outcome, StoreNeedsGrowth):
             self._grow_and_run()
         elif isinstance(outcome, DiskFull):
             self._fail_everything(outcome)
@@ -299,7 +319,7 @@ class GroupCommit:
             stranded = [o for o in self._queue if o.tenant_id in failed_tenants]
             stranded += self._bulk.withdraw_tenants(failed_tenants)
             self._queue = [o for o in self._queue if o.tenant_id not in failed_tenants]
-        if self._queue or self._bulk:
+        if self._queue or self._bulk_count:
             self._start()  # before the answers: the disk should not wait for them
         # Upkeep first: an answer may lead to a validation, which must know what was moved just now.
         for operation, error in sorted(zip(batch, errors, strict=True), key=_upkeep_first):
@@ -311,7 +331,7 @@ class GroupCommit:
         self._expire()
 
     def _fail_everything(self, error: KvError) -> None:
-        failed, kept = [*self._batch, *self._bulk.clear()], list[Operation]()
+        failed, kept = [*self._batch, *self._given_up, *self._bulk.clear()], list[Operation]()
         if self._was_bulk:
             kept = self._queue
         else:
@@ -319,7 +339,7 @@ class GroupCommit:
             if not all(map(is_upkeep, self._batch)):
                 kept = [operation for operation in failed if is_upkeep(operation)]
                 failed = [operation for operation in failed if not is_upkeep(operation)]
-        self._batch = []
+        self._batch, self._given_up = [], []
         self._queue = [operation for operation in kept if not is_bulk(operation)]
         for operation in kept:
             if is_bulk(operation):
@@ -350,39 +370,3 @@ class GroupCommit:
 
 def _upkeep_first(outcome: tuple[Operation, KvError | None]) -> bool:
     return not is_upkeep(outcome[0])
-
-
-def write_batch(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:
-    """Write `operations` in one atomic write; if one of them is at fault, find out which."""
-    try:
-        with engine.write() as txn:
-            for operation in operations:
-                operation.apply(txn)
-    except (StoreNeedsGrowth, DiskFull) as error:
-        return error
-    except Exception as error:
-        if len(operations) == 1:
-            return [error]
-        return _write_one_by_one(engine, operations)
-    return [None] * len(operations)
-
-
-def _write_one_by_one(engine: Engine, operations: Sequence[Operation]) -> BatchOutcome:
-    outcomes: list[Exception | None] = []
-    failed_tenants: set[int] = set()
-    for operation in operations:
-        if operation.tenant_id in failed_tenants:
-            outcomes.append(InternalError("an earlier write of this tenant failed"))
-            continue
-        try:
-            with engine.write() as txn:
-                operation.apply(txn)
-        except StoreNeedsGrowth:
-            failed_tenants.add(operation.tenant_id)
-            outcomes.append(Throttled("the store has to grow first", number=10))
-        except Exception as error:
-            failed_tenants.add(operation.tenant_id)
-            outcomes.append(error)
-        else:
-            outcomes.append(None)
-    return outcomes

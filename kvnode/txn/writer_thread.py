@@ -2,7 +2,8 @@
 
 Where it is real-time it stands above SQL processes, for they wait for it, but below those that are
 prompt while all that it writes is bulk: what takes it a millisecond then is a quiet tenant's wait
-for a CPU. `hurry` ends that for a batch which a commit has come to wait for.
+for a CPU. `hurry` ends that for a batch which a commit has come to wait for, and gives the batch up
+if it has not come to its sync.
 
 What an operation or the store does wrong is an outcome (`write_batch`). Whatever else ends the
 thread would leave every commit without an answer: the process ends with it, and starts again from
@@ -19,7 +20,8 @@ from typing import Final
 
 from kvnode.admission.bulk_queue import is_bulk
 from kvnode.storage.engine import Engine
-from kvnode.txn.group_commit import Operation, Report, write_batch
+from kvnode.txn.group_commit import Operation, Report
+from kvnode.txn.write_batch import write_batch
 from runtime import os_priority
 from runtime.thread_use import ThreadUse, thread_use
 
@@ -48,14 +50,17 @@ class WriterThread:
         self._thread.start()
         self._is_realtime = os_priority.is_realtime(0)  # the loop's thread, and so the writer
         self._priority = 0
+        self._gives_way = False  # the batch under way; set by the loop, read by the thread
 
     def run(self, operations: Sequence[Operation], report: Report) -> None:
         is_all_bulk = bool(operations) and is_bulk(operations[0])  # batches are of one kind
         self._stand(os_priority.REALTIME_BULK if is_all_bulk else os_priority.REALTIME_WRITER)
+        self._gives_way = False
         self._jobs.put((operations, report))
 
-    def hurry(self) -> None:
-        """Go first again: a commit waits for the bulk that is being written."""
+    def hurry(self, *, may_give_up: bool) -> None:
+        """Go first again, and give the batch up if that may be: a commit waits for this bulk."""
+        self._gives_way = may_give_up
         self._stand(os_priority.REALTIME_WRITER)
 
     def _stand(self, priority: int) -> None:
@@ -81,11 +86,14 @@ class WriterThread:
             logging.shutdown()
             os._exit(_EXIT_WRITER)  # the loop might not come to rest without us
 
+    def _is_giving_way(self) -> bool:
+        return self._gives_way
+
     def _work(self) -> None:
         seen = self._use()
         while (job := self._jobs.get()) is not None:
             operations, report = job
-            outcome = write_batch(self._engine, operations)
+            outcome = write_batch(self._engine, operations, self._is_giving_way)
             before, seen = seen, self._use()
             self._loop.call_soon_threadsafe(report, outcome, seen.since(before))
             if self._engine.make_room():

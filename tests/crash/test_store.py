@@ -36,8 +36,8 @@ from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import StoreCorrupt, StoreNeedsGrowth, Table
 from kvnode.storage.lmdb_engine import LmdbConfig, LmdbEngine
 from kvnode.tenants.records import decode_record, read_u64, threshold_key
-from kvnode.txn.group_commit import write_batch
 from kvnode.txn.operations import CommitOperation
+from kvnode.txn.write_batch import write_batch
 from kvnode.verify import problems_of, verify_store
 from runtime.clock import ManualClock
 from tests.crash.crash_images import (
@@ -240,7 +240,7 @@ class LoopWriter:
         loop = asyncio.get_running_loop()
         loop.call_soon(lambda: report(write_batch(self.engine, operations)))
 
-    def hurry(self):
+    def hurry(self, *, may_give_up):
         """Write as soon as ever."""
 
 

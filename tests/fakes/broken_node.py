@@ -5,8 +5,8 @@ Nothing here can be reached by a configuration: a test builds such a core, or st
 """
 
 from kvnode.core import Core
-from kvnode.txn.group_commit import write_batch
 from kvnode.txn.operations import CommitOperation
+from kvnode.txn.write_batch import write_batch
 from tests.sim.sim_node import SimWriter
 
 _BATCHES_IN_TIME = 6

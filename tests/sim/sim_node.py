@@ -13,7 +13,7 @@ from kvnode.server.stream_session import StreamSession
 from kvnode.storage.memory_engine import MemoryEngine
 from kvnode.tenants.lifecycle import TenantLifecycle
 from kvnode.tenants.maintenance import Maintenance
-from kvnode.txn.group_commit import write_batch
+from kvnode.txn.write_batch import write_batch
 
 IDENTITY = Identity(b"c" * 16, b"s" * 32)
 
@@ -28,18 +28,20 @@ class SimWriter:
         self.engine, self.loop, self.rng = engine, loop, rng
         self.running = None
         self.is_dead = False
+        self.gives_way = False
 
     def run(self, operations, report):
-        self.running = operations
+        self.running, self.gives_way = operations, False
         self.loop.call_later(self.rng.uniform(0.0001, 0.003), self.write, operations, report)
 
-    def hurry(self):
-        """Take as long as ever."""
+    def hurry(self, *, may_give_up):
+        """Take as long as ever, and perhaps for nothing."""
+        self.gives_way = may_give_up
 
     def write(self, operations, report):
         if not self.is_dead:
             self.running = None
-            outcome = write_batch(self.engine, operations)
+            outcome = write_batch(self.engine, operations, lambda: self.gives_way)
             if self.rng.random() < 0.5:
                 self.loop.call_later(self.rng.uniform(0.0001, 0.001), self.tell, report, outcome)
             else:

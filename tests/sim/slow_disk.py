@@ -2,7 +2,7 @@
 
 from kvapi.errors import DiskFull
 from kvnode.core import Core
-from kvnode.txn.group_commit import write_batch
+from kvnode.txn.write_batch import write_batch
 from runtime.thread_use import ThreadUse
 from tests.sim.sim_node import SimWriter
 

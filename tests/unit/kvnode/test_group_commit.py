@@ -2,10 +2,11 @@
 
 import pytest
 
-from kvapi.errors import DiskFull, InternalError
+from kvapi.errors import DiskFull, InternalError, Throttled
 from kvnode.storage.engine import Table
 from kvnode.storage.memory_engine import MemoryEngine
-from kvnode.txn.group_commit import GroupCommit, write_batch
+from kvnode.txn.group_commit import GroupCommit
+from kvnode.txn.write_batch import write_batch
 
 
 class Put:
@@ -28,17 +29,17 @@ class StepWriter:
     """Writes when told to."""
 
     def __init__(self, engine):
-        self.engine, self.jobs, self.hurried_count = engine, [], 0
+        self.engine, self.jobs, self.hurried = engine, [], []
 
     def run(self, operations, report):
         self.jobs.append((operations, report))
 
-    def hurry(self):
-        self.hurried_count += 1
+    def hurry(self, *, may_give_up):
+        self.hurried.append(may_give_up)
 
-    def sync(self):
+    def sync(self, *, gives_way=False):
         operations, report = self.jobs.pop(0)
-        report(write_batch(self.engine, operations))
+        report(write_batch(self.engine, operations, lambda: gives_way))
         return [operation.key for operation in operations if hasattr(operation, "key")]
 
 
@@ -252,14 +253,81 @@ def test_the_writer_hurries_when_a_commit_waits_for_bulk():
     outcomes = {}
     group.submit(Bulk(outcomes, b"bulk"))
     group.submit(Bulk(outcomes, b"behind"))
-    assert writer.hurried_count == 0
+    assert not writer.hurried
     group.submit(Put(outcomes, b"small"))
-    assert writer.hurried_count == 1
+    assert writer.hurried == [True]
     writer.sync()
     group.submit(Put(outcomes, b"beside"))
-    assert writer.hurried_count == 1  # it waits for no bulk
+    assert writer.hurried == [True]  # it waits for no bulk
     assert writer.sync() == [b"small"]
-    assert writer.hurried_count == 2  # it does now: "behind" has its turn before it
+    assert writer.hurried == [True, False]  # it does now: "behind" has its turn before it
+
+
+def test_bulk_gives_way_to_a_commit_once():
+    """A commit waits for a chunk and its sync; or the load never ends beside many commits."""
+    engine, writer, group, _ = make()
+    outcomes = {}
+    group.submit(Bulk(outcomes, b"bulk"))
+    group.submit(Bulk(outcomes, b"behind"))
+    group.submit(Put(outcomes, b"small"))
+    assert writer.hurried == [True]
+    assert writer.sync(gives_way=True) == [b"bulk"]
+    assert not outcomes
+    assert engine.snapshot().get(Table.LIVE, b"bulk") is None
+    assert group.queued_count == 3
+    group.submit(Put(outcomes, b"next"))
+    assert writer.sync() == [b"small"]
+    assert writer.hurried == [True, False]
+    group.submit(Put(outcomes, b"last"))
+    assert writer.hurried == [True, False, False], "it gave way before"
+    assert writer.sync() == [b"bulk"]
+    assert writer.sync() == [b"next", b"last"]
+    assert writer.hurried == [True, False, False]
+    assert writer.sync() == [b"behind"]
+    assert outcomes == dict.fromkeys((b"small", b"bulk", b"next", b"last", b"behind"))
+    assert group.is_idle
+
+
+def test_a_load_does_not_give_way_to_itself():
+    """Its COMMIT, and upkeep, would throw away what the writer has done already."""
+    _, writer, group, _ = make()
+    outcomes = {}
+    group.submit(Bulk(outcomes, b"bulk"))
+    for key in (b"commit", b"upkeep"):
+        operation = Put(outcomes, key)
+        operation.is_regular = False
+        group.submit(operation)
+    group.after_queued(lambda: None)
+    assert not writer.hurried
+
+
+def test_bulk_that_gave_way_has_begun():
+    """Part of a chunk would be written that its client was told to be withdrawn."""
+    _, writer, group, _ = make()
+    outcomes = {}
+    pieces = [Bulk(outcomes, b"first"), Bulk(outcomes, b"second")]
+    for piece in pieces:
+        group.submit(piece)
+    group.submit(Put(outcomes, b"small"))
+    writer.sync(gives_way=True)
+    group.withdraw(pieces, Throttled("too late"))
+    assert not outcomes
+    while writer.jobs:
+        writer.sync()
+    assert outcomes == dict.fromkeys((b"first", b"second", b"small"))
+
+
+def test_bulk_that_gave_way_fails_with_what_fails_then():
+    """It would wait for ever where the disk is full, and its client with it."""
+    _, writer, group, _ = make(bytes_max=1000)
+    outcomes = {}
+    group.submit(Bulk(outcomes, b"bulk"))
+    group.submit(Put(outcomes, b"large", value=bytes(2000)))
+    writer.sync(gives_way=True)
+    writer.sync()
+    assert isinstance(outcomes[b"large"], DiskFull)
+    assert isinstance(outcomes[b"bulk"], DiskFull)
+    assert group.is_idle
 
 
 def test_bulk_makes_itself_small_beside_commits():

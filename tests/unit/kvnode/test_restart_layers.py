@@ -21,7 +21,7 @@ from kvnode.tenants.records import (
     record_key,
     write_u64,
 )
-from kvnode.txn.group_commit import write_batch
+from kvnode.txn.write_batch import write_batch
 from kvnode.verify import problems_of, verify_store
 from runtime.clock import ManualClock
 
@@ -37,7 +37,7 @@ class LoopWriter:
     def run(self, operations, report):
         self.loop.call_soon(lambda: report(write_batch(self.engine, operations)))
 
-    def hurry(self):
+    def hurry(self, *, may_give_up):
         """Write as soon as ever."""
 
 

@@ -7,7 +7,7 @@ import uvloop
 
 from kvnode.admission.scheduler import Scheduler
 from kvnode.admission.task import Task
-from kvnode.txn.group_commit import write_batch
+from kvnode.txn.write_batch import write_batch
 from runtime.clock import SystemClock, WallCpuClock
 from tests.unit.kvnode.stream_scene import commit, simulated
 

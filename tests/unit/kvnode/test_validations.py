@@ -8,7 +8,7 @@ from kvapi.errors import InternalError, WriteConflict
 from kvapi.pb import kv_pb2
 from kvnode.core import Core
 from kvnode.node_config import NodeConfig
-from kvnode.txn.group_commit import write_batch
+from kvnode.txn.write_batch import write_batch
 from tests.sim.busy_engine import BusyEngine
 from tests.sim.sim_node import SimNode, SimWriter
 from tests.sim.virtual_loop import run_virtual

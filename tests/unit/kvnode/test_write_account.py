@@ -7,7 +7,7 @@ import pytest
 from kvapi.pb import kv_pb2
 from kvnode.core import Core
 from kvnode.storage.memory_engine import MemoryEngine
-from kvnode.txn.group_commit import write_batch
+from kvnode.txn.write_batch import write_batch
 from kvnode.txn.writer_thread import WriterThread
 from runtime.thread_use import ThreadUse, thread_use
 from tests.sim.sim_node import SimNode, SimWriter

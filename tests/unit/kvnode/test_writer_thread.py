@@ -9,7 +9,9 @@ import threading
 
 import pytest
 
+from kvnode.storage.engine import Table
 from kvnode.storage.memory_engine import MemoryEngine
+from kvnode.txn.group_commit import GaveWay
 from kvnode.txn.writer_thread import WriterThread
 from runtime import os_priority
 
@@ -62,6 +64,7 @@ class Seen:
         self.thread, self.before = threading.get_native_id(), priority(0)
         self.is_at_work.set()
         assert self.may_go_on.wait(10)
+        txn.put(Table.LIVE, b"k", b"v")
         self.after = priority(0)
 
 
@@ -69,15 +72,43 @@ def priority(thread):
     return os.sched_getparam(thread).sched_priority
 
 
-async def written(writer, operation, meanwhile=lambda: None):
-    """Have it written; return the writer's priority at the begin and the end."""
-    done = asyncio.Event()
-    writer.run([operation], lambda *_: done.set())
+async def outcome(writer, operation, meanwhile=lambda: None):
+    """Have it written; return what came of it."""
+    done = asyncio.get_running_loop().create_future()
+    writer.run([operation], lambda outcome, _: done.set_result(outcome))
     assert await asyncio.to_thread(operation.is_at_work.wait, 10)
     meanwhile()
     operation.may_go_on.set()
-    await asyncio.wait_for(done.wait(), 10)
+    return await asyncio.wait_for(done, 10)
+
+
+async def written(writer, operation, meanwhile=lambda: None):
+    """Have it written; return the writer's priority at the begin and the end."""
+    assert await outcome(writer, operation, meanwhile) == [None]
     return operation.before, operation.after
+
+
+def hurried(writer, *, may_give_up=False):
+    return lambda: writer.hurry(may_give_up=may_give_up)
+
+
+def test_a_batch_is_given_up_before_its_sync():
+    """A commit would wait for a sync more; or a batch told to end has left half of itself."""
+
+    async def see():
+        engine = MemoryEngine()
+        writer = WriterThread(engine, asyncio.get_running_loop())
+        try:
+            load, again = Seen(is_bulk=True), Seen(is_bulk=True)
+            given_up = await outcome(writer, load, hurried(writer, may_give_up=True))
+            assert isinstance(given_up, GaveWay)
+            assert engine.snapshot().get(Table.LIVE, b"k") is None
+            assert await outcome(writer, again) == [None], "told once"
+            assert engine.snapshot().get(Table.LIVE, b"k") == b"v"
+        finally:
+            writer.stop()
+
+    asyncio.run(see())
 
 
 @pytest.mark.skipif(
@@ -97,7 +128,7 @@ def test_a_writer_of_bulk_stands_back_until_a_commit_waits():
             assert await written(writer, Seen()) == (commit, commit)
             assert await written(writer, Seen(is_bulk=True)) == (bulk, bulk)
             load = Seen(is_bulk=True)
-            assert await written(writer, load, meanwhile=writer.hurry) == (bulk, commit)
+            assert await written(writer, load, meanwhile=hurried(writer)) == (bulk, commit)
             assert await written(writer, Seen(is_bulk=True)) == (bulk, bulk)
         finally:
             writer.stop()
@@ -123,7 +154,7 @@ def test_a_normal_writer_stays_normal():
     async def see():
         writer = WriterThread(MemoryEngine(), asyncio.get_running_loop())
         try:
-            assert await written(writer, Seen(is_bulk=True), meanwhile=writer.hurry) == (0, 0)
+            assert await written(writer, Seen(is_bulk=True), meanwhile=hurried(writer)) == (0, 0)
         finally:
             writer.stop()
 
@@ -145,7 +176,7 @@ def test_a_writer_whose_priority_is_kept_from_it_writes_on(monkeypatch):
         writer = WriterThread(MemoryEngine(), asyncio.get_running_loop())
         try:
             for is_bulk in (True, False):
-                await written(writer, Seen(is_bulk=is_bulk), meanwhile=writer.hurry)
+                await written(writer, Seen(is_bulk=is_bulk), meanwhile=hurried(writer))
         finally:
             writer.stop()
 
