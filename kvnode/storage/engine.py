@@ -5,8 +5,9 @@
 visible and durable as a whole when it ends.
 
 **Invariants.** When `write()` returned, everything in it survives kill -9 and power loss; when it
-raised, none of it is visible. A snapshot opened after that sees it. Keys have 1 to `key_bytes_max`
-bytes.
+raised, none of it is visible. A snapshot opened after that sees it. What was written with
+`is_synced=False` survives kill -9; power loss may take the last such writes, but none that is
+followed by a synced one. Keys have 1 to `key_bytes_max` bytes.
 
 **Concurrency.** Snapshots belong to the thread that opened them. Writes may run in another thread
 than reads. `grow` needs a moment without any snapshot or write; the caller arranges it.
@@ -102,8 +103,10 @@ class Engine(Protocol):
         """Open a view of the newest durable state."""
         ...
 
-    def write(self) -> AbstractContextManager[WriteTxn]:
+    def write(self, *, is_synced: bool = True) -> AbstractContextManager[WriteTxn]:
         """Run one atomic write: durable when the block ends, undone when it raises.
+
+        With `is_synced` False: durable with the next synced one.
 
         Raises: StoreNeedsGrowth, DiskFull.
         """

@@ -4,12 +4,16 @@
 syncs, then writes one of two meta pages. So readers never wait, and a torn commit is simply the
 older of the two trees.
 
-**Invariants.** `lib_version=1` is chosen when the store is made, for keys of 1,978 bytes. Every
-commit syncs. The map is address space, not disk: it starts large and doubles up to `map_bytes_max`.
-A store is made under another name, synced, then renamed: after a power failure it is there whole or
-not at all, while LMDB by itself may leave a file that it never opens again.
+LMDB itself syncs the pages before it writes the meta page (`metasync=False`), so that at any moment
+the disk has a whole tree, of the last commit or the one before; a synced write then syncs the meta
+page as well. Bulk need not: it is half the syncs that a neighbour's commit may come to wait for.
 
-**Source.** LMDB documentation, "Restrictions and Caveats"; py-lmdb 3.0.
+**Invariants.** `lib_version=1` is chosen when the store is made, for keys of 1,978 bytes. The map is
+address space, not disk: it starts large and doubles up to `map_bytes_max`. A store is made under
+another name, synced, then renamed: after a power failure it is there whole or not at all, while
+LMDB by itself may leave a file that it never opens again.
+
+**Source.** LMDB documentation, "Restrictions and Caveats", MDB_NOMETASYNC; py-lmdb 3.0.
 """
 
 import errno
@@ -45,6 +49,10 @@ class LmdbConfig:
             raise ValueError(f"map_bytes must be in 1..{self.map_bytes_max}, got {self.map_bytes}")
 
 
+class MetaNotSynced(BaseException):
+    """A commit is visible of which nobody knows whether the disk has it: the process has to end."""
+
+
 class LmdbEngine:
     """An `Engine` over one LMDB environment in the folder `path`."""
 
@@ -66,7 +74,7 @@ class LmdbEngine:
         return LmdbView(txn, self._dbs, self.key_bytes_max)
 
     @contextmanager
-    def write(self) -> Iterator["LmdbView"]:
+    def write(self, *, is_synced: bool = True) -> Iterator["LmdbView"]:
         try:
             with self._env.begin(write=True) as txn:
                 view = LmdbView(txn, self._dbs, self.key_bytes_max)
@@ -74,6 +82,8 @@ class LmdbEngine:
                     yield view
                 finally:
                     view.close_cursors()
+            if is_synced:
+                self._sync_meta()
             info = self._env.info()
             self._extent = (info["last_pgno"] + 1) * self._page_bytes, info["map_size"]
         except lmdb.MapFullError as error:
@@ -82,6 +92,12 @@ class LmdbEngine:
             if _is_disk_full(error):
                 raise DiskFull(f"the store cannot be written: {error}") from error
             raise
+
+    def _sync_meta(self) -> None:
+        try:
+            self._env.sync()
+        except lmdb.Error as error:
+            raise MetaNotSynced from error
 
     def needs_growth(self) -> bool:
         map_bytes: int = self._env.info()["map_size"]
@@ -200,6 +216,7 @@ def _open(path: Path, config: LmdbConfig) -> tuple[Any, dict[Table, Any]]:
         max_dbs=len(Table),
         max_readers=config.readers_max,
         lib_version=_LIB_VERSION,
+        metasync=False,
     )
     return env, {table: env.open_db(table.value.encode()) for table in Table}
 
@@ -209,6 +226,7 @@ def _make_store(path: Path, config: LmdbConfig) -> None:
     draft = path / _DRAFT_FILE
     draft.unlink(missing_ok=True)  # of a start that was cut off
     env, _ = _open(draft, config)
+    env.sync()
     env.close()
     (path / f"{_DRAFT_FILE}-lock").unlink()
     draft.rename(path / _DATA_FILE)

@@ -40,7 +40,8 @@ class MemoryEngine:
         return MemoryView(self._tables, self.key_bytes_max)
 
     @contextmanager
-    def write(self) -> Iterator["MemoryView"]:
+    def write(self, *, is_synced: bool = True) -> Iterator["MemoryView"]:
+        del is_synced  # nothing is durable here
         view = MemoryView(dict(self._tables), self.key_bytes_max)
         yield view
         if self.used_bytes(view.tables) > self._bytes_max:

@@ -14,6 +14,8 @@ bulk batch is a single operation, whose write takes about twice as long as that 
 Where the disk is slow, bulk waits for its tokens (`io_gate`), and ordinary batches follow one
 another.
 
+Bulk need not be on the disk to be answered for (`needs_sync`): it is with the next ordinary batch.
+
 **Invariants.** Ordinary operations become durable in the order of submission, bulk ones of a tenant
 as well; between those there is no order. `take_snapshot` runs before each write, so that what the
 loop reads meanwhile is never ahead of what it was told. `on_durable` runs before any callback of

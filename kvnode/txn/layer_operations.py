@@ -1,7 +1,8 @@
 """What large transactions put through group commit: chunks of intents, and what becomes of them.
 
 All are bulk (see `group_commit.py`): they wait for small commits, and small commits do not wait for
-more than one of them.
+more than one of them. None `needs_sync`: what a power failure takes of them is done again, or is of
+a transaction whose record, a synced write, was to come after it.
 """
 
 import math
@@ -21,6 +22,7 @@ class StageOperation:
     """One chunk of intents."""
 
     is_bulk: ClassVar[bool] = True
+    needs_sync: ClassVar[bool] = False
 
     tenant_id: int
     place: Place
@@ -51,6 +53,7 @@ class MoveOperation:
     """One quantum of moving a committed layer, or of discarding one (`commit_ts` 0)."""
 
     is_bulk: ClassVar[bool] = True
+    needs_sync: ClassVar[bool] = False
     is_upkeep: ClassVar[bool] = True
     size_bytes: ClassVar[int] = 64 << 10
 

@@ -12,7 +12,7 @@ class Marker:
     tenant_id = -1
     size_bytes = 0
     cpu_s = 0.0
-    is_regular = False
+    is_regular = needs_sync = False
 
     def __init__(self, callback: Callable[[], None]) -> None:
         self._callback = callback

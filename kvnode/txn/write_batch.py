@@ -14,8 +14,9 @@ def write_batch(
 
     As long as nothing is on its way to the disk, `gives_way` may give the whole of it up.
     """
+    is_synced = any(getattr(operation, "needs_sync", True) for operation in operations)
     try:
-        with engine.write() as txn:
+        with engine.write(is_synced=is_synced) as txn:
             for operation in operations:
                 operation.apply(txn)
                 if gives_way():

@@ -340,11 +340,12 @@ def test_creation_is_cut_off(logger, tmp_path):
     assert count >= 30
 
 
-def test_a_store_without_syncs_is_found_out(logger, tmp_path):
+@pytest.mark.parametrize("broken", ["--no-sync", "--no-meta-sync"])
+def test_a_store_without_syncs_is_found_out(logger, tmp_path, broken):
     """The tests above are worth nothing if they pass with a store that never syncs."""
-    events = run_workload(logger, tmp_path, seed=3, steps=20, options=["--no-sync"])
+    events = run_workload(logger, tmp_path, seed=3, steps=20, options=[broken])
     count, bad = crash_everywhere(events, tmp_path, seed=3, images_max=60)
-    assert len(bad) > count / 3
+    assert len(bad) > count / 6
     texts = [text for problems in bad.values() for text in problems]
     assert any("acknowledged" in text or "lost" in text for text in texts)
 

@@ -216,6 +216,12 @@ def open_without_sync(path, open_it=lmdb.open, **options):
     return open_it(path, **options, sync=not options["subdir"])
 
 
+def sync_as_bulk(engine, write=LmdbEngine.write, **options):
+    """Write everything as only bulk may be written: the tests have to notice."""
+    del options
+    return write(engine, is_synced=False)
+
+
 async def main(folder, seed, steps):
     """Run the workload on a new store."""
     loop = asyncio.get_running_loop()
@@ -237,4 +243,6 @@ async def main(folder, seed, steps):
 if __name__ == "__main__":
     if "--no-sync" in sys.argv:
         lmdb.open = open_without_sync
+    if "--no-meta-sync" in sys.argv:
+        LmdbEngine.write = sync_as_bulk
     asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

@@ -24,8 +24,8 @@ class SlowStore:
         return getattr(self._engine, name)
 
     @contextmanager
-    def write(self):
-        with self._engine.write() as txn:
+    def write(self, **options):
+        with self._engine.write(**options) as txn:
             yield txn
         with suppress(FileNotFoundError):
             time.sleep(float(self._file.read_text()))

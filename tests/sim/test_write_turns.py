@@ -35,8 +35,8 @@ class Forgetful(MemoryEngine):
         self._no_rows = self._tables[Table.HISTORY]
 
     @contextlib.contextmanager
-    def write(self):
-        with super().write() as view:
+    def write(self, **options):
+        with super().write(**options) as view:
             yield view
             view.tables[Table.HISTORY] = self._no_rows
 

@@ -160,11 +160,11 @@ class FullEngine(MemoryEngine):
     is_full = False
     refusals = 0
 
-    def write(self):
+    def write(self, **options):
         if self.is_full or self.refusals:
             self.refusals = max(0, self.refusals - 1)
             raise DiskFull("no space left on device")
-        return super().write()
+        return super().write(**options)
 
 
 def test_limits_that_could_not_be_stored_are_not_in_force():

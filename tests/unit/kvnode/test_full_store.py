@@ -92,9 +92,9 @@ class CrampedEngine(MemoryEngine):
     may_move = True
 
     @contextlib.contextmanager
-    def write(self):
+    def write(self, **options):
         before = len(self._tables[Table.INTENTS].rows)
-        with super().write() as txn:
+        with super().write(**options) as txn:
             yield txn
             if len(txn.tables[Table.INTENTS].rows) < before and not self.may_move:
                 raise DiskFull("no room")
