@@ -8,8 +8,8 @@ LMDB itself syncs the pages before it writes the meta page (`metasync=False`), s
 the disk has a whole tree, of the last commit or the one before; a synced write then syncs the meta
 page as well. Bulk need not: it is half the syncs that a neighbour's commit may come to wait for.
 
-**Invariants.** `lib_version=1` is chosen when the store is made, for keys of 1,978 bytes. The map is
-address space, not disk: it starts large and doubles up to `map_bytes_max`. A store is made under
+**Invariants.** `lib_version=1` is chosen when the store is made, for keys of 1,978 bytes. The map
+is address space, not disk: it starts large and doubles up to `map_bytes_max`. A store is made under
 another name, synced, then renamed: after a power failure it is there whole or not at all, while
 LMDB by itself may leave a file that it never opens again.
 

@@ -30,8 +30,12 @@ class SimWriter:
         self.is_dead = False
         self.gives_way = False
 
-    def run(self, operations, report):
+    def begin(self, operations):
+        """Take a batch on."""
         self.running, self.gives_way = operations, False
+
+    def run(self, operations, report):
+        self.begin(operations)
         self.loop.call_later(self.rng.uniform(0.0001, 0.003), self.write, operations, report)
 
     def hurry(self, *, may_give_up):

@@ -19,7 +19,7 @@ class SlowWriter(SimWriter):
     is_full = False
 
     def run(self, operations, report):
-        self.running = operations
+        self.begin(operations)
         if self.is_full:
             self.loop.call_later(self.sync_s, self.refuse, report)
             return
@@ -37,7 +37,8 @@ class SlowWriter(SimWriter):
     def end(self, operations, report, written):
         if not self.is_dead:
             self.running = None
-            report(write_batch(self.engine, operations), ThreadUse(0.0, written))
+            outcome = write_batch(self.engine, operations, lambda: self.gives_way)
+            report(outcome, ThreadUse(0.0, written))
 
 
 class SlowCore(Core):

@@ -23,7 +23,7 @@ class SlowWriter(SimWriter):
     delay_s = 0.0
 
     def run(self, operations, report):
-        self.running = operations
+        self.begin(operations)
         self.loop.call_later(SYNC_S + self.delay_s, self.write, operations, report)
 
 
