@@ -25,7 +25,7 @@ class CountingWriter(SimWriter):
     taken_s = 0.0
 
     def run(self, operations, report):
-        self.running = operations
+        self.begin(operations)
         rows = sum(len(getattr(one, "puts", ())) for one in operations)
         self.taken_s += rows * ROW_S
         used = ThreadUse(rows * ROW_S, 0)
