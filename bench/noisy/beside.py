@@ -12,6 +12,7 @@ the work that they have left.
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -119,7 +120,9 @@ def measure_beside(system: System, noises: Sequence[Noise], plan: NoisyPlan, tur
         )
         for noise in noises
     ]
-    return _measure(system, [quiet_url], neighbours, plan)
+    chain = _measure(system, [quiet_url], neighbours, plan)
+    system.rest()
+    return chain
 
 
 def measure_many(system: System, plan: NoisyPlan, turn: int) -> Chain:
@@ -131,7 +134,9 @@ def measure_many(system: System, plan: NoisyPlan, turn: int) -> Chain:
     for url in noisy:
         asyncio.run(loads.prepare(url, plan.table_rows))
     neighbour = Neighbour(scenario=MANY, kind="reads", urls=noisy, clients=32, rows=plan.table_rows)
-    return _measure(system, urls, [neighbour], plan)
+    chain = _measure(system, urls, [neighbour], plan)
+    system.rest()
+    return chain
 
 
 def _measure(
@@ -273,7 +278,8 @@ def rate_within(done: Sequence[tuple[int, int]], span: Span) -> float:
 
 
 def settle(system: System) -> None:
-    """Wait until what a large transaction left has been moved."""
+    """Wait until what a large transaction left has been moved, and the disk has everything."""
     deadline_s = time.monotonic() + _SETTLE_S_MAX
     while system.metric(_UNMOVED) and time.monotonic() < deadline_s:
         time.sleep(0.2)
+    os.sync()

@@ -53,6 +53,9 @@ class System(Watched, Protocol):
     def metric(self, name: str) -> float | None:
         """Return a metric of the KV node; None if there is none."""
 
+    def rest(self) -> None:
+        """Leave no work for later, which would be in the next system's turn."""
+
 
 class Insula:
     """A stack with or without admission control."""
@@ -104,6 +107,9 @@ class Insula:
         found = re.search(rf"^{name}(?:_total)? (\S+)$", self._stack.http("/metrics"), re.MULTILINE)
         return None if found is None else float(found[1])
 
+    def rest(self) -> None:
+        """Do nothing: what a large transaction leaves has been moved by now."""
+
 
 class Databases:
     """PostgreSQL, a database for each tenant."""
@@ -113,10 +119,12 @@ class Databases:
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres
+        self._created: list[str] = []
 
     def create(self, tenant: str, weight: float = 1) -> str:
         with psycopg.connect(self._postgres.url(), autocommit=True) as connection:
             connection.execute(sql.SQL("create database {}").format(sql.Identifier(tenant)))
+        self._created.append(tenant)
         return self._postgres.url(tenant)
 
     def stalls(self) -> Stalls | None:
@@ -130,6 +138,14 @@ class Databases:
 
     def metric(self, name: str) -> float | None:
         return None
+
+    def rest(self) -> None:
+        """End autovacuum's work with the databases, and the next checkpoint's."""
+        drop = sql.SQL("drop database {} with (force)")
+        with psycopg.connect(self._postgres.url(), autocommit=True) as connection:
+            while self._created:
+                connection.execute(drop.format(sql.Identifier(self._created.pop())))
+            connection.execute("checkpoint")
 
 
 @contextlib.contextmanager
