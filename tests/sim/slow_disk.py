@@ -2,6 +2,7 @@
 
 from kvapi.errors import DiskFull
 from kvnode.core import Core
+from kvnode.txn.group_commit import GaveWay
 from kvnode.txn.write_batch import write_batch
 from runtime.thread_use import ThreadUse
 from tests.sim.sim_node import SimWriter
@@ -24,8 +25,6 @@ class SlowWriter(SimWriter):
             self.loop.call_later(self.sync_s, self.refuse, report)
             return
         written = sum(one.size_bytes + PATH_BYTES for one in operations)
-        self.written_bytes += written
-        self.batch_count += 1
         self.loop.call_later(
             self.sync_s + written / self.bytes_per_s, self.end, operations, report, written
         )
@@ -38,6 +37,9 @@ class SlowWriter(SimWriter):
         if not self.is_dead:
             self.running = None
             outcome = write_batch(self.engine, operations, lambda: self.gives_way)
+            if not isinstance(outcome, GaveWay):
+                self.written_bytes += written
+                self.batch_count += 1
             report(outcome, ThreadUse(0.0, written))
 
 

@@ -25,7 +25,7 @@ class Broken(BaseException):
     pass
 
 class BrokenStore(MemoryEngine):
-    def write(self):
+    def write(self, **options):
         raise Broken("on purpose")
 
 async def wait():
