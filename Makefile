@@ -48,7 +48,7 @@ proof: install
 bench: install
 	$(BIN)/python -m bench.main
 
-# About forty minutes: what neighbours notice, Insula with and without admission control, PostgreSQL.
+# About half an hour: what neighbours notice, Insula with and without admission control, PostgreSQL.
 bench-noisy: install
 	$(BIN)/python -m bench.noisy.main
 

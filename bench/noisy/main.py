@@ -2,7 +2,7 @@
 
     python -m bench.noisy.main [--quick] [--only NAME[,NAME]…]… [--system SYSTEM]… [--rounds N]
 
-In full it takes about forty minutes, with --quick about eight minutes, whose figures are rough: a
+In full it takes about half an hour, with --quick about eight minutes, whose figures are rough: a
 p99 is one of the two slowest then. NAME is a letter from a to f, `many`, the name of a share,
 `lone` or `limits`. Writes `report.md`, `report.json` and a picture for each scenario; the report
 also goes to standard output.

@@ -41,8 +41,8 @@ class NoisyPlan:
     rounds: int = 3  # the median of them counts
     rounds_postgres: int = 2  # of (a) to (f) with PostgreSQL, of which nothing is promised
     rounds_beside: int = 1  # of the other scenarios on systems of which nothing is promised
-    alone_s: float = 8.0  # before and after each noise; a p99 of 5 s is one of the three slowest
-    beside_s: float = 16.0
+    alone_s: float = 5.0  # before and after each noise
+    beside_s: float = 10.0
     share_s: float = 5.0
     lone_turns: int = 24  # of a lone tenant, by turns with and without admission control
     limit_s: float = 60.0  # at the limit of request units
