@@ -227,6 +227,24 @@ async def test_below_the_bound_of_a_stream_nothing_is_held(scene):
     await scene.scan("two")
 
 
+@with_scene
+async def test_a_stream_that_is_ended_while_it_sends_sends_nothing_twice(scene):
+    """A client gets an answer to a request that it has forgotten."""
+    stream = scene.client("one").stream
+    send, answers = stream.send, []
+
+    def ending(body):
+        frame = kv_pb2.ServerFrame.FromString(body)
+        answers.extend(frame.responses)
+        if len(frame.responses) == len(answers):
+            stream.session.fail(Throttled("enough"))
+        send(body)
+
+    stream.send = ending
+    await stream.request(scan=kv_pb2.Scan())
+    assert len(answers) == 1
+
+
 class Stuck:
     """A transport whose peer reads nothing."""
 
