@@ -148,12 +148,13 @@ class JobWork:
         loop = asyncio.get_running_loop()
         while True:
             begun_s = loop.time()
+            while self._is_moved():  # at any pause: `start` is a key of the old rows
+                start = await self._begin_walk()
             try:
                 chunk = await self._read(start, limit)
                 await work(chunk)
             except SchemaChanged:
                 await self.refresh()
-                start = await self._begin_walk() if self._is_moved() else start
                 continue
             except WriteConflict:
                 limit = max(limit // 4, 1)
