@@ -5,7 +5,8 @@ PostgreSQL stacks them. Locks of the session belong to an owner that outlives tr
 the transaction to the transaction; both are one session, so they never exclude each other.
 
 Keys: database, zero byte, then 1 and a bigint, 2 and two integers, 3 and a table's id (LOCK
-TABLE), or 4: the turn to change the schema (jobs/schema_turn.py).
+TABLE), 4: the turn to change the schema, or 5 and an id: that of one relation
+(jobs/schema_turn.py).
 
 Source: PostgreSQL docs, "Advisory Lock Functions"; src/backend/utils/adt/lockfuncs.c.
 """
@@ -22,6 +23,7 @@ _BIGINT: Final = b"\x01"
 _INTS: Final = b"\x02"
 _TABLE: Final = b"\x03"
 SCHEMA_TURN_KEY: Final = b"\0\x04"
+_RELATION_TURN: Final = b"\0\x05"
 
 
 def advisory_key(database: str, *numbers: int) -> bytes:
@@ -36,6 +38,11 @@ def advisory_key(database: str, *numbers: int) -> bytes:
 def table_lock_key(table_id: int) -> bytes:
     """Return the key of a table as a whole."""
     return b"\0" + _TABLE + table_id.to_bytes(8, "big")
+
+
+def relation_turn_key(relation_id: int) -> bytes:
+    """Return the key of the turn to change one relation."""
+    return _RELATION_TURN + relation_id.to_bytes(8, "big")
 
 
 class SessionAdvisoryLocks:

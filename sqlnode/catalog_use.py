@@ -3,7 +3,8 @@
 **Model.** Nothing is said until a newer catalog version is known. Then it is loaded, statement or
 not, so that new transactions begin with it; and when the last transaction of an older version has
 ended, the oldest version still used here is reported. An online schema change of any process waits
-for that (kvnode/tenants/catalog_use.py).
+for that (kvnode/tenants/catalog_use.py). Who is known to use nothing that has changed is carried to
+the newer catalog while it runs: a statement that changes other relations and reads their rows.
 
 **Concurrency.** One loop; a report is sent and not waited for, in order with the commits before it.
 """
@@ -12,12 +13,15 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
-from weakref import WeakSet
+from weakref import WeakKeyDictionary, WeakSet
 
 from kvapi.client.kv_client import KvClient
 from kvapi.errors import KvError
 from pgwire.sql_error import SqlError
 from runtime.tasks import spawn
+from sqlnode.catalog.changes import changed_relations
+from sqlnode.catalog.snapshot import Catalog
+from sqlnode.used_relations import UsedRelations
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +46,7 @@ class CatalogUse:
         self._current = current
         self._reload = reload
         self._users: WeakSet[CatalogUser] = WeakSet()
+        self._carried: WeakKeyDictionary[UsedRelations, Catalog] = WeakKeyDictionary()
         self._reported = current()
         self._following: asyncio.Task[Any] | None = None
         kv.on_catalog_version = self._told
@@ -49,6 +54,25 @@ class CatalogUse:
     def add(self, user: CatalogUser) -> None:
         """Count a session from now on, as long as it lives."""
         self._users.add(user)
+
+    def carry(self, used: UsedRelations, base: Catalog, newest: Catalog) -> None:
+        """Carry a statement planned against `base` to newer catalogs from now on, while it can be.
+
+        Requires: it uses nothing but what it adds to `used`, and its transaction ends with it.
+        """
+        self._carried[used] = base
+        used.carry(newest.version, changed_relations(base, newest))
+        self.settle()
+
+    def put_down(self, used: UsedRelations) -> None:
+        """Carry a statement no further: what it has made is compared with one catalog now."""
+        self._carried.pop(used, None)
+
+    def loaded(self, newest: Catalog) -> None:
+        """Note that a catalog was loaded."""
+        for used, base in list(self._carried.items()):
+            used.carry(newest.version, changed_relations(base, newest))
+        self.settle()
 
     @property
     def oldest(self) -> int:

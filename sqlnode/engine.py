@@ -155,7 +155,7 @@ class Engine:
         except KvError as error:  # for whoever waits; nobody may, at the end of the process
             return error
         self.plans.clear()
-        self.catalog_use.settle()
+        self.catalog_use.loaded(self.catalog)
         return None
 
     # plans

@@ -43,6 +43,7 @@ class TxnLocks:
     def __init__(self, client: KvClient, txn_id: bytes, used: UsedRelations) -> None:
         self.session = b""  # locks of one session never exclude each other
         self.has_any = False
+        self.has_let_go = False  # of an advisory lock before the end
         self._client = client
         self._txn_id = txn_id
         self._used = used
@@ -81,6 +82,7 @@ class TxnLocks:
             except SchemaChanged:
                 if not self._used.tell(told):
                     raise
+                wish = wish._replace(catalog_version=self._used.catalog_version)
                 parts.append(part)
             except RequestTooLarge:
                 if len(part) == 1:
@@ -111,6 +113,13 @@ class TxnLocks:
     def has_advisory(self, key: bytes) -> bool:
         """Tell whether an advisory lock was taken already."""
         return self._advisory.covers(key, "exclusive")
+
+    def let_go(self, key: bytes) -> None:
+        """Give an exclusive advisory lock up before the end, if it is held."""
+        self.has_let_go = True
+        if self.has_advisory(key):
+            self._advisory.drop([key], "exclusive")
+            self._unlock([key], "exclusive", is_advisory=True)
 
     def note(self, keys: Sequence[bytes], found: bytes, mode: LockMode) -> list[bytes]:
         """Note what was locked, skipped keys apart; return those absent and not held before."""

@@ -60,6 +60,7 @@ class DdlContext:
     # a transaction of its own and one change, so nothing goes online.
     has_rows: Callable[[Span], Awaitable[bool]] | None = None
     change: OnlineChange | None = None
+    let_go: Callable[[], None] = lambda: None  # of what keeps other changes of the schema waiting
     recomputed: set[int] = field(default_factory=set)  # attnums whose type ALTER TABLE has changed
 
     @contextmanager
@@ -97,6 +98,10 @@ class DdlContext:
             async for _ in rows:
                 return True
         return False
+
+    def begin_scan(self) -> None:
+        """Say that rows will be read, however many: others change the schema meanwhile."""
+        self.let_go()
 
     def notice(self, message: str) -> None:
         """Tell the client something that is no error."""

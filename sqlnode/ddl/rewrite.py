@@ -23,6 +23,7 @@ Row = tuple[Any, ...]
 async def table_rows(context: DdlContext, table: TableDesc) -> AsyncIterator[list[Row]]:
     """Yield all rows as full tuples, one datum for each of `table.columns`, hidden ones too."""
     codec = codec_of(table)
+    context.begin_scan()
     context.exec.txn.used.add(frozenset((table.id,)))
     async for block in context.exec.txn.scan_blocks(codec.span):
         yield [codec.decode_row(value) for value in block.values_list()]

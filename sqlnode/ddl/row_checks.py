@@ -9,6 +9,7 @@ async def require_met(
     context: DdlContext, table: TableDesc, part: CheckDesc | ForeignKeyDesc
 ) -> None:
     """Look at every row. Raises: CheckViolation, ForeignKeyViolation."""
+    context.begin_scan()
     if isinstance(part, CheckDesc):
         await _require_check(context, table, part)
     else:
@@ -17,6 +18,7 @@ async def require_met(
 
 async def require_no_nulls(context: DdlContext, table: TableDesc, column_name: str) -> None:
     """Raise NotNullViolation if a stored row has NULL in the column."""
+    context.begin_scan()
     if await _any_row(context, table, f"{quote_identifier(column_name)} IS NULL"):
         raise contains_nulls(table, column_name)
 

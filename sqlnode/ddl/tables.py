@@ -177,5 +177,6 @@ async def _fill(context: DdlContext, table: TableDesc, node: CreateTable) -> str
     names = ", ".join(quote_identifier(c.name) for c in table.columns if not c.hidden)
     target = qualified(context, table)
     sql = f"INSERT INTO {target} ({names}) {node.query}"
+    context.begin_scan()
     row_count = await context.inner.execute(sql, context.editor.catalog)
     return f"SELECT {row_count}"

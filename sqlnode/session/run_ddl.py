@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from kvapi.spans import Span
@@ -10,6 +11,7 @@ from sqlnode.catalog.snapshot import Catalog
 from sqlnode.context import ExecContext
 from sqlnode.ddl.context import DdlContext
 from sqlnode.ddl.execute import execute_ddl
+from sqlnode.ddl.named_relations import named_relations
 from sqlnode.ddl.nodes import (
     AddColumn,
     AddConstraint,
@@ -22,11 +24,13 @@ from sqlnode.ddl.nodes import (
     SetType,
     ValidateConstraint,
 )
-from sqlnode.jobs.schema_turn import take_turn
+from sqlnode.jobs.schema_turn import let_go, take_relations, take_turn
+from sqlnode.lock_timeout import lock_timeout_ms
 from sqlnode.session.inner_sql import EngineSql
 from sqlnode.session.run_job import run_job
 from sqlnode.session.session import Session
 from sqlnode.session.transaction_commands import forbid_block
+from sqlnode.txn import Transaction
 
 
 async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
@@ -42,9 +46,7 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
         word = "TRUNCATE TABLE" if word == "TRUNCATE" else word
         raise ReadOnlySqlTransaction(f"cannot execute {word} in a read-only transaction")
     if session.is_whole:
-        await take_turn(session.engine, txn)
-        block.follow(session.engine.catalog)  # nothing was read before
-        txn.catalog_version = session.engine.catalog.version
+        await _take_turns(session, node, txn)
     editor = block.edit_catalog(session.engine.allocate_id)
     # Rows of a query may change until the commit as the level says, what DDL relies on may not.
     view = txn if isinstance(node, CreateTable) else txn.watched()
@@ -59,11 +61,32 @@ async def run_ddl(session: Session, node: Ddl | Any, text: str) -> str:
 
     ddl = DdlContext(editor, context, EngineSql(inner_context), text)
     ddl.has_rows = has_rows if online else None
+    ddl.let_go = partial(_begin_scan, session, txn)
     tag = await execute_ddl(ddl, node)
     txn.rely_on(view)
     if ddl.change is not None:
+        assert not txn.locks.has_let_go, "what is left to a job reads no rows before"
         await run_job(session, ddl.change, text)
     return tag
+
+
+async def _take_turns(session: Session, node: Any, txn: Transaction) -> None:
+    """Wait until nobody else changes what the statement names; begin with the newest catalog."""
+    engine, block = session.engine, session.block
+    named = named_relations(node, engine.catalog, session.info.search_path)
+    txn.catalog_version = 0  # nothing was read before: nobody has to wait for who waits here
+    await take_relations(txn, named, timeout_ms=lock_timeout_ms(session.context(())))
+    await take_turn(engine, txn)
+    block.follow(engine.catalog)
+    txn.catalog_version = engine.catalog.version
+
+
+def _begin_scan(session: Session, txn: Transaction) -> None:
+    """Let others change what this statement does not use, as long as it may last."""
+    let_go(txn)
+    if session.is_whole:
+        engine = session.engine
+        engine.catalog_use.carry(txn.used, session.block.base_catalog, engine.catalog)
 
 
 def _is_one_change(node: Any) -> bool:

@@ -83,8 +83,10 @@ async def follow_at_commit(session: Session) -> None:
     """
     block, txn = session.block, session.block.txn
     assert txn is not None, "only a running transaction commits"
-    await take_turn(session.engine, txn, wait=not session.is_whole)  # that one has waited
-    if txn.catalog_version != session.engine.catalog.version:
+    has_waited = session.is_whole and not txn.locks.has_let_go
+    await take_turn(session.engine, txn, wait=not has_waited)
+    session.engine.catalog_use.put_down(txn.used)
+    if block.base_catalog.version != session.engine.catalog.version:
         _move(session, block, txn)
 
 

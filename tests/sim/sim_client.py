@@ -1,6 +1,7 @@
 """A KV client and a SQL process on a simulated node: no sockets, virtual time, seeded delays."""
 
 import random
+from typing import ClassVar
 
 from kvapi.client.config import ClientConfig
 from kvapi.client.kv_client import KvClient
@@ -85,9 +86,12 @@ class SimKvClient(KvClient):
 class SimProcess:
     """One SQL process of the tenant: the real engine, catalog and jobs."""
 
+    client_type: ClassVar = SimKvClient
+    engine_options: ClassVar = {}
+
     def __init__(self, node, tenant_id, seed, **job_config):
         self.node, self.rng = node, random.Random(seed)
-        self.kv = SimKvClient(node, tenant_id, self.rng)
+        self.kv = self.client_type(node, tenant_id, self.rng)
         self.config = JobConfig(**job_config)
 
     async def start(self):
@@ -98,6 +102,7 @@ class SimProcess:
             self.node.loop,
             random_bytes=self.rng.randbytes,
             rng=self.rng,
+            **self.engine_options,
         )
         owner = self.rng.randbytes(4).hex()
         self.engine.jobs = JobRunner(self.engine, owner=owner, config=self.config)

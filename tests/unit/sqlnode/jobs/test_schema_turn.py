@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from kvapi.errors import Deadlock, LockTimeout
-from sqlnode.jobs.schema_turn import take_turn
+from sqlnode.advisory_locks import SCHEMA_TURN_KEY, relation_turn_key
+from sqlnode.jobs.schema_turn import take_relations, take_turn
 from sqlnode.session.schema_follow import follow_at_commit
 
 
@@ -27,24 +28,62 @@ async def test_the_newest_catalog_is_loaded_whoever_has_the_turn(error):
     assert not engine.is_catalog_stale
 
 
-@pytest.mark.parametrize("is_whole", [True, False])
-async def test_a_statement_waits_for_its_turn_once(is_whole):
-    """A CREATE TABLE that was let go on without its turn waits two seconds more at its commit."""
-    asked, reloaded = [], []
+def session_at_commit(asked, *, is_whole, has_let_go):
+    """Return a session whose transaction has changed the schema, and what its calls note."""
 
     async def lock_advisory(key, wish):
         asked.append(key)
 
     async def reload():
-        reloaded.append(True)
+        asked.append("reload")
 
     catalog = SimpleNamespace(version=7)
     engine = SimpleNamespace(is_catalog_stale=True, reload=reload, catalog=catalog)
+    engine.catalog_use = SimpleNamespace(put_down=lambda used: asked.append("put down"))
     locks = SimpleNamespace(has_advisory=lambda key: False, lock_advisory=lock_advisory)
-    block = SimpleNamespace(txn=SimpleNamespace(locks=locks, catalog_version=7))
-    await follow_at_commit(SimpleNamespace(engine=engine, block=block, is_whole=is_whole))
-    assert bool(asked) is not is_whole
-    assert reloaded
+    locks.has_let_go = has_let_go
+    block = SimpleNamespace(txn=SimpleNamespace(locks=locks, used=None), base_catalog=catalog)
+    return SimpleNamespace(engine=engine, block=block, is_whole=is_whole)
+
+
+@pytest.mark.parametrize(
+    ("is_whole", "has_let_go", "waits"),
+    [(True, False, False), (True, True, True), (False, False, True)],
+)
+async def test_a_statement_waits_for_its_turn_once(is_whole, has_let_go, waits):
+    """A CREATE TABLE that was let go on without its turn waits two seconds more at its commit.
+
+    One that has read rows meanwhile does not stand in the queue: others would come first for ever.
+    """
+    asked = []
+    await follow_at_commit(session_at_commit(asked, is_whole=is_whole, has_let_go=has_let_go))
+    assert asked == [*([SCHEMA_TURN_KEY] if waits else []), "reload", "put down"]
+
+
+@pytest.mark.parametrize("error", [None, Deadlock()])
+async def test_relations_are_waited_for_in_one_order(error):
+    """Two statements that name the same tables would wait for each other."""
+    asked = []
+
+    async def lock_advisory(key, wish):
+        asked.append((key, wish.timeout_ms))
+        if error is not None:
+            raise error
+
+    txn = SimpleNamespace(locks=SimpleNamespace(lock_advisory=lock_advisory))
+    await take_relations(txn, {30, 2, 11}, timeout_ms=50)
+    assert asked == [(relation_turn_key(n), 50) for n in (2, 11, 30)]
+
+
+async def test_waiting_for_a_relation_ends_with_the_lock_timeout():
+    """A client that asked for an end of waiting would wait for as long as a table is rewritten."""
+
+    async def lock_advisory(key, wish):
+        raise LockTimeout
+
+    txn = SimpleNamespace(locks=SimpleNamespace(lock_advisory=lock_advisory))
+    with pytest.raises(LockTimeout):
+        await take_relations(txn, {2}, timeout_ms=50)
 
 
 async def test_who_has_the_turn_does_not_ask_again():

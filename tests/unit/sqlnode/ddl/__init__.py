@@ -1,0 +1,1 @@
+"""DDL: what a statement is about."""
