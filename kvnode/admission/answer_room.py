@@ -6,8 +6,8 @@ holds nothing is before all that do. Whatever may let somebody in (bytes given b
 withdrawn) hands out what is free, in order of rank:
 
     bound = 80   tenant   holds   claims   its share
-    10 are       4        0       30       13: asks for more, is refused, and is waited for
-    free         3        0       12       13: within it, refused
+    10 are       4        0       30       20: asks for more, is refused, and is waited for
+    free         3        0       12       20: within it, refused
                  2        10      8        20: within it, and passes
                  1        60      2        20: beyond it, may not pass
 
