@@ -180,6 +180,9 @@ class FakeTransport:
     def close(self):
         self.is_closed = True
 
+    def abort(self):
+        """Drop what was written, which nobody does here in time."""
+
     def set_write_buffer_limits(self, high):
         self.high = high
 

@@ -63,6 +63,7 @@ ROWS = (
     "update {x} set a = a + 1 where id < {n}",
     "delete from {x} where id = {n}",
 )
+_FINDING_SEEDS = 200  # one in fourteen finds that; the first one ends the search
 _TRUNCATED = 389  # a seed: TRUNCATE comes between two chunks of a job's walk
 EXPECTED = {
     "42P01", "42P07", "42703", "42701", "42704", "42710", "42809", "42830", "2BP01", "23505",
@@ -199,4 +200,4 @@ def _is_found(seed):
 def test_changes_that_do_not_go_together_are_found(monkeypatch):
     """The simulation would pass a system that carries any change over to any catalog."""
     monkeypatch.setattr(store, "go_together", lambda mine, theirs: True)
-    assert any(_is_found(seed) for seed in SEEDS)
+    assert any(_is_found(seed) for seed in range(_FINDING_SEEDS))
