@@ -7,6 +7,8 @@ older of the two trees.
 LMDB itself syncs the pages before it writes the meta page (`metasync=False`), so that at any moment
 the disk has a whole tree, of the last commit or the one before; a synced write then syncs the meta
 page as well. Bulk need not: it is half the syncs that a neighbour's commit may come to wait for.
+Nor has who was killed between the two done so: what is found when the store is opened is synced
+before anybody reads it.
 
 **Invariants.** `lib_version=1` is chosen when the store is made, for keys of 1,978 bytes. The map
 is address space, not disk: it starts large and doubles up to `map_bytes_max`. A store is made under
@@ -62,6 +64,7 @@ class LmdbEngine:
             if not (path / _DATA_FILE).exists():
                 _make_store(path, self._config)
             self._env, self._dbs = _open(path, self._config)
+            self._env.sync()  # who wrote last may have been killed before its sync
         except lmdb.Error as error:
             raise StoreCorrupt(f"cannot open the store in {path}: {error}") from error
         self.key_bytes_max: int = self._env.max_key_size()

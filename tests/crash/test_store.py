@@ -65,6 +65,12 @@ def logger(tmp_path_factory):
 
 def run_workload(logger, folder, *, seed, steps, options=()):
     """Run the child; return the events of its store, and what it told."""
+    command = ["-m", "tests.crash.workload", str(folder / "watched"), str(seed), str(steps)]
+    return run_logged(logger, folder, [*command, *options])
+
+
+def run_logged(logger, folder, command):
+    """Run Python; return what it did in the folder `watched`."""
     watched, log = folder / "watched", folder / "log"
     watched.mkdir()
     environment = {
@@ -74,8 +80,7 @@ def run_workload(logger, folder, *, seed, steps, options=()):
         "WRITE_LOG": str(log),
         "PYTHONPATH": os.pathsep.join(sys.path),
     }
-    command = [sys.executable, "-m", "tests.crash.workload", str(watched), str(seed), str(steps)]
-    subprocess.run([*command, *options], check=True, env=environment, timeout=60)
+    subprocess.run([sys.executable, *command], check=True, env=environment, timeout=60)
     return read_log(log, watched)
 
 
@@ -338,6 +343,33 @@ def test_creation_is_cut_off(logger, tmp_path):
     count, bad = crash_everywhere(events, tmp_path, seed=2, images_max=200)
     assert not bad, json.dumps(bad, indent=1)[:4000]
     assert count >= 30
+
+
+REOPENED = """
+import sys
+from pathlib import Path
+from kvnode.storage.engine import Table
+from kvnode.storage.lmdb_engine import LmdbEngine
+
+for turn in range(2):
+    engine = LmdbEngine(Path(sys.argv[1]) / "store")
+    if not turn:
+        with engine.write(is_synced=False) as txn:
+            txn.put(Table.LIVE, b"k", b"v")
+    engine.close()
+"""
+
+
+def test_what_is_found_at_the_start_is_durable(logger, tmp_path):
+    """A commit before whose sync the node was killed is read after its start, and then lost."""
+    events = run_logged(logger, tmp_path, ["-c", REOPENED, str(tmp_path / "watched")])
+    disk = Disk()
+    for event in events:
+        disk.step(event)
+    write_image(disk.after_crash(Keep.NONE, seeded(0)), tmp_path / "image", seeded(0))
+    store = tmp_path / "image" / "store"
+    with closing(LmdbEngine(store)) as engine, closing(engine.snapshot()) as snapshot:
+        assert snapshot.get(Table.LIVE, b"k") == b"v"
 
 
 @pytest.mark.parametrize("broken", ["--no-sync", "--no-meta-sync"])
