@@ -220,7 +220,7 @@ class GroupCommit:
 
     def _start(self) -> None:
         wants_bulk = not self._queue or (self._bulk_count > 0 and not self._was_bulk)
-        self._was_bulk = wants_bulk and (self._gate is None or self._gate.try_bulk(self._restart))
+        self._was_bulk = wants_bulk and self._may_begin_bulk()
         if not (self._was_bulk or self._queue):
             return
         if self._was_bulk:
@@ -248,6 +248,11 @@ class GroupCommit:
         self._expire()
         if not self._batch and (self._queue or self._bulk_count):
             self._start()
+
+    def _may_begin_bulk(self) -> bool:
+        if self._gate is None or self._given_up:
+            return True  # what gave way was let in before, and wrote nothing
+        return self._gate.try_bulk(self._restart)
 
     def _take_bulk(self) -> list[Operation]:
         return self._bulk.take(_BULK_BYTES_MAX if self.is_calm else 0)

@@ -301,6 +301,37 @@ def test_a_load_does_not_give_way_to_itself():
     assert not writer.hurried
 
 
+class OneBulk:
+    """The gate before a slow disk, which has tokens for one batch of bulk."""
+
+    def __init__(self):
+        self.bulk_count = 1
+        self.failed = self.ended = lambda *_: None
+        self.answered = lambda: None
+
+    def try_bulk(self, again):
+        self.bulk_count -= 1
+        return self.bulk_count >= 0
+
+    def began(self, *, is_bulk):
+        """Nothing is measured."""
+
+
+def test_bulk_that_gave_way_does_not_wait_for_the_disk_again():
+    """On a slow disk a load gets half of what it may write, because of every commit beside it."""
+    _, writer, group, _ = make()
+    group._gate = OneBulk()
+    outcomes = {}
+    group.submit(Bulk(outcomes, b"bulk"))
+    group.submit(Bulk(outcomes, b"behind"))
+    group.submit(Put(outcomes, b"small"))
+    writer.sync(gives_way=True)
+    assert writer.sync() == [b"small"]
+    assert writer.jobs, "it was let in before, and wrote nothing"
+    assert writer.sync() == [b"bulk"]
+    assert not writer.jobs, "what is behind it waits"
+
+
 def test_bulk_that_gave_way_has_begun():
     """Part of a chunk would be written that its client was told to be withdrawn."""
     _, writer, group, _ = make()
