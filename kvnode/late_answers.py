@@ -36,7 +36,7 @@ class LateAnswers:
             self._call_soon(self._round)
 
     def discard(self, stream: LateStream) -> None:
-        """Forget a stream: its answers have left, or it is closed."""
+        """Forget a stream, which is closed."""
         self._streams.pop(stream, None)
 
     def send(self) -> None:

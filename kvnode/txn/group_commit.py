@@ -9,10 +9,11 @@ writer is busy; when it reports back, the whole queue becomes its next atomic wr
 Bulk operations (`is_bulk`) have a queue of their own (`kvnode.admission.bulk_queue`), fair between
 tenants, and batches of their own, small ones: a batch of ordinary operations and one of bulk take
 turns. So a commit waits for one bulk batch at most, and the bulk goes on however many commits there
-are; the writer is told to hurry with a batch of bulk that one waits for. While there are some, a
-bulk batch is a single operation, whose write takes about twice as long as that of a small commit.
-Where the disk is slow, bulk waits for its tokens (`io_gate`), and ordinary batches follow one
-another.
+are; the writer is told to hurry with a batch of bulk that one waits for. One before whose sync a
+commit comes gives way (`GaveWay`): nothing of it is written, and it has the next turn of bulk, to
+the end this time. While there are commits, a bulk batch is a single operation, whose write takes
+about twice as long as that of a small commit. Where the disk is slow, bulk waits for its tokens
+(`io_gate`), and ordinary batches follow one another.
 
 Bulk need not be on the disk to be answered for (`needs_sync`): it is with the next ordinary batch.
 
