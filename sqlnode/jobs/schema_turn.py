@@ -11,7 +11,7 @@ For the relations it names a statement queues up first of all, and keeps that tu
 PostgreSQL has it lock them: who changes the same waits for the rows to be read, nobody else does.
 
 All of it is a courtesy, nothing more: the KV node refuses what is not made of the newest catalog.
-Who has waited long for the schema, or is waited for, goes on without his turn.
+Who has waited long for the schema, or is waited for there, goes on without his turn.
 
 **Invariants.** Who waits for a relation has no turn to change the schema, and uses no catalog.
 """
@@ -48,12 +48,12 @@ async def take_turn(engine: "Engine", txn: Transaction, *, wait: bool = True) ->
 async def take_relations(txn: Transaction, ids: Iterable[int], *, timeout_ms: int) -> None:
     """Wait until nobody else's statement changes these relations; `timeout_ms` 0: for ever.
 
-    Raises: LockTimeout, KvError.
+    Raises: LockTimeout; Deadlock if one of those waits for this session, as for an advisory lock: a
+    job begun all the same would wait for it for ever; KvError.
     """
     wish = LockWish("exclusive", "block", timeout_ms, _WHAT)
     for relation_id in sorted(ids):
-        with suppress(Deadlock):
-            await txn.locks.lock_advisory(relation_turn_key(relation_id), wish)
+        await txn.locks.lock_advisory(relation_turn_key(relation_id), wish)
 
 
 def let_go(txn: Transaction) -> None:

@@ -201,3 +201,25 @@ def test_changes_that_do_not_go_together_are_found(monkeypatch):
     """The simulation would pass a system that carries any change over to any catalog."""
     monkeypatch.setattr(store, "go_together", lambda mine, theirs: True)
     assert any(_is_found(seed) for seed in range(_FINDING_SEEDS))
+
+
+@pytest.mark.parametrize("change", ["add column x int", "rename a to b"])
+def test_a_change_that_is_waited_for_does_not_wait_for_ever(change):
+    """Its job waited for a statement that waits for an advisory lock of the same session."""
+
+    async def body(loop):
+        processes, first = await tenant(loop, 1, 2)
+        other = SqlClient(processes[1], 2)
+        assert await first.run("select pg_advisory_lock(1)") == ""
+        circle = "(pg_advisory_xact_lock(1) is null)::int"
+        long = f"alter table t alter a type bigint using a + {circle}"
+        rewriting = asyncio.create_task(other.run(long))
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(60):
+            assert await first.run(f"alter table t {change}") == "40P01"
+            assert await first.run("select pg_advisory_unlock(1)") == ""
+            assert await rewriting == ""
+        for process in processes:
+            await process.stop()
+
+    run_virtual(body)
