@@ -95,7 +95,7 @@ class Writer(Protocol):
         ...
 
     def hurry(self, *, may_give_up: bool) -> None:
-        """Learn that somebody's commit waits for the batch under way, which is one of bulk.
+        """Learn that an ordinary operation waits for the batch under way, which is one of bulk.
 
         With `may_give_up` its outcome may be `GaveWay`.
         """
@@ -192,8 +192,8 @@ class GroupCommit:
             self._bulk.add(operation)
         else:
             self._queue.append(operation)
-            if self._was_bulk and self._batch and is_regular(operation):
-                self._writer.hurry(may_give_up=self._may_give_up)
+            if self._was_bulk and self._batch and not is_upkeep(operation):
+                self._writer.hurry(may_give_up=self._may_give_up and is_regular(operation))
         if not self._batch:
             self._start()
 
@@ -225,7 +225,7 @@ class GroupCommit:
         if not (self._was_bulk or self._queue):
             return
         if self._was_bulk:
-            self._may_give_up = not self._given_up
+            self._may_give_up = not (self._given_up or any(map(is_regular, self._queue)))
             self._batch, self._given_up = self._given_up or self._take_bulk(), []
             self._bulk_run += 1
         else:

@@ -60,7 +60,7 @@ class WriterThread:
 
     def hurry(self, *, may_give_up: bool) -> None:
         """Go first again, and give the batch up if that may be: a commit waits for this bulk."""
-        self._gives_way = may_give_up
+        self._gives_way |= may_give_up
         self._stand(os_priority.REALTIME_WRITER)
 
     def _stand(self, priority: int) -> None:

@@ -40,7 +40,7 @@ class SimWriter:
 
     def hurry(self, *, may_give_up):
         """Take as long as ever, and perhaps for nothing."""
-        self.gives_way = may_give_up
+        self.gives_way |= may_give_up
 
     def write(self, operations, report):
         if not self.is_dead:

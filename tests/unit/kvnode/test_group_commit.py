@@ -298,7 +298,20 @@ def test_a_load_does_not_give_way_to_itself():
         operation.is_regular = False
         group.submit(operation)
     group.after_queued(lambda: None)
-    assert not writer.hurried
+    assert not any(writer.hurried)
+
+
+def test_bulk_whose_turn_it_is_does_not_give_way():
+    """Beside commits that never pause each batch would be written twice."""
+    _, writer, group, _ = make()
+    outcomes = {}
+    group.submit(Put(outcomes, b"first"))
+    group.submit(Bulk(outcomes, b"bulk"))
+    group.submit(Put(outcomes, b"second"))
+    assert writer.sync() == [b"first"]
+    group.submit(Put(outcomes, b"third"))
+    assert writer.jobs[0][0][0].key == b"bulk"
+    assert writer.hurried == [False, False]
 
 
 class OneBulk:
