@@ -120,9 +120,7 @@ def measure_beside(system: System, noises: Sequence[Noise], plan: NoisyPlan, tur
         )
         for noise in noises
     ]
-    chain = _measure(system, [quiet_url], neighbours, plan)
-    system.rest()
-    return chain
+    return _measure(system, [quiet_url], neighbours, plan)
 
 
 def measure_many(system: System, plan: NoisyPlan, turn: int) -> Chain:
@@ -134,9 +132,7 @@ def measure_many(system: System, plan: NoisyPlan, turn: int) -> Chain:
     for url in noisy:
         asyncio.run(loads.prepare(url, plan.table_rows))
     neighbour = Neighbour(scenario=MANY, kind="reads", urls=noisy, clients=32, rows=plan.table_rows)
-    chain = _measure(system, urls, [neighbour], plan)
-    system.rest()
-    return chain
+    return _measure(system, urls, [neighbour], plan)
 
 
 def _measure(
@@ -169,6 +165,7 @@ def _measure(
             chain.measured.append(_beside(system.name, part, client.result, kept))
         except BenchFailed as error:
             chain.failures[part.neighbour.scenario] = str(error)
+    system.rest()
     return chain
 
 
