@@ -45,10 +45,9 @@ class SharedBytes:
 
     def admits(self, tenant_id: int, size_bytes: int) -> bool:
         """Tell whether a tenant may have so many bytes more."""
-        total = self.total + size_bytes
         own = self._of.get(tenant_id, 0)
         return not self.total or (
-            total <= self.bytes_max
+            self.has_room_for(size_bytes)
             and (not own or self._is_fair(own + size_bytes, self._active(own)))
         )
 

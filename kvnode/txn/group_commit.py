@@ -225,7 +225,7 @@ class GroupCommit:
         if not (self._was_bulk or self._queue):
             return
         if self._was_bulk:
-            self._may_give_up = not (self._given_up or any(map(is_regular, self._queue)))
+            self._may_give_up = not self._given_up
             self._batch, self._given_up = self._given_up or self._take_bulk(), []
             self._bulk_run += 1
         else:
@@ -243,7 +243,8 @@ class GroupCommit:
         self._take_snapshot()
         self._writer.run(self._batch, self._report)
         if self._was_bulk and any(map(is_regular, self._queue)):
-            self._writer.hurry(may_give_up=False)  # they waited before it began: it is its turn
+            self._may_give_up = False  # they waited before it began: it is its turn
+            self._writer.hurry(may_give_up=False)
 
     def _restart(self) -> None:
         self._expire()
