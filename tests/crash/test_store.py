@@ -9,7 +9,6 @@ take such a record for good; but it writes the 120 bytes of one record at once, 
 and neither disks nor flash memory tear a sector.
 """
 
-import asyncio
 import json
 import os
 import subprocess
@@ -21,7 +20,6 @@ from dataclasses import dataclass, field
 import lmdb.verify
 import pytest
 
-from kvnode.core import Core, Identity
 from kvnode.mvcc.formats import (
     TXN_RECORDS,
     layer_prefix,
@@ -32,14 +30,12 @@ from kvnode.mvcc.formats import (
 )
 from kvnode.mvcc.overlay import Layer, find_intents
 from kvnode.mvcc.point_read import read_keys
-from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import StoreCorrupt, StoreNeedsGrowth, Table
 from kvnode.storage.lmdb_engine import LmdbConfig, LmdbEngine
 from kvnode.tenants.records import decode_record, read_u64, threshold_key
 from kvnode.txn.operations import CommitOperation
 from kvnode.txn.write_batch import write_batch
 from kvnode.verify import problems_of, verify_store
-from runtime.clock import ManualClock
 from tests.crash.crash_images import (
     Disk,
     Keep,
@@ -50,6 +46,7 @@ from tests.crash.crash_images import (
     write_image,
 )
 from tests.crash.workload import KEYS, LARGE_KEYS, MAP_BYTES, row_key, value_of
+from tests.fakes.tidy_node import tidy_up
 
 STEPS = 60
 DATA = "store/data.mdb"
@@ -209,22 +206,7 @@ def committed_layers(snapshot, prefix, read_ts):
 
 def restarted(engine, told):
     """Start a node on the store; return what is wrong when it has tidied up."""
-
-    async def start():
-        core = Core(
-            engine,
-            LoopWriter(engine),
-            config=NodeConfig(),
-            identity=Identity(b"c" * 16, b"s" * 32),
-            clock=ManualClock(),
-            loop=asyncio.get_running_loop(),
-        )
-        # Each step of the upkeep queues the next one: there is no event to wait for.
-        while len(core.scheduler) or not core.group.is_idle:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        core.timeline.release_snapshot()
-
-    asyncio.run(start())
+    tidy_up(engine)
     with closing(engine.snapshot()) as snapshot:
         found = problems_of(verify_store(snapshot))
         found += lost(snapshot, told, is_tidy=True)
@@ -233,20 +215,6 @@ def restarted(engine, told):
             if not decode_record(record).is_dropping:
                 found.append("a layer was neither moved nor discarded")
         return found
-
-
-class LoopWriter:
-    """A writer that writes as soon as the loop comes to it."""
-
-    def __init__(self, engine):
-        self.engine = engine
-
-    def run(self, operations, report):
-        loop = asyncio.get_running_loop()
-        loop.call_soon(lambda: report(write_batch(self.engine, operations)))
-
-    def hurry(self, *, may_give_up):
-        """Write as soon as ever."""
 
 
 def unusable(engine):

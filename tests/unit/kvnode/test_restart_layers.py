@@ -1,14 +1,11 @@
 """A node starts on a store in which large transactions were half-way to where versions live."""
 
-import asyncio
 from contextlib import closing
 
 import pytest
 
-from kvnode.core import Core, Identity
 from kvnode.mvcc.apply import apply_writes
 from kvnode.mvcc.intents import Place, commit_layers, resolve, stage
-from kvnode.node_config import NodeConfig
 from kvnode.storage.engine import Table
 from kvnode.storage.lmdb_engine import LmdbConfig, LmdbEngine
 from kvnode.tenants.records import (
@@ -21,45 +18,10 @@ from kvnode.tenants.records import (
     record_key,
     write_u64,
 )
-from kvnode.txn.write_batch import write_batch
 from kvnode.verify import problems_of, verify_store
-from runtime.clock import ManualClock
+from tests.fakes.tidy_node import tidy_up
 
 TXN = 7  # number of the large transaction, and of its first layer
-
-
-class LoopWriter:
-    """Writes as soon as the loop comes to it."""
-
-    def __init__(self, engine, loop):
-        self.engine, self.loop = engine, loop
-
-    def run(self, operations, report):
-        self.loop.call_soon(lambda: report(write_batch(self.engine, operations)))
-
-    def hurry(self, *, may_give_up):
-        """Write as soon as ever."""
-
-
-def start(engine):
-    """Start a node's core, and let it do what is left to do."""
-
-    async def run():
-        loop = asyncio.get_running_loop()
-        core = Core(
-            engine,
-            LoopWriter(engine, loop),
-            config=NodeConfig(),
-            identity=Identity(b"c" * 16, b"s" * 32),
-            clock=ManualClock(),
-            loop=loop,
-        )
-        # Each step of the upkeep queues the next one: there is no event to wait for.
-        while not core.group.is_idle or len(core.scheduler):  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        core.timeline.release_snapshot()
-
-    asyncio.run(run())
 
 
 def make_tenant(txn, number):
@@ -97,7 +59,7 @@ def test_layers_go_on_where_they_were(tmp_path, moved_count):
             for place in places[:moved_count]:
                 moved = resolve(txn, place, commit_ts=2, is_stacked=True)
                 change_sizes(txn, prefix, moved.change)
-        start(engine)
+        tidy_up(engine)
         with closing(engine.snapshot()) as snapshot:
             assert problems_of(verify_store(snapshot)) == []
             assert snapshot.get(Table.LIVE, key)[8:] == b"last"
@@ -112,7 +74,7 @@ def test_a_store_that_has_to_grow_at_once(tmp_path):
                 prefix = make_tenant(txn, number)
                 stage_layer(txn, prefix, 0, {prefix + b"k": bytes(190_000)})
         assert engine.needs_growth()
-        start(engine)
+        tidy_up(engine)
         with closing(engine.snapshot()) as snapshot:
             assert problems_of(verify_store(snapshot)) == []
             assert snapshot.seek(Table.INTENTS, b"") is None
